@@ -1,0 +1,140 @@
+"""Whole files, read and replaced at once.
+
+A reader sees the old content or the new, never a part (rename(2) is atomic). ``durable`` writes also survive a
+power cut: the data is flushed before the rename and the directory after it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import fastjson
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def read(path: str, limit: int = -1) -> bytes:
+    """The content of a file, at most ``limit`` bytes if that is not negative."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        left = limit
+        while left != 0:
+            chunk = os.read(fd, 1 << 20 if left < 0 else min(left, 1 << 20))
+            if not chunk:
+                break
+            chunks.append(chunk)
+            if left > 0:
+                left -= len(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """write(2) until everything is written."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+    """Put ``data`` in place of ``path``. The directory must exist."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".tmp-{name}{os.urandom(6).hex()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            write_all(fd, data)
+            os.fchmod(fd, mode)
+            if durable:
+                os.fdatasync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise
+    if durable:
+        sync_directory(directory)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read_json(path: str) -> Any:
+    """The JSON document in a file.
+
+    Raises OSError, BadJson (with the path in its message).
+    """
+    try:
+        return fastjson.loads(read(path))
+    except fastjson.BadJson as error:
+        raise fastjson.BadJson(f"{path}: {error}") from None
+
+
+def replace_json(path: str, value: object, *, mode: int = 0o600, durable: bool = False) -> None:
+    """Put one JSON document in place of ``path``."""
+    replace(path, fastjson.dumps(value).encode(), mode=mode, durable=durable)
+
+
+def make_directory(path: str, mode: int = 0o700) -> None:
+    """mkdir -p; parents that are missing get the same mode."""
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    except FileNotFoundError:
+        make_directory(os.path.dirname(path), mode)
+        make_directory(path, mode)
+
+
+def remove_tree(path: str, *, dir_fd: int | None = None) -> None:
+    """rm -rf, never following a link, gone already is fine. Directories without permissions are opened up.
+
+    Raises OSError for what cannot be removed.
+    """
+    try:
+        os.unlink(path, dir_fd=dir_fd)
+        return
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        pass
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, dir_fd=dir_fd)
+    except PermissionError:
+        os.chmod(path, 0o700, dir_fd=dir_fd)
+        fd = os.open(path, flags, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
+    try:
+        names = os.listdir(fd)
+        for attempt in (1, 2):
+            try:
+                for name in names:
+                    remove_tree(name, dir_fd=fd)
+                break
+            except PermissionError:
+                if attempt == 2:
+                    raise
+                os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)
+    try:
+        os.rmdir(path, dir_fd=dir_fd)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,182 @@
+"""What a container is: everything that stays as it was at ``create``.
+
+Stored as ``container.json`` in the container's userdata directory under the graphroot. The OCI config beside it
+(``config.json``) is made anew at each start from this and from the image's root file system.
+"""
+
+from __future__ import annotations
+
+from pypod.base.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+@record
+class Mount:
+    """One mount of the container, in podman-inspect(1)'s terms. ``options`` are OCI mount options."""
+
+    type: str  # bind, volume, tmpfs, devpts, image, glob
+    destination: str
+    source: str = ""  # host path; for a volume its mountpoint
+    name: str = ""  # of a named volume
+    options: list[str] = []
+    anonymous: bool = False  # a volume that ``rm -v`` and ``--rm`` remove
+    chown: bool = False  # option U: give the source to the container's user
+    copy: bool = True  # a new volume is filled with what the image has there
+
+
+@record
+class PortMapping:
+    """podman's JSON of a published port. host_ip "" means every address."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    range: int
+    protocol: str
+
+
+@record
+class Namespace:
+    """How one namespace is chosen: private, host, container:ID, ns:PATH, or a mode of that kind alone."""
+
+    mode: str
+    value: str = ""
+
+
+@record
+class HealthCheck:
+    """The image-spec's Healthcheck; times in nanoseconds."""
+
+    test: list[str]
+    interval: int = 30_000_000_000
+    timeout: int = 30_000_000_000
+    start_period: int = 0
+    retries: int = 3
+    on_failure: str = "none"
+
+
+@record
+class ContainerConfig:
+    """The immutable configuration of one container."""
+
+    version: int = 1
+    id: str
+    name: str
+    created: str  # RFC 3339 with nanoseconds
+    # What it was made from.
+    image: str = ""  # the name as resolved
+    image_id: str = ""
+    raw_image: str = ""  # the name as typed
+    rootfs: str = ""  # --rootfs DIR: no image, no layer
+    rootfs_overlay: bool = False
+    layer: str = ""
+    create_command: list[str] = []
+    # The process.
+    entrypoint: list[str] = []
+    command: list[str] = []
+    env: list[str] = []  # NAME=value, image's and user's, merged
+    workdir: str = "/"
+    user: str = ""
+    groups: list[str] = []
+    terminal: bool = False
+    stdin: bool = False
+    umask: str = "0022"
+    timezone: str = ""
+    init: bool = False
+    init_path: str = ""
+    stop_signal: int = 15
+    stop_timeout: int = 10
+    timeout: int = 0
+    # Namespaces.
+    userns: Namespace = Namespace(mode="host")
+    uid_map: list[list[int]] = []  # [container id, id in our user namespace, count]; empty: no mapping of its own
+    gid_map: list[list[int]] = []
+    pid: Namespace = Namespace(mode="private")
+    ipc: Namespace = Namespace(mode="private")
+    uts: Namespace = Namespace(mode="private")
+    cgroupns: Namespace = Namespace(mode="private")
+    network: Namespace = Namespace(mode="private")
+    # Network.
+    network_options: dict[str, list[str]] = {}
+    ports: list[PortMapping] = []
+    exposed: list[str] = []  # "80/tcp"
+    hostname: str = ""
+    dns: list[str] = []
+    dns_search: list[str] = []
+    dns_options: list[str] = []
+    add_hosts: list[str] = []  # name:ip
+    no_hosts: bool = False
+    static_ip: str = ""
+    static_mac: str = ""
+    network_aliases: list[str] = []
+    # File systems.
+    mounts: list[Mount] = []
+    devices: list[str] = []  # HOST:CONTAINER:PERMISSIONS
+    read_only: bool = False
+    read_only_tmpfs: bool = True
+    shm_size: int = 65_536_000
+    # Security.
+    privileged: bool = False
+    cap_add: list[str] = []
+    cap_drop: list[str] = []
+    no_new_privileges: bool = False
+    seccomp: str = ""  # "", unconfined or a profile's path
+    apparmor: str = ""
+    label_options: list[str] = []
+    mask: list[str] = []
+    unmask: list[str] = []
+    security_options: list[str] = []  # as typed, for inspect
+    # Resources.
+    ulimits: list[str] = []  # as typed: name=soft:hard
+    sysctl: dict[str, str] = {}
+    memory: int = 0  # bytes
+    memory_reservation: int = 0
+    memory_swap: int = 0
+    memory_swappiness: int = -1
+    cpus: float = 0.0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int = 0  # 0: not given, -1: no limit
+    blkio_weight: int = 0
+    oom_score_adj: int | None = None
+    oom_kill_disable: bool = False
+    cgroups: str = "enabled"
+    cgroup_parent: str = ""
+    # The engine's part.
+    runtime: str = ""
+    restart_policy: str = ""  # "", no, always, on-failure, unless-stopped
+    restart_retries: int = 0
+    auto_remove: bool = False
+    log_driver: str = "k8s-file"
+    log_path: str = ""
+    log_size_max: int = 0
+    log_tag: str = ""
+    cidfile: str = ""
+    pidfile: str = ""
+    conmon_pidfile: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    healthcheck: HealthCheck | None = None
+    sdnotify: str = "container"
+    systemd: bool = False
+    dependencies: list[str] = []  # ids of containers whose namespaces this one joins
+
+
+def from_json(values: dict[str, Any]) -> ContainerConfig:
+    """The record of a ``container.json``; keys of a newer version are ignored."""
+    nested = dict(values)
+    for key in ("userns", "pid", "ipc", "uts", "cgroupns", "network"):
+        if key in nested:
+            nested[key] = Namespace(**nested[key])
+    nested["mounts"] = [Mount(**item) for item in values.get("mounts", ())]
+    nested["ports"] = [PortMapping(**item) for item in values.get("ports", ())]
+    health = values.get("healthcheck")
+    nested["healthcheck"] = HealthCheck(**health) if health else None
+    known: dict[str, Any] = ContainerConfig.__record_fields__  # type: ignore[attr-defined]
+    return ContainerConfig(**{key: item for key, item in nested.items() if key in known})

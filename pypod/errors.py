@@ -1,0 +1,105 @@
+"""Every error that pypod reports, and the exit code each one means.
+
+This module imports nothing, so that any module can raise and catch these without cost.
+
+    PypodError (125)
+    ├── UsageError           the command line is wrong
+    ├── ConfigError          a configuration file does not parse or contradicts itself
+    ├── NotFound             the named object does not exist
+    │   ├── NoSuchContainer  ├── NoSuchImage  └── NoSuchVolume
+    ├── InUse                the object exists already, or something depends on it
+    ├── BadState             the object is in a state in which this cannot be done
+    ├── BadArchive           an image archive, layer or manifest is broken or hostile
+    ├── StorageError         the store on disk cannot be read or written
+    ├── NamespaceError       the user or mount namespace cannot be set up
+    ├── NetworkError         the container's network cannot be set up
+    ├── MonitorError         the monitor could not be started or answered wrongly
+    └── RuntimeFailed        the OCI runtime refused
+        ├── CommandNotExecutable (126)
+        └── CommandNotFound      (127)
+"""
+
+
+class PypodError(Exception):
+    """One line for the user: ``Error: <message>``, then the hint on a line of its own.
+
+    ``code`` is the exit code (podman-run(1), "EXIT STATUS").
+    """
+
+    code = 125
+
+    def __init__(self, message: str, *, hint: str = "", code: "int | None" = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class UsageError(PypodError):
+    pass
+
+
+class ConfigError(PypodError):
+    pass
+
+
+class NotFound(PypodError):
+    pass
+
+
+class NoSuchContainer(NotFound):
+    pass
+
+
+class NoSuchImage(NotFound):
+    pass
+
+
+class NoSuchVolume(NotFound):
+    pass
+
+
+class InUse(PypodError):
+    pass
+
+
+class BadState(PypodError):
+    pass
+
+
+class BadArchive(PypodError):
+    pass
+
+
+class StorageError(PypodError):
+    pass
+
+
+class NamespaceError(PypodError):
+    pass
+
+
+class NetworkError(PypodError):
+    pass
+
+
+class MonitorError(PypodError):
+    pass
+
+
+class RuntimeFailed(PypodError):
+    pass
+
+
+class CommandNotExecutable(RuntimeFailed):
+    code = 126
+
+
+class CommandNotFound(RuntimeFailed):
+    code = 127
+
+
+def reason(error: OSError) -> str:
+    """The cause alone, without errno and path: "No such file or directory"."""
+    return error.strerror or str(error)
