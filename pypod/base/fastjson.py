@@ -16,12 +16,14 @@ class BadJson(ValueError):
 
 
 try:
-    from _json import encode_basestring_ascii, make_encoder, make_scanner, scanstring
+    import _json as _c
+
+    c: Any = _c
 except ImportError:
-    make_scanner = None
+    c = None
 
 
-if make_scanner is not None:
+if c is not None:
 
     class _Scanner:
         strict = True
@@ -35,10 +37,9 @@ if make_scanner is not None:
         def parse_constant(text: str) -> float:
             raise BadJson(f"{text} is not JSON")
 
-        parse_string = staticmethod(scanstring)
+        parse_string = staticmethod(c.scanstring)
 
-    # The C scanner raises json.JSONDecodeError by importing json.decoder: only bad input pays for it.
-    _scan = make_scanner(_Scanner())
+    _scan = c.make_scanner(_Scanner())
 
     def loads(text: str | bytes) -> Any:
         """Parse one JSON document.
@@ -47,7 +48,7 @@ if make_scanner is not None:
         """
         if isinstance(text, (bytes, bytearray)):
             try:
-                text = str(text, "utf-8-sig")
+                text = str(text, "utf-8").removeprefix("\ufeff")
             except UnicodeDecodeError as error:
                 raise BadJson(f"not UTF-8 at byte {error.start}") from None
         start = len(text) - len(text.lstrip(" \t\n\r"))
@@ -57,6 +58,14 @@ if make_scanner is not None:
             raise BadJson(f"Expecting value at character {stop.value}") from None
         except RecursionError:
             raise BadJson("nested too deeply") from None
+        except SystemError:
+            # The C scanner cannot build its error unless json.decoder is loaded: only bad input pays for that.
+            import json
+
+            try:
+                return json.loads(text)
+            except ValueError as error:
+                raise BadJson(str(error)) from None
         except BadJson:
             raise
         except ValueError as error:
@@ -82,7 +91,7 @@ if make_scanner is not None:
             import json
 
             return json.dumps(value, indent=indent, sort_keys=sort_keys, default=_default)
-        encoder = make_encoder({}, _default, encode_basestring_ascii, None, ":", ",", sort_keys, False, False)
+        encoder = c.make_encoder({}, _default, c.encode_basestring_ascii, None, ":", ",", sort_keys, False, False)
         return "".join(encoder(value, 0))
 
 else:

@@ -9,6 +9,7 @@ from pypod.base import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -64,7 +65,7 @@ def spawn(
     ``stdin``, ``stdout``, ``stderr`` are descriptors, -1 for /dev/null, None to inherit. ``keep`` lists
     (descriptor here, number there). The signal mask is emptied and SIGPIPE restored. Raises OSError.
     """
-    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = []
+    actions: list[Any] = []
     for number, source in ((0, stdin), (1, stdout), (2, stderr)):
         if source == -1:
             actions.append((os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0))
@@ -75,9 +76,9 @@ def spawn(
     sigpipe, sigint, sigxfsz = 13, 2, 25
     return os.posix_spawn(
         argv[0],
-        argv,
+        list(argv),
         os.environ if env is None else env,
-        file_actions=actions,  # type: ignore[arg-type]
+        file_actions=actions,
         setsigmask=(),
         setsigdef=(sigpipe, sigint, sigxfsz),
         setsid=new_session,

@@ -1,0 +1,165 @@
+"""What is left to do when a container's process has ended. Idempotent, and done from what is on disk alone.
+
+Three may want to do it: the CLI that is attached or that stopped the container, the monitor's exit command, and any
+later CLI that finds that both have died. The container's lock lets one in; the others find nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base.record import replace
+from pypod.engine import rootless, runtimes
+from pypod.engine.container import Container, State, observe, read_exit_file, save_state, stored_state
+from pypod.errors import BadState, NoSuchContainer, PypodError
+from pypod.linux import proc, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+
+def finish(context: Context, store: Store, container: Container) -> State:
+    """Record how the container ended and undo what its start made. The caller holds its lock and is in its namespace.
+
+    Raises BadState if it still runs. Returns the final state.
+    """
+    before = stored_state(container)
+    if not before.live:
+        return before
+    state = observe(container)
+    if state.live:
+        raise BadState(
+            f"container {container.id} is {state.status}: container state improper",
+            hint=f"pypod stop {container.name}",
+        )
+    problems = undo(context, store, container, before)
+    final = replace(
+        state,
+        status="exited",
+        pid=0,
+        conmon_pid=0,
+        network={},
+        error=state.error or "; ".join(problems),
+        unclean=False,
+    )
+    save_state(container, final)
+    try:
+        os.unlink(container.exit_file)
+    except OSError:
+        pass
+    return final
+
+
+def undo(context: Context, store: Store, container: Container, state: State) -> list[str]:
+    """Network down, runtime's record deleted, file systems unmounted. What fails is reported, not raised."""
+    problems = []
+    if state.network:
+        from pypod.network import teardown
+
+        try:
+            teardown(state.network)
+        except PypodError as error:
+            problems.append(error.message)
+    # The runtime's delete and our unmounting do not need each other; the runtime is the slower one.
+    deleting = 0
+    try:
+        runtime = runtimes.of(context, container, state.runtime)
+        deleting = runtime.start_delete(container.id)
+    except (PypodError, OSError) as error:
+        problems.append(str(error))
+    unmount(store, container)
+    if deleting:
+        runtime.finish_delete(deleting)
+    rootless.forget(context, state.conmon_pid, state.conmon_start)
+    return problems
+
+
+def unmount(store: Store, container: Container) -> None:
+    """Detach what this mount namespace has of the container; in another one there is nothing to do."""
+    if container.config.layer:
+        try:
+            store.unmount(container.config.layer)
+        except (PypodError, OSError):
+            pass
+    for name in ("shm", "rootfs"):
+        try:
+            syscalls.umount(f"{container.rundir}/{name}", syscalls.MNT_DETACH)
+        except OSError:
+            pass
+
+
+def join(context: Context, state: State) -> None:
+    """Enter the namespaces in which a live container's mounts are, if its monitor lives; else the user namespace."""
+    rootless.enter_user(context)
+    if state.conmon_pid and rootless.join_mounts(state.conmon_pid, state.conmon_start):
+        return
+
+
+def cleanup(context: Context, store: Store, container: Container, *, remove: bool = False) -> State:
+    """``container cleanup``: what the exit command does, also removal (--rm) and restart.
+
+    Raises BadState if the container runs.
+    """
+    from pypod.engine import remove as removal
+
+    with container.lock:
+        if not os.path.exists(container.userdata):
+            raise NoSuchContainer(f'no container with name or ID "{container.id}" found: no such container')
+        state = finish(context, store, container)
+        if remove or container.config.auto_remove:
+            removal.delete(context, store, container)
+            return state
+    if wants_restart(container, state):
+        from pypod.engine import start
+
+        start.restart_after_exit(context, store, container)
+    return state
+
+
+def wants_restart(container: Container, state: State) -> bool:
+    """Whether the restart policy asks for another start (podman-run(1), --restart)."""
+    policy = container.config.restart_policy
+    if state.status != "exited" or state.stopped_by_user:
+        return False
+    if policy in ("always", "unless-stopped"):
+        return True
+    if policy == "on-failure" and state.exit_code != 0:
+        limit = container.config.restart_retries
+        return not limit or state.restarts < limit
+    return False
+
+
+def wait_for_end(container: Container, state: State, timeout_ms: int | None = None) -> bool:
+    """Block until the container's process and the news of its end are there. False when the time is up."""
+    if not _wait_pid(state.pid, state.pid_start, timeout_ms):
+        return False
+    # The monitor writes the exit file within a millisecond or so; if it was killed there will be none.
+    waited = 0
+    while read_exit_file(container) is None and proc.alive(state.conmon_pid, state.conmon_start) and waited < 5000:
+        fresh = stored_state(container)
+        if not fresh.live or fresh.pid != state.pid:
+            return True
+        _wait_pid(state.conmon_pid, state.conmon_start, 1)
+        waited += 1
+    return True
+
+
+def _wait_pid(pid: int, started: int, timeout_ms: int | None) -> bool:
+    import select
+
+    if not proc.alive(pid, started):
+        return True
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return True
+    try:
+        if not proc.alive(pid, started):
+            return True
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(timeout_ms))
+    finally:
+        os.close(fd)

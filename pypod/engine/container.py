@@ -1,0 +1,229 @@
+"""A container on disk: its configuration, its state, and the truth about it.
+
+    <graphroot>/overlay-containers/ID/userdata/container.json   what it is; never changes but for its name
+                                               exit.json        how it last ended; outlives a reboot
+                                               config.json      the OCI config of its last start
+    <runroot>/overlay-containers/ID/userdata/state.json         what it is doing; a reboot empties it
+
+``observe`` does not believe state.json: the kernel says whether the container's process and its monitor live, the
+monitor's exit file says how it ended.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import fastjson, files
+from pypod.base.locks import FileLock
+from pypod.base.record import from_json as record_from_json
+from pypod.base.record import record, replace
+from pypod.engine import config as configuration
+from pypod.engine.config import ContainerConfig
+from pypod.errors import NoSuchContainer, StorageError, reason
+from pypod.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pypod.engine.context import Context
+    from storage.containers import Container as StorageRecord
+    from storage.store import Store
+
+
+@record
+class State:
+    """What a container is doing. Times are nanoseconds since 1970, 0 if not set."""
+
+    status: str = "created"  # created, initialized, running, paused, stopping, exited, removing
+    pid: int = 0
+    pid_start: int = 0
+    conmon_pid: int = 0
+    conmon_start: int = 0
+    started_at: int = 0
+    finished_at: int = 0
+    exit_code: int = 0
+    oom_killed: bool = False
+    restarts: int = 0
+    stopped_by_user: bool = False
+    error: str = ""
+    network: dict[str, Any] = {}
+    cgroup_path: str = ""
+    runtime: str = ""
+    # Not stored: the container's process is gone but nobody has cleaned up after it yet.
+    unclean: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a process: initialized, running, paused or stopping."""
+        return self.status in ("initialized", "running", "paused", "stopping")
+
+
+@record
+class Container:
+    """One container of ours, as it was found on disk."""
+
+    id: str
+    name: str
+    record: StorageRecord
+    config: ContainerConfig
+    userdata: str
+    rundir: str
+    exit_file: str
+
+    @property
+    def lock(self) -> FileLock:
+        return FileLock(self.rundir + "/lock")
+
+
+def open_store(context: Context) -> Store:
+    """The store on disk; costs nothing until it is used."""
+    from storage.store import Store
+
+    return Store(
+        context.graphroot,
+        context.runroot,
+        driver=context.driver,
+        mount_program=context.mount_program,
+        mountopt=context.mountopt,
+        additional_image_stores=tuple(context.additional_image_stores),
+        rootless=context.rootless,
+    )
+
+
+def load(context: Context, store: Store, found: StorageRecord) -> Container:
+    """The container of a storage record.
+
+    Raises NoSuchContainer if it is another tool's, StorageError if its configuration cannot be read.
+    """
+    userdata = store.container_directory(found.id)
+    try:
+        values = files.read_json(userdata + "/container.json")
+    except FileNotFoundError:
+        raise NoSuchContainer(
+            f"container {found.id[:12]} in this store is not pypod's",
+            hint="use the tool that made it: podman or buildah",
+        ) from None
+    except OSError as error:
+        raise StorageError(f"cannot read container {found.id[:12]}: {error.filename}: {reason(error)}") from None
+    except fastjson.BadJson as error:
+        raise StorageError(f"cannot read container {found.id[:12]}: {error}") from None
+    name = found.names[0] if found.names else values.get("name", "")
+    return Container(
+        id=found.id,
+        name=name,
+        record=found,
+        config=configuration.from_json({**values, "name": name}),
+        userdata=userdata,
+        rundir=store.run_directory(found.id),
+        exit_file=f"{context.tmpdir}/exits/{found.id}",
+    )
+
+
+def find(context: Context, store: Store, reference: str) -> Container:
+    """By full id, name or unique prefix of an id. Raises NoSuchContainer."""
+    return load(context, store, store.find_container(reference))
+
+
+def every(context: Context, store: Store) -> list[Container]:
+    """All containers of ours, oldest first; what cannot be read is left out."""
+    result = []
+    for found in store.containers():
+        try:
+            result.append(load(context, store, found))
+        except (NoSuchContainer, StorageError):
+            continue
+    result.sort(key=lambda item: item.config.created)
+    return result
+
+
+def latest(context: Context, store: Store) -> Container:
+    """The one created last. Raises NoSuchContainer."""
+    found = every(context, store)
+    if not found:
+        raise NoSuchContainer('no container with name or ID "latest" found: no such container')
+    return found[-1]
+
+
+def stored_state(container: Container) -> State:
+    """What was written last, believed or not."""
+    ended: dict[str, Any] = {}
+    try:
+        ended = files.read_json(container.userdata + "/exit.json")
+    except (OSError, fastjson.BadJson):
+        pass
+    try:
+        return record_from_json(State, files.read_json(container.rundir + "/state.json"))
+    except (OSError, fastjson.BadJson):
+        pass
+    if ended:
+        return record_from_json(State, {**ended, "status": "exited", "pid": 0, "conmon_pid": 0})
+    return State()
+
+
+def read_exit_file(container: Container) -> tuple[int, int] | None:
+    """The exit code that the monitor wrote, and when (ns); None if there is none."""
+    try:
+        fd = os.open(container.exit_file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        code = int(os.read(fd, 32).strip() or b"-1")
+        return code, os.fstat(fd).st_ctime_ns
+    except ValueError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def oom_seen(container: Container) -> bool:
+    """The monitor's mark that the kernel killed something of this container for lack of memory."""
+    return any(os.path.exists(f"{place}/oom") for place in (container.userdata, container.rundir))
+
+
+def observe(container: Container) -> State:
+    """The state as it truly is. Reads only."""
+    state = stored_state(container)
+    if not state.live or proc.alive(state.pid, state.pid_start):
+        return state
+    ended = read_exit_file(container)
+    if ended is not None:
+        code, when = ended
+        return replace(
+            state,
+            status="exited",
+            pid=0,
+            exit_code=code,
+            finished_at=when,
+            oom_killed=oom_seen(container),
+            unclean=True,
+        )
+    if proc.alive(state.conmon_pid, state.conmon_start):
+        # The monitor is about to say how it ended.
+        return replace(state, status="stopping")
+    fresh = stored_state(container)
+    if fresh != state:
+        return observe(container)
+    # Both were killed: nobody knows the status.
+    return replace(
+        state, status="exited", pid=0, exit_code=-1, error="the monitor died before the container", unclean=True
+    )
+
+
+def save_state(container: Container, state: State) -> None:
+    """Write state.json, and exit.json when it says how the container ended. Not flushed: see docs/architecture.md."""
+    values = {key: value for key, value in state.__dict__.items() if key != "unclean"}
+    files.replace_json(container.rundir + "/state.json", values)
+    if state.status == "exited" and not container.config.auto_remove:
+        files.replace_json(
+            container.userdata + "/exit.json",
+            {
+                "exit_code": state.exit_code,
+                "started_at": state.started_at,
+                "finished_at": state.finished_at,
+                "oom_killed": state.oom_killed,
+                "restarts": state.restarts,
+                "stopped_by_user": state.stopped_by_user,
+                "error": state.error,
+            },
+        )

@@ -1,0 +1,38 @@
+"""The command line by which a monitor calls back when its container has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.context import Context
+
+
+def program() -> list[str]:
+    """The interpreter, without ``site``, and the package's __main__, which finds the rest."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [sys.executable, "-I", "-S", package + "/__main__.py"]
+
+
+def global_flags(context: Context) -> list[str]:
+    """The global flags that lead another pypod to the same places, whatever its environment says."""
+    words = ["--root", context.graphroot, "--runroot", context.runroot, "--tmpdir", context.tmpdir]
+    words += ["--storage-driver", context.driver]
+    for key, flag in (("runtime", "--runtime"), ("conmon", "--conmon"), ("cgroup_manager", "--cgroup-manager")):
+        if context.flags.get(key):
+            words += [flag, str(context.flags[key])]
+    for option in context.flags.get("storage_opt") or ():
+        words += ["--storage-opt", option]
+    return words
+
+
+def cleanup(context: Context, container_id: str) -> list[str]:
+    """``pypod container cleanup ID`` in full."""
+    return [*program(), *global_flags(context), "container", "cleanup", container_id]
+
+
+def cleanup_exec(context: Context, container_id: str, session: str) -> list[str]:
+    """The same for an exec session that nobody waits for."""
+    return [*program(), *global_flags(context), "container", "cleanup", "--exec", session, container_id]

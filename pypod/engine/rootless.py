@@ -1,0 +1,166 @@
+"""Into the namespaces in which containers live, in process.
+
+A rootless user's containers share one user namespace, as long as anything keeps it alive: a running container's
+monitor, a CLI at work, or podman's pause process. There is no process of ours whose job is to hold it: each
+candidate is a file ``<tmpdir>/holders/PID.START`` which whoever finds it stale removes. When there is no holder
+the namespace is made anew with the same mapping (5 ms).
+
+The mount namespace is private to each CLI call and inherited by the monitor that it starts, so a container's root
+file system is seen by nobody else and goes when the monitor goes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files
+from pypod.base.locks import FileLock
+from pypod.engine.context import CONFIGURED, ROOTLESS_GID, ROOTLESS_UID, Context, in_namespace
+from pypod.errors import NamespaceError, reason
+from pypod.linux import idmap, proc, syscalls, userns
+
+
+def enter(context: Context) -> None:
+    """Become root in the user's namespace (a real root stays what it is), with a private mount namespace.
+
+    The process must be single-threaded. Raises NamespaceError.
+    """
+    if context.rootless and not in_namespace():
+        enter_user(context)
+    private_mounts(context)
+
+
+def enter_user(context: Context) -> None:
+    """The user namespace alone: enough for exec, kill and removing files of subordinate ids."""
+    if not context.rootless or in_namespace():
+        return
+    holders = context.tmpdir + "/holders"
+    try:
+        files.make_directory(holders)
+        with FileLock(holders + "/.lock"):
+            if not _join_holder(context, holders):
+                _create(context)
+                register(context, os.getpid())
+    except OSError as error:
+        raise NamespaceError(f"cannot enter the user namespace: {error.filename}: {reason(error)}") from None
+    os.environ[CONFIGURED] = "done"
+    os.environ[ROOTLESS_UID] = str(context.uid)
+    os.environ[ROOTLESS_GID] = str(context.gid)
+
+
+def register(context: Context, pid: int) -> None:
+    """Remember that ``pid`` lives in the user namespace and keeps it alive."""
+    if context.rootless:
+        files.make_directory(context.tmpdir + "/holders")
+        fd = os.open(f"{context.tmpdir}/holders/{pid}.{proc.start_time(pid)}", os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.close(fd)
+
+
+def forget(context: Context, pid: int, started: int) -> None:
+    """The opposite of ``register``."""
+    try:
+        os.unlink(f"{context.tmpdir}/holders/{pid}.{started}")
+    except OSError:
+        pass
+
+
+def _join_holder(context: Context, holders: str) -> bool:
+    for name in os.listdir(holders):
+        pid, _, started = name.partition(".")
+        if not pid.isdecimal() or not started.isdecimal():
+            continue
+        if proc.alive(int(pid), int(started)):
+            if _is_ours(context, int(pid)) and userns.join(int(pid), int(started)):
+                return True
+        else:
+            os.unlink(f"{holders}/{name}")
+    return _join_podman(context)
+
+
+def _join_podman(context: Context) -> bool:
+    """podman's pause process holds a namespace with the same mapping: then both tools' containers share it."""
+    try:
+        pid = int(files.read(context.runtime_dir + "/libpod/tmp/pause.pid"))
+    except (OSError, ValueError):
+        return False
+    return _is_ours(context, pid) and userns.join(pid, proc.start_time(pid))
+
+
+def _is_ours(context: Context, pid: int) -> bool:
+    try:
+        first = idmap.of_process(pid)
+    except OSError:
+        return False
+    # More than one id: podman may have made a namespace for a user without subordinate ids.
+    return len(first) > 1 and first[0].inside == 0 and first[0].outside == context.uid
+
+
+def mapping(context: Context) -> tuple[list[idmap.Range], list[idmap.Range]]:
+    """The uid and gid map of the user's containers.
+
+    Raises NamespaceError if /etc/subuid or /etc/subgid gives the user nothing.
+    """
+    import pwd
+
+    try:
+        user = pwd.getpwuid(context.uid).pw_name
+    except KeyError:
+        user = str(context.uid)
+    result = []
+    for path, own in (("/etc/subuid", context.uid), ("/etc/subgid", context.gid)):
+        ranges = idmap.subordinate(path, user, context.uid)
+        if not ranges:
+            raise NamespaceError(
+                f"cannot set up the user namespace: {path} has no range for user {user}",
+                hint=f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
+            )
+        result.append(idmap.rootless(own, ranges))
+    return result[0], result[1]
+
+
+def _create(context: Context) -> None:
+    uid_ranges, gid_ranges = mapping(context)
+    userns.create(uid_ranges, gid_ranges)
+
+
+def private_mounts(context: Context) -> None:
+    """A mount namespace of our own in which what is mounted below graphroot and runroot stays ours.
+
+    All else keeps its propagation, so that shared bind mounts of a root user work as they do with podman.
+    """
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        for path in (context.graphroot, context.runroot):
+            files.make_directory(path)
+            tree = syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+            try:
+                syscalls.mount_setattr(tree, propagation=syscalls.MS_PRIVATE, recursive=True)
+                syscalls.move_mount(tree, path)
+            finally:
+                os.close(tree)
+    except OSError as error:
+        raise NamespaceError(
+            f"cannot set up the mount namespace: {error.filename or 'unshare'}: {reason(error)}"
+        ) from None
+
+
+def join_mounts(pid: int, started: int) -> bool:
+    """Join the mount namespace of a monitor, to see the mounts of its container. False if it is gone."""
+    try:
+        fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if not proc.alive(pid, started):
+            return False
+        cwd = os.getcwd()
+        syscalls.setns(fd, syscalls.CLONE_NEWNS)
+        try:
+            os.chdir(cwd)
+        except OSError:
+            os.chdir("/")
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)

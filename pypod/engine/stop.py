@@ -1,0 +1,145 @@
+"""``stop``, ``kill``, ``pause`` and ``unpause``: signals to a container, straight to its process."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base.locks import FileLock
+from pypod.base.record import replace
+from pypod.engine import cleanup, rootless, runtimes
+from pypod.engine.container import Container, State, observe, save_state
+from pypod.errors import BadState, PypodError, reason
+from pypod.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+
+    from pypod.engine.context import Context
+    from storage.store import Store
+else:
+    import _signal
+
+SIGKILL = 9
+
+
+def send(container: Container, state: State, number: int) -> None:
+    """One signal to the container's first process. Raises PypodError."""
+    try:
+        fd = os.pidfd_open(state.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if proc.alive(state.pid, state.pid_start):
+            _signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        pass
+    except OSError as error:
+        raise PypodError(f"cannot signal container {container.id}: {reason(error)}") from None
+    finally:
+        os.close(fd)
+
+
+def kill(context: Context, container: Container, number: int) -> None:
+    """Send a signal. Raises BadState if the container does not run."""
+    state = observe(container)
+    if state.status not in ("running", "paused", "stopping"):
+        raise BadState(
+            f"can only kill running containers. {container.id} is in state {state.status}: container state improper"
+        )
+    rootless.enter_user(context)
+    send(container, state, number)
+
+
+def stop(
+    context: Context, store: Store, container: Container, *, timeout: int | None = None, clean: bool = True
+) -> bool:
+    """Stop signal, then SIGKILL after ``timeout`` seconds (the container's own if None), then clean up.
+
+    False if it did not run. Raises BadState for a paused one.
+    """
+    seconds = container.config.stop_timeout if timeout is None else timeout
+    state = observe(container)
+    if not state.live:
+        if state.unclean:
+            cleanup.join(context, state)
+            _finish(context, store, container)
+        return False
+    if state.status == "paused" and clean:
+        raise BadState(
+            f"container {container.id} is running or paused, refusing to clean up: container state improper"
+        )
+    cleanup.join(context, state)
+    # While this lock is held the monitor does not start its exit command: we clean up ourselves.
+    with FileLock(container.rundir + "/exit.lock") as exit_lock:
+        with container.lock:
+            state = observe(container)
+            if state.live:
+                state = replace(state, status="stopping", stopped_by_user=True)
+                save_state(container, state)
+        if state.live:
+            if state.status == "paused":
+                runtimes.of(context, container, state.runtime).resume(container.id)
+            if seconds > 0 and proc.alive(state.pid, state.pid_start):
+                send(container, state, container.config.stop_signal)
+            if seconds <= 0 or not cleanup.wait_for_end(container, state, seconds * 1000):
+                if seconds > 0 and clean:
+                    os.write(
+                        2,
+                        f"Warning: container {container.name} did not stop within {seconds} seconds of signal"
+                        f" {container.config.stop_signal}, resorting to SIGKILL\n".encode(),
+                    )
+                _kill_all(context, container, state)
+                cleanup.wait_for_end(container, state, 10_000)
+        _finish(context, store, container)
+        os.pwrite(exit_lock.fd, b"done", 0)
+    return True
+
+
+def _kill_all(context: Context, container: Container, state: State) -> None:
+    send(container, state, SIGKILL)
+    if container.config.pid.mode != "private":
+        # Without a pid namespace the first process takes nobody along.
+        runtimes.of(context, container, state.runtime).kill(container.id, SIGKILL, everybody=True)
+
+
+def _finish(context: Context, store: Store, container: Container) -> None:
+    with container.lock:
+        if not os.path.exists(container.userdata):
+            return
+        cleanup.finish(context, store, container)
+        if container.config.auto_remove:
+            from pypod.engine import remove
+
+            remove.delete(context, store, container)
+
+
+def pause(context: Context, container: Container) -> None:
+    """Freeze every process of a running container. Raises BadState, RuntimeFailed."""
+    with container.lock:
+        state = observe(container)
+        if state.status != "running":
+            raise BadState(f'"{state.status}" is not running, can\'t pause: container state improper')
+        if context.rootless and not _can_freeze():
+            raise BadState(
+                "pause is not supported for rootless containers on this host: it needs cgroup v2",
+                hint="boot with systemd.unified_cgroup_hierarchy=1",
+            )
+        rootless.enter_user(context)
+        runtimes.of(context, container, state.runtime).pause(container.id)
+        save_state(container, replace(state, status="paused"))
+
+
+def unpause(context: Context, container: Container) -> None:
+    """Thaw. Raises BadState, RuntimeFailed."""
+    with container.lock:
+        state = observe(container)
+        if state.status != "paused":
+            raise BadState(f'"{container.id}" is not paused, can\'t unpause: container state improper')
+        rootless.enter_user(context)
+        runtimes.of(context, container, state.runtime).resume(container.id)
+        save_state(container, replace(state, status="running"))
+
+
+def _can_freeze() -> bool:
+    return os.path.exists("/sys/fs/cgroup/cgroup.controllers")

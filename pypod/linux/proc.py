@@ -1,0 +1,44 @@
+"""Processes by pid and start time, so that a recycled pid is never taken for the one that was meant (proc(5))."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files
+
+
+def start_time(pid: int) -> int:
+    """Field 22 of /proc/PID/stat, in clock ticks since boot; 0 if there is no such process, or only a zombie."""
+    if pid <= 0:
+        return 0
+    try:
+        text = files.read(f"/proc/{pid}/stat")
+    except OSError:
+        return 0
+    # The command name may hold blanks and parentheses: fields are counted from its last one.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def alive(pid: int, started: int) -> bool:
+    """Whether the process that had ``pid`` when it started at ``started`` still runs."""
+    return started != 0 and start_time(pid) == started
+
+
+def children(pid: int) -> list[int]:
+    """The pids of a process's children, of its main thread."""
+    try:
+        return [int(word) for word in files.read(f"/proc/{pid}/task/{pid}/children").split()]
+    except OSError:
+        return []
+
+
+def boot_id() -> str:
+    return files.read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def umask(pid: int) -> int:
+    for line in files.read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"Umask:"):
+            return int(line.split()[1], 8)
+    return os.umask(0o022)
