@@ -1,0 +1,176 @@
+"""Fixtures for tests that start real containers.
+
+``pypod`` runs every test that asks for it twice: as root and as a rootless user that the session makes for itself.
+Each has one store of its own with the image ``localhost/bb:1`` (the fixture ``image``) for the whole session; after
+each test its containers are removed, and after each module nothing else may be left (support/leaks.py).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from support import box, images, install, leaks, users
+from support.runner import Pypod
+
+IMAGE = "localhost/bb:1"
+MODES = ("root", "rootless")
+
+
+def pytest_report_header() -> list[str]:
+    who = "root (and a rootless user of its own)" if box.ROOT else "a user without privileges"
+    cgroups = "v2" if box.cgroup2() else "v1 or hybrid"
+    strict = "nothing may be skipped" if box.STRICT else "what is missing is skipped"
+    return [f"pypod tests: as {who}, cgroups {cgroups}, {strict}"]
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[Path]:
+    """A short directory that every user may enter; gone at the end."""
+    path = Path(tempfile.mkdtemp(prefix="pt-", dir="/var/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():  # a rootless user's files with the user's subordinate ids
+        subprocess.run(["rm", "-rf", str(path)], check=False, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def program(base: Path) -> Path:
+    """The ``pypod`` under test, in a place where everybody may run it."""
+    return install.install(base / "app")
+
+
+@pytest.fixture(scope="session")
+def rootless_user() -> Iterator[users.User]:
+    """A user without privileges: the tests' own, or the one who runs them."""
+    if not box.ROOT:
+        yield users.myself()
+        return
+    users.sweep()
+    user = users.create()
+    try:
+        yield user
+    finally:
+        users.remove(user)
+
+
+@pytest.fixture(scope="session")
+def busybox_tar(base: Path) -> Path:
+    """The root file system of ``localhost/bb:1``."""
+    return images.busybox(base / "bb.tar")
+
+
+@pytest.fixture(scope="session")
+def debian_tar(base: Path) -> Path:
+    """The root file system of a minimal Debian 12. PYPOD_TEST_CACHE names a directory that keeps it for next time."""
+    cache = os.environ.get("PYPOD_TEST_CACHE")
+    return images.debian(Path(cache or base) / "debian-bookworm.tar")
+
+
+def _user(mode: str, request: pytest.FixtureRequest) -> users.User:
+    if mode == "root":
+        if not box.ROOT:
+            pytest.skip("root mode needs root")
+        return users.root()
+    user: users.User = request.getfixturevalue("rootless_user")
+    return user
+
+
+@pytest.fixture(scope="session", params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """``root`` or ``rootless``."""
+    value: str = request.param
+    if value == "root" and not box.ROOT:
+        pytest.skip("root mode needs root")
+    return value
+
+
+_stores: dict[str, Pypod] = {}
+
+
+def _make_place(base: Path, name: str, user: users.User) -> tuple[Path, Path]:
+    place = base / name
+    place.mkdir()
+    graphroot, runroot = place / "g", place / "r"
+    for path in (place, graphroot, runroot):
+        path.mkdir(exist_ok=True, mode=0o700)
+        if user.switch:
+            os.chown(path, user.uid, user.gid)
+    return graphroot, runroot
+
+
+@pytest.fixture(scope="session")
+def store(mode: str, base: Path, program: Path, busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[Pypod]:
+    """pypod as one kind of user, with a store that holds the busybox image."""
+    user = _user(mode, request)
+    graphroot, runroot = _make_place(base, mode, user)
+    pypod = Pypod(program, user, graphroot=graphroot, runroot=runroot, mode=mode)
+    pypod("import", busybox_tar, IMAGE).ok()
+    yield pypod
+    pypod("rm", "-f", "-a", "-t", "0")
+
+
+@pytest.fixture(scope="session")
+def clean(store: Pypod) -> leaks.Snapshot:
+    """What the store holds before any test ran."""
+    store("run", "--rm", IMAGE, "true")  # what the first run makes once
+    store("rm", "-f", "-a", "-t", "0")
+    return leaks.snapshot(store)
+
+
+@pytest.fixture(scope="module")
+def _nothing_left(store: Pypod, clean: leaks.Snapshot) -> Iterator[None]:
+    yield
+    left = leaks.since(store, clean)
+    assert not left, "left behind by this module:\n" + "\n".join(
+        f"  {kind}: {item}" for kind, items in left.items() for item in items
+    )
+
+
+@pytest.fixture
+def pypod(store: Pypod, clean: leaks.Snapshot, _nothing_left: None) -> Iterator[Pypod]:
+    """The store of this mode; the test's containers are removed afterwards."""
+    yield store
+    left = store("ps", "-a", "-q")
+    if left.code or left.out.strip():
+        store("rm", "-f", "-a", "-t", "0").ok()
+
+
+@pytest.fixture
+def fresh(mode: str, base: Path, program: Path, request: pytest.FixtureRequest) -> Iterator[Pypod]:
+    """pypod with an empty store of its own, for tests that break it or count what is in it."""
+    user = _user(mode, request)
+    place = tempfile.mkdtemp(prefix="s", dir=base)
+    os.chmod(place, 0o755)
+    graphroot, runroot = _make_place(Path(place), "p", user)
+    pypod = Pypod(program, user, graphroot=graphroot, runroot=runroot, mode=mode)
+    yield pypod
+    pypod("rm", "-f", "-a", "-t", "0")
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def image(pypod: Pypod) -> str:
+    """The name of a busybox image in the store."""
+    return IMAGE
+
+
+@pytest.fixture
+def shared_dir(base: Path, store: Pypod) -> Iterator[Path]:
+    """A directory that belongs to the user of the store, for files that pypod reads or writes."""
+    path = Path(tempfile.mkdtemp(prefix="d", dir=base))
+    if store.user.switch:
+        os.chown(path, store.user.uid, store.user.gid)
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
