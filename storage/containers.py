@@ -1,0 +1,187 @@
+"""Container records: found, made, renamed, removed. One write of each JSON file per operation."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files
+from pypod.errors import InUse, NoSuchContainer, NoSuchImage, StorageError, reason
+from storage import overlay, records
+from storage.trash import Staging
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from storage.locks import RecordLock
+    from storage.records import Container, Image, Row
+    from storage.store import Store
+
+
+def find(containers: Iterable[Container], reference: str) -> Container:
+    """By id, then by name, then by the unique beginning of an id.
+
+    Raises NoSuchContainer, in podman's words.
+    """
+    reference = reference.removeprefix("/")  # Docker's names begin with one
+    found: list[Container] = []
+    for container in containers:
+        if container.id == reference or reference in container.names:
+            return container
+        if reference and container.id.startswith(reference):
+            found.append(container)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NoSuchContainer(f"more than one result for container ID {reference}: container already exists")
+    raise NoSuchContainer(f'no container with name or ID "{reference}" found: no such container')
+
+
+def _check_names(store: Store, names: Iterable[str], own: str = "") -> None:
+    for container in store.containers():
+        for name in names:
+            if name in container.names and container.id != own:
+                raise InUse(
+                    f'creating container storage: the container name "{name}" is already in use by {container.id}.'
+                    " You have to remove that container to be able to reuse that name: that name is already in use"
+                )
+
+
+def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable: bool) -> str:
+    """An empty layer on ``parent`` ("" for none); its id. The caller holds ``lock``, the layers' lock.
+
+    Raises StorageError.
+    """
+    chain = store.chain(parent)
+    id = os.urandom(32).hex()
+    parent_home = chain[0].home if chain else ""
+    overlay.create(store.home, id, parent, parent_home, ":".join([item.id for item in chain]))
+    rows = store.layer_table.rows()
+    row: Row = {"id": id}
+    if name and not any(name in (other.get("names") or ()) for other in rows):
+        row["names"] = [name]
+    if parent:
+        row["parent"] = parent
+    row["created"] = records.now()
+    try:
+        store.layer_table.save([*rows, row], lock, durable=durable)
+    except StorageError:
+        overlay.remove(store.home, id)
+        raise
+    return id
+
+
+def drop_layer(store: Store, id: str, lock: RecordLock, staging: Staging, *, durable: bool) -> None:
+    """Take a layer out of the store; its files go to ``staging``. The caller holds ``lock``, the layers' lock."""
+    for table in (store.layer_table, store.volatile_layer_table):
+        rows = table.rows()
+        kept = [row for row in rows if row["id"] != id]
+        if len(kept) != len(rows):
+            table.save(kept, lock, durable=durable)
+    overlay.unmount(f"{store.home}/{id}/merged")
+    overlay.drop_link(store.home, id)
+    staging.take(f"{store.home}/{id}")
+
+
+def create(
+    store: Store,
+    *,
+    id: str,
+    names: list[str],
+    image: Image | None,
+    metadata: str,
+    volatile: bool,
+    layer_name: str,
+    with_layer: bool,
+) -> Container:
+    """See ``Store.create_container``."""
+    store.prepare()
+    durable = not volatile
+    flags: dict[str, Any] = {"MountLabel": "", "ProcessLabel": ""}
+    if volatile:
+        flags["Volatile"] = True
+    with store.layers_lock() as layers_lock, store.containers_lock() as containers_lock:
+        _check_names(store, names)
+        row: Row = {"id": id, "names": names, "image": image.id if image is not None else ""}
+        layer = ""
+        if image is not None and with_layer:
+            if not any(item.id == image.id for item in store.images()):
+                raise NoSuchImage(f"{image.names[0] if image.names else image.id}: image not known")
+            layer = new_layer(store, image.layer, layer_name, layers_lock, durable=durable)
+        row["layer"] = layer
+        row["metadata"] = metadata
+        row["created"] = records.now()
+        row["flags"] = flags
+        row = {key: value for key, value in row.items() if value}
+        try:
+            files.make_directory(store.container_directory(id))
+            files.make_directory(store.run_directory(id))
+            store.container_table.save([*store.container_table.rows(), row], containers_lock, durable=durable)
+        except (OSError, StorageError) as error:
+            if layer:
+                with Staging(store.home) as staging:
+                    drop_layer(store, layer, layers_lock, staging, durable=False)
+            _remove_directories(store, id)
+            if isinstance(error, OSError):
+                raise StorageError(f"cannot make container {id[:12]}: {reason(error)}") from None
+            raise
+    return records.container(row)
+
+
+def _remove_directories(store: Store, id: str) -> None:
+    files.remove_tree(f"{store.runroot}/{store.driver}-containers/{id}")
+    files.remove_tree(f"{store.containers_dir}/{id}")
+
+
+def rename(store: Store, id: str, name: str, metadata: str | None) -> None:
+    """See ``Store.rename_container``."""
+    with store.containers_lock() as lock:
+        _check_names(store, [name], id)
+        for table in (store.container_table, store.volatile_container_table):
+            rows = table.rows()
+            for number, row in enumerate(rows):
+                if row["id"] == id:
+                    changed = {**row, "names": [name]}
+                    if metadata is not None:
+                        changed["metadata"] = metadata
+                    table.save([*rows[:number], changed, *rows[number + 1 :]], lock, durable=True)
+                    return
+    raise NoSuchContainer(f'no container with name or ID "{id}" found: no such container')
+
+
+def delete(store: Store, id: str) -> bool:
+    """See ``Store.delete_container``. The record goes before the directories: then the container is gone for all."""
+    row = _row(store, id)
+    if row is None:
+        _remove_leftovers(store, id)
+        return False
+    with Staging(store.home) as staging:
+        with store.layers_lock() as layers_lock, store.containers_lock() as containers_lock:
+            row = _row(store, id)
+            if row is not None:
+                durable = not (row.get("flags") or {}).get("Volatile")
+                if row.get("layer"):
+                    drop_layer(store, row["layer"], layers_lock, staging, durable=durable)
+                for table in (store.container_table, store.volatile_container_table):
+                    rows = table.rows()
+                    kept = [item for item in rows if item["id"] != id]
+                    if len(kept) != len(rows):
+                        table.save(kept, containers_lock, durable=durable)
+    _remove_leftovers(store, id)
+    return row is not None
+
+
+def _row(store: Store, id: str) -> Row | None:
+    for table in (store.container_table, store.volatile_container_table):
+        for row in table.rows():
+            if row["id"] == id:
+                return row
+    return None
+
+
+def _remove_leftovers(store: Store, id: str) -> None:
+    try:
+        _remove_directories(store, id)
+    except OSError as error:
+        raise StorageError(f"cannot remove the files of container {id[:12]}: {reason(error)}") from None

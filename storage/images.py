@@ -1,0 +1,318 @@
+"""Image records: found by any reference, named, removed."""
+
+from __future__ import annotations
+
+
+from pypod.base import files
+from pypod.errors import InUse, NoSuchImage, StorageError, reason
+from storage import overlay, records
+from storage.trash import Staging
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from storage.records import Image, Row
+    from storage.store import Store
+
+_PLAIN = frozenset("0123456789abcdefghijklmnopqrstuvwxyz.")
+
+
+def data_file(key: str) -> str:
+    """The name of the file that holds a big data item.
+
+    Raises StorageError for a key that cannot be one.
+    """
+    if key and _PLAIN.issuperset(key):
+        return key
+    import binascii
+
+    name = "=" + binascii.b2a_base64(key.encode(), newline=False).decode()
+    if "/" in name:
+        raise StorageError(f"cannot keep image data under the key {key!r}")
+    return name
+
+
+def _split(reference: str) -> tuple[str, str, str]:
+    """A reference's name, tag and digest; the last two may be ""."""
+    name, _, digest = reference.partition("@")
+    slash = name.rfind("/")
+    colon = name.rfind(":")
+    if colon > slash:
+        return name[:colon], name[colon + 1 :], digest
+    return name, "", digest
+
+
+def qualified(name: str) -> bool:
+    """Whether a name begins with a registry."""
+    first, slash, _ = name.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def candidates(reference: str, registries: Sequence[str] = ()) -> list[str]:
+    """The complete names that ``reference`` may stand for, in podman's order."""
+    name, tag, digest = _split(reference)
+    end = f"@{digest}" if digest else f":{tag or 'latest'}"
+    if qualified(name):
+        if name.startswith("docker.io/") and name.count("/") == 1:
+            name = "docker.io/library/" + name[10:]
+        elif name.startswith("index.docker.io/"):
+            return candidates("docker.io/" + reference[16:])
+        return [name + end]
+    result = [f"localhost/{name}{end}"]
+    for registry in (*registries, "docker.io"):
+        middle = "library/" if registry == "docker.io" and "/" not in name else ""
+        candidate = f"{registry}/{middle}{name}{end}"
+        if candidate not in result:
+            result.append(candidate)
+    return result
+
+
+def digests(image: Image) -> list[str]:
+    """The digests of all manifests that the image is known by."""
+    result = [image.digest] if image.digest else []
+    for key, digest in image.big_data_digests.items():
+        if key.startswith("manifest") and digest not in result:
+            result.append(digest)
+    return result
+
+
+def find(images: Iterable[Image], reference: str, registries: Sequence[str] = ()) -> Image:
+    """Raises NoSuchImage."""
+    images = list(images)
+    by_name: dict[str, Image] = {}
+    for image in images:
+        if image.id == reference or reference in image.names:
+            return image
+        for name in image.names:
+            by_name.setdefault(name, image)
+    if reference.startswith("sha256:"):
+        hexadecimal = reference[7:]
+        found = [image for image in images if hexadecimal and image.id.startswith(hexadecimal)]
+        if len(found) == 1:
+            return found[0]
+        raise NoSuchImage(f"{reference}: image not known")
+    if reference:
+        for name in candidates(reference, registries):
+            if name in by_name:
+                return by_name[name]
+        found = [image for image in images if image.id.startswith(reference)]
+        if len(found) == 1:
+            return found[0]
+        image_or_none = _find_loosely(images, reference)
+        if image_or_none is not None:
+            return image_or_none
+    raise NoSuchImage(f"{reference}: image not known")
+
+
+def _find_loosely(images: Sequence[Image], reference: str) -> Image | None:
+    """A name with a digest: any image of that repository known by the digest. A short name: in any registry."""
+    name, tag, digest = _split(reference)
+    if digest:
+        repositories = {_split(candidate)[0] for candidate in candidates(name)} if name else set()
+        for image in images:
+            if digest in digests(image) and repositories & {_split(known)[0] for known in image.names}:
+                return image
+        return None
+    if qualified(name):
+        return None
+    tag = tag or "latest"
+    for image in images:
+        for known in image.names:
+            repository, known_tag, _ = _split(known)
+            if known_tag == tag and repository.endswith("/" + name):
+                return image
+    return None
+
+
+def _change(store: Store, image_id: str, change: Callable[[list[str]], list[str]]) -> None:
+    """Compute an image's names anew under the lock, and take them from all others."""
+    store.prepare()
+    with store.images_lock() as lock:
+        rows = store.image_table.rows()
+        if not any(row["id"] == image_id for row in rows):
+            raise NoSuchImage(f"{image_id}: image not known")
+        result: list[Row] = []
+        names: list[str] = []
+        for row in rows:
+            if row["id"] == image_id:
+                names = change(list(row.get("names") or []))
+        for row in rows:
+            had = row.get("names") or []
+            if row["id"] == image_id:
+                history = list(row.get("names-history") or [])
+                row = {**row, "names": names, "names-history": [n for n in names if n not in history] + history}
+                if not names:
+                    del row["names"]
+            elif any(name in names for name in had):
+                row = {**row, "names": [name for name in had if name not in names]}
+                if not row["names"]:
+                    del row["names"]
+            result.append(row)
+        store.image_table.save(result, lock, durable=True)
+
+
+def tag(store: Store, image_id: str, names: Sequence[str]) -> None:
+    """See ``Store.tag``."""
+    image = next((item for item in store.images() if item.id == image_id), None)
+    if image is not None and image.read_only:
+        _pull_up(store, image)
+    _change(store, image_id, lambda old: list(dict.fromkeys([*names, *old])))
+
+
+def untag(store: Store, image_id: str, names: Sequence[str]) -> None:
+    """See ``Store.untag``."""
+    _change(store, image_id, lambda old: [name for name in old if name not in names])
+
+
+def _pull_up(store: Store, image: Image) -> None:
+    """Copy the record and data of an image in a read-only store, so that it can have names of its own here."""
+    store.prepare()
+    with store.images_lock() as lock:
+        rows = store.image_table.rows()
+        if any(row["id"] == image.id for row in rows):
+            return
+        directory = f"{store.images_dir}/{image.id}"
+        try:
+            files.make_directory(directory)
+            for key in image.big_data_names:
+                name = data_file(key)
+                files.replace(f"{directory}/{name}", files.read(f"{image.directory}/{name}"), durable=True)
+        except OSError as error:
+            files.remove_tree(directory)
+            raise StorageError(f"cannot copy image {image.id[:12]}: {reason(error)}") from None
+        store.image_table.save([*rows, image.raw], lock, durable=True)
+
+
+def add(
+    store: Store,
+    *,
+    id: str,
+    names: Sequence[str],
+    layer: str,
+    created: str,
+    data: Sequence[tuple[str, bytes, str]],
+    metadata: str,
+) -> Image:
+    """Write an image record with its ``data`` (key, bytes, digest), or add names and data to the one that is there.
+
+    The caller has made sure of the layer. Raises StorageError.
+    """
+    store.prepare()
+    with store.images_lock() as lock:
+        rows = store.image_table.rows()
+        old = next((row for row in rows if row["id"] == id), None)
+        directory = f"{store.images_dir}/{id}"
+        try:
+            files.make_directory(directory)
+            for key, content, _ in data:
+                files.replace(f"{directory}/{data_file(key)}", content, durable=True)
+            files.sync_directory(store.images_dir)
+        except OSError as error:
+            if old is None:
+                files.remove_tree(directory)
+            raise StorageError(f"cannot write image {id[:12]}: {reason(error)}") from None
+        row: Row = dict(old) if old is not None else {"id": id}
+        if old is None:
+            row["digest"] = next(digest for key, _, digest in data if key == "manifest")
+        had = row.get("names") or []
+        row["names"] = [*names, *(name for name in had if name not in names)]
+        history = row.get("names-history") or []
+        row["names-history"] = [*(name for name in names if name not in history), *history]
+        if layer:
+            row["layer"] = layer
+        if old is None:
+            row["metadata"] = metadata
+        keys = list(row.get("big-data-names") or [])
+        sizes, sums = dict(row.get("big-data-sizes") or {}), dict(row.get("big-data-digests") or {})
+        for key, content, digest in data:
+            if key not in keys:
+                keys.append(key)
+            sizes[key], sums[key] = len(content), digest
+        row["big-data-names"], row["big-data-sizes"], row["big-data-digests"] = keys, sizes, sums
+        if old is None:
+            row["created"] = created
+        if not row["names"]:
+            del row["names"]
+        if not row["names-history"]:
+            del row["names-history"]
+        result: list[Row] = []
+        for other in rows:
+            if other["id"] == id:
+                continue
+            if any(name in names for name in other.get("names") or ()):
+                other = {**other, "names": [name for name in other["names"] if name not in names]}
+                if not other["names"]:
+                    del other["names"]
+            result.append(other)
+        result.append(row)
+        store.image_table.save(result, lock, durable=True)
+    return records.image(row, False, store.images_dir)
+
+
+def users(store: Store, image_id: str) -> list[str]:
+    """The ids of the containers that are made from an image."""
+    return [container.id for container in store.containers() if container.image == image_id]
+
+
+def delete(store: Store, image_id: str) -> list[str]:
+    """See ``Store.delete_image``."""
+    with Staging(store.home) as staging:
+        with store.layers_lock() as layers_lock, store.images_lock() as images_lock, store.containers_lock():
+            rows = store.image_table.rows()
+            row = next((item for item in rows if item["id"] == image_id), None)
+            if row is None:
+                raise NoSuchImage(f"{image_id}: image not known")
+            used_by = users(store, image_id)
+            if used_by:
+                raise InUse(
+                    f"image used by {used_by[0]}: image is in use by a container: consider listing external containers"
+                    " and force-removing image",
+                    code=2,
+                )
+            kept = [item for item in rows if item["id"] != image_id]
+            store.image_table.save(kept, images_lock, durable=True)
+            doomed = unused(store, row, kept)
+            layer_rows = store.layer_table.rows()
+            if doomed:
+                store.layer_table.save(
+                    [item for item in layer_rows if item["id"] not in doomed], layers_lock, durable=True
+                )
+            for layer in doomed:
+                overlay.unmount(f"{store.home}/{layer}/merged")
+                overlay.drop_link(store.home, layer)
+                staging.take(f"{store.home}/{layer}")
+        for layer in doomed:
+            files.remove_tree(f"{store.layers_dir}/{layer}.tar-split.gz")
+            files.remove_tree(f"{store.layers_dir}/{layer}")
+        files.remove_tree(f"{store.images_dir}/{image_id}")
+    return doomed
+
+
+def unused(store: Store, row: Row, other_images: Sequence[Row]) -> list[str]:
+    """The layers of an image that are no image's, container's or other layer's, top first. Both locks are held."""
+    tops: set[str] = set()
+    for other in other_images:
+        tops.add(other.get("layer") or "")
+        tops.update(other.get("mapped-layers") or ())
+    for container in store.containers():
+        tops.add(container.layer)
+    parents: dict[str, str] = {}
+    children: dict[str, int] = {}
+    for table in (store.layer_table, store.volatile_layer_table):
+        for item in table.rows():
+            parent = item.get("parent") or ""
+            parents[item["id"]] = parent
+            children[parent] = children.get(parent, 0) + 1
+    doomed: list[str] = []
+
+    def walk(layer: str) -> None:
+        while layer in parents and layer not in tops and not children.get(layer) and layer not in doomed:
+            doomed.append(layer)
+            layer = parents[layer]
+            children[layer] = children.get(layer, 1) - 1
+
+    for layer in row.get("mapped-layers") or ():
+        walk(layer)
+    walk(row.get("layer") or "")
+    return doomed

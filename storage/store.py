@@ -1,0 +1,390 @@
+"""``Store``: one graphroot and runroot, read and written in podman's format.
+
+Reading takes no lock and creates nothing: every JSON file is replaced by rename, so what is read is whole. Writing
+needs the store's owner with its ids mapped: root, or root of the rootless user's namespace.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import fastjson, files
+from pypod.errors import StorageError, reason
+from storage import records
+from storage.locks import RecordLock
+from storage.records import Container, Image, Layer, Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+
+class Store:
+    """See the module. Making one does no I/O."""
+
+    def __init__(
+        self,
+        graphroot: str,
+        runroot: str,
+        *,
+        driver: str = "overlay",
+        mount_program: str = "",
+        mountopt: str = "",
+        additional_image_stores: Sequence[str] = (),
+        rootless: bool = False,
+    ) -> None:
+        if driver != "overlay":
+            raise StorageError(f'cannot use storage driver "{driver}": only overlay is implemented')
+        self.graphroot = graphroot
+        self.runroot = runroot
+        self.driver = driver
+        self.mount_program = mount_program
+        self.mountopt = mountopt
+        self.additional = tuple(additional_image_stores)
+        self.rootless = rootless
+        self.home = f"{graphroot}/{driver}"
+        self.layers_dir = f"{graphroot}/{driver}-layers"
+        self.images_dir = f"{graphroot}/{driver}-images"
+        self.containers_dir = f"{graphroot}/{driver}-containers"
+        self.layer_table = Table(f"{self.layers_dir}/layers.json")
+        self.volatile_layer_table = Table(f"{self.layers_dir}/volatile-layers.json")
+        self.image_table = Table(f"{self.images_dir}/images.json")
+        self.container_table = Table(f"{self.containers_dir}/containers.json")
+        self.volatile_container_table = Table(f"{self.containers_dir}/volatile-containers.json")
+        # Each read-only store: its driver directory, layers and images.
+        self.read_only_stores = tuple(
+            (
+                f"{root}/{driver}",
+                Table(f"{root}/{driver}-layers/layers.json"),
+                Table(f"{root}/{driver}-images/images.json"),
+                f"{root}/{driver}-images",
+            )
+            for root in self.additional
+        )
+        self._prepared = False
+
+    # Locks and places.
+
+    def layers_lock(self) -> RecordLock:
+        return RecordLock(f"{self.layers_dir}/layers.lock")
+
+    def images_lock(self) -> RecordLock:
+        return RecordLock(f"{self.images_dir}/images.lock")
+
+    def containers_lock(self) -> RecordLock:
+        return RecordLock(f"{self.containers_dir}/containers.lock")
+
+    def prepare(self) -> None:
+        """Make the store's directories if they are missing.
+
+        Raises StorageError.
+        """
+        if self._prepared:
+            return
+        try:
+            if not os.path.isdir(f"{self.home}/l"):
+                files.make_directory(f"{self.home}/l", 0o700)
+                os.chmod(f"{self.home}/l", 0o755)
+            for path in (self.layers_dir, self.images_dir, self.containers_dir):
+                files.make_directory(path)
+            files.make_directory(self.runroot)
+        except OSError as error:
+            raise StorageError(f"cannot make the store {self.graphroot}: {reason(error)}") from None
+        self._prepared = True
+
+    def container_directory(self, id: str) -> str:
+        """Where a container keeps what must last over a reboot."""
+        return f"{self.containers_dir}/{id}/userdata"
+
+    def run_directory(self, id: str) -> str:
+        """Where a container keeps what a reboot may forget."""
+        return f"{self.runroot}/{self.driver}-containers/{id}/userdata"
+
+    # Images.
+
+    def images(self) -> list[Image]:
+        """All images, those of the additional stores last, as read-only."""
+        result = [records.image(row, False, self.images_dir) for row in self.image_table.rows()]
+        if self.read_only_stores:
+            seen = {image.id for image in result}
+            for _, _, table, directory in self.read_only_stores:
+                for row in table.rows():
+                    if row["id"] not in seen:
+                        seen.add(row["id"])
+                        result.append(records.image(row, True, directory))
+        return result
+
+    def find_image(self, reference: str, registries: Sequence[str] = ()) -> Image:
+        """The image that ``reference`` names: an id or its beginning, a name with or without registry and tag, a digest.
+
+        ``registries`` are the unqualified-search registries. Raises NoSuchImage.
+        """
+        from storage import images
+
+        return images.find(self.images(), reference, registries)
+
+    def image_data(self, image: Image, key: str) -> bytes:
+        """One item of an image's big data.
+
+        Raises StorageError.
+        """
+        from storage import images
+
+        try:
+            return files.read(f"{image.directory}/{images.data_file(key)}")
+        except OSError as error:
+            raise StorageError(f"cannot read {key} of image {image.id[:12]}: {reason(error)}") from None
+
+    def image_config(self, image: Image) -> dict[str, Any]:
+        """The image's configuration.
+
+        Raises StorageError.
+        """
+        return self._document(image, f"sha256:{image.id}")
+
+    def image_manifest(self, image: Image) -> dict[str, Any]:
+        """The image's manifest, as it came.
+
+        Raises StorageError.
+        """
+        return self._document(image, "manifest")
+
+    def _document(self, image: Image, key: str) -> dict[str, Any]:
+        try:
+            value = fastjson.loads(self.image_data(image, key))
+        except fastjson.BadJson as error:
+            raise StorageError(f"cannot read {key} of image {image.id[:12]}: {error}") from None
+        if not isinstance(value, dict):
+            raise StorageError(f"cannot read {key} of image {image.id[:12]}: not a JSON object")
+        return value
+
+    def image_size(self, image: Image) -> int:
+        """Bytes: the image's layers uncompressed, and its data, as podman counts."""
+        size = sum(image.big_data_sizes.values())
+        return size + sum(layer.diff_size for layer in self.chain(image.layer)) if image.layer else size
+
+    def tag(self, image_id: str, names: Sequence[str]) -> None:
+        """Give an image more names (complete ones); an image that has one of them loses it."""
+        from storage import images
+
+        images.tag(self, image_id, names)
+
+    def untag(self, image_id: str, names: Sequence[str]) -> None:
+        from storage import images
+
+        images.untag(self, image_id, names)
+
+    def delete_image(self, image_id: str) -> list[str]:
+        """Remove an image's record and the layers that nothing else uses; the ids of what was removed.
+
+        Raises InUse if a container record needs it.
+        """
+        from storage import images
+
+        return images.delete(self, image_id)
+
+    # Layers.
+
+    def layers(self) -> dict[str, Layer]:
+        """All layers by id."""
+        result = {}
+        for table in (self.layer_table, self.volatile_layer_table):
+            for row in table.rows():
+                result.setdefault(row["id"], records.layer(row, self.home))
+        for home, table, _, _ in self.read_only_stores:
+            for row in table.rows():
+                result.setdefault(row["id"], records.layer(row, home))
+        return result
+
+    def _layer_row(self, id: str) -> tuple[dict[str, Any], str] | None:
+        for table in (self.layer_table, self.volatile_layer_table):
+            for row in table.rows():
+                if row["id"] == id:
+                    return row, self.home
+        for home, table, _, _ in self.read_only_stores:
+            for row in table.rows():
+                if row["id"] == id:
+                    return row, home
+        return None
+
+    def layer(self, id: str) -> Layer:
+        """Raises StorageError if there is none."""
+        found = self._layer_row(id)
+        if found is None:
+            raise StorageError(f"layer {id[:12]} is not known: the store is damaged")
+        return records.layer(*found)
+
+    def chain(self, id: str) -> list[Layer]:
+        """A layer and its ancestors, nearest first.
+
+        Raises StorageError where one is missing.
+        """
+        result: list[Layer] = []
+        seen: set[str] = set()
+        while id and id not in seen:
+            seen.add(id)
+            result.append(self.layer(id))
+            id = result[-1].parent
+        return result
+
+    def _homes(self, home: str) -> list[str]:
+        homes = [home, self.home, *(store[0] for store in self.read_only_stores)]
+        return [path for number, path in enumerate(homes) if path not in homes[:number]]
+
+    def lower_directories(self, layer_id: str) -> list[str]:
+        """The directories under a layer, nearest first, without its own.
+
+        Raises StorageError.
+        """
+        from storage import overlay
+
+        chain = self.chain(layer_id)
+        return overlay.lowers(self._homes(chain[0].home), layer_id, [item.id for item in chain[1:]])
+
+    def diff_directory(self, layer_id: str) -> str:
+        """A layer's own files."""
+        return f"{self.layer(layer_id).home}/{layer_id}/diff"
+
+    def mount(self, layer_id: str, *, volatile: bool = False, read_only: bool = False, target: str = "") -> str:
+        """Mount a layer in the *current* mount namespace at its ``merged`` directory (or ``target``); the path.
+
+        Nothing is entered in mountpoints.json. ``volatile`` for a container that is removed at its end: the kernel
+        then never flushes the upper directory. This takes no lock: two overlays on one upper directory are
+        undefined, so the caller holds ``lock_layer``, or its container's lock and knows that it is not running.
+        Raises StorageError.
+        """
+        from storage import overlay
+
+        chain = self.chain(layer_id)
+        home = chain[0].home
+        if home != self.home and not target:
+            target = f"{self.runroot}/{self.driver}/{layer_id}/merged"
+            files.make_directory(target)
+        return overlay.mount(
+            home,
+            layer_id,
+            overlay.lowers(self._homes(home), layer_id, [item.id for item in chain[1:]]),
+            read_only=read_only,
+            volatile=volatile,
+            mount_program=self.mount_program or self._fuse_if_sticky(),
+            mountopt=self.mountopt,
+            target=target,
+        )
+
+    def _fuse_if_sticky(self) -> str:
+        """A store that began with fuse-overlayfs has its layers in fuse-overlayfs's format, and stays with it."""
+        try:
+            if files.read(f"{self.home}/.has-mount-program").strip() != b"true":
+                return ""
+        except OSError:
+            return ""
+        from pypod.base import process
+
+        program = process.find("fuse-overlayfs")
+        if program is None:
+            raise StorageError(
+                f"cannot mount layers of {self.graphroot}: they are in fuse-overlayfs's format and it is not installed",
+                hint="apt-get install fuse-overlayfs",
+            )
+        return program
+
+    def unmount(self, layer_id: str, *, target: str = "") -> bool:
+        """Detach a layer's mount from the current namespace. False if it was not mounted.
+
+        Raises StorageError.
+        """
+        from storage import overlay
+
+        return overlay.unmount(target or f"{self.home}/{layer_id}/merged")
+
+    def lock_layer(self, layer_id: str, *, blocking: bool = False) -> int:
+        """flock a read-write layer's directory, so that one process mounts it at a time; the descriptor, -1 if taken.
+
+        The lock lives until the last copy of the descriptor is closed, also by exec'd processes that inherit it.
+        """
+        import fcntl
+
+        try:
+            fd = os.open(f"{self.home}/{layer_id}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"cannot lock layer {layer_id[:12]}: {reason(error)}") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return -1
+        return fd
+
+    def diff(self, layer_id: str) -> Iterator[tuple[str, str]]:
+        """What a layer changes: ("A" added, "C" changed or "D" deleted, absolute path), in path order.
+
+        Raises StorageError.
+        """
+        from storage import changes
+
+        return changes.changes(self.diff_directory(layer_id), self.lower_directories(layer_id))
+
+    # Containers.
+
+    def containers(self) -> list[Container]:
+        """All container records, of any tool."""
+        result = [records.container(row) for row in self.container_table.rows()]
+        volatile = self.volatile_container_table.rows()
+        if volatile:
+            seen = {item.id for item in result}
+            result += [records.container(row) for row in volatile if row["id"] not in seen]
+        return result
+
+    def find_container(self, reference: str) -> Container:
+        """By id, name or the unique beginning of an id.
+
+        Raises NoSuchContainer.
+        """
+        from storage import containers
+
+        return containers.find(self.containers(), reference)
+
+    def create_container(
+        self,
+        *,
+        id: str,
+        names: Sequence[str],
+        image: Image | None,
+        metadata: str = "",
+        volatile: bool = False,
+        layer_name: str = "",
+        layer: bool = True,
+    ) -> Container:
+        """Make a read-write layer on the image's, and the record; also both ``userdata`` directories.
+
+        Without an image there is no layer. ``volatile`` writes are not flushed. Raises InUse if a name is taken,
+        NoSuchImage if the image has gone meanwhile, StorageError; nothing stays behind then.
+        """
+        from storage import containers
+
+        return containers.create(
+            self,
+            id=id,
+            names=list(names),
+            image=image,
+            metadata=metadata,
+            volatile=volatile,
+            layer_name=layer_name,
+            with_layer=layer,
+        )
+
+    def rename_container(self, id: str, name: str, metadata: str | None = None) -> None:
+        """Give a container another name. Raises InUse, NoSuchContainer."""
+        from storage import containers
+
+        containers.rename(self, id, name, metadata)
+
+    def delete_container(self, id: str) -> bool:
+        """Remove a container's record, layer and directories. False if there was no record. Idempotent.
+
+        Its mount must be gone from the current namespace, or is detached. Raises StorageError.
+        """
+        from storage import containers
+
+        return containers.delete(self, id)

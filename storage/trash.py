@@ -1,0 +1,102 @@
+"""Staging areas in ``overlay/tempdirs``: a directory ``temp-dir-X`` that lives as long as its ``lock-X`` is locked.
+
+Any tool that gets such a lock may delete the pair, so what a killed process leaves is rubbish that anybody can tell
+from work in progress. It must be inside the driver's directory: podman bind-mounts that on itself, and a rename
+from a sibling directory fails with EXDEV.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files
+from pypod.errors import StorageError, reason
+from storage.locks import RecordLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Staging:
+    """One staging directory, ``path``; a context manager that removes it with all that is left in it."""
+
+    def __init__(self, home: str) -> None:
+        self.parent = f"{home}/tempdirs"
+        name = os.urandom(6).hex()
+        self.path = f"{self.parent}/temp-dir-{name}"
+        self.lock = RecordLock(f"{self.parent}/lock-{name}")
+        self._count = 0
+
+    def __enter__(self) -> Staging:
+        try:
+            while True:
+                self.lock.acquire()
+                # Somebody may have taken our fresh lock file for a stale one and removed it.
+                try:
+                    if os.stat(self.lock.path).st_ino == os.fstat(self.lock.fd).st_ino:
+                        os.mkdir(self.path, 0o700)
+                        return self
+                except FileNotFoundError:
+                    pass
+                self.lock.release()
+        except OSError as error:
+            self.lock.release()
+            raise StorageError(f"cannot make a staging area in {self.parent}: {reason(error)}") from None
+
+    def new(self) -> str:
+        """A path in the area that does not exist yet."""
+        self._count += 1
+        return f"{self.path}/{self._count}"
+
+    def take(self, path: str) -> bool:
+        """Move a directory in here, to be removed later. False if it does not exist."""
+        try:
+            os.rename(path, self.new())
+        except FileNotFoundError:
+            return False
+        return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            files.remove_tree(self.path)
+            os.unlink(self.lock.path)
+        except OSError:
+            pass  # it stays as an unlocked pair, which the next clean-up takes
+        finally:
+            self.lock.release()
+        try:
+            os.rmdir(self.parent)  # podman 4 stumbles over it when it repairs links
+        except OSError:
+            pass
+
+
+def clean(home: str) -> int:
+    """Remove the staging areas of processes that are gone; how many."""
+    parent = f"{home}/tempdirs"
+    try:
+        names = os.listdir(parent)
+    except OSError:
+        return 0
+    count = 0
+    for name in names:
+        if not name.startswith("lock-"):
+            continue
+        lock = RecordLock(f"{parent}/{name}")
+        if not lock.acquire(blocking=False):
+            continue
+        try:
+            files.remove_tree(f"{parent}/temp-dir-{name[5:]}")
+            os.unlink(lock.path)
+            count += 1
+        except OSError:
+            pass
+        finally:
+            lock.release()
+    try:
+        os.rmdir(parent)
+    except OSError:
+        pass
+    return count
