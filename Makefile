@@ -1,0 +1,84 @@
+# make demo     install what Debian lacks, build, and run a first container without network
+# make test     build if needed, then run every test that can run on this machine
+# make build | lint | bench | clean
+#
+# Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
+# could not be run by other users.
+
+PYTHON ?= /usr/bin/python3
+VENV   ?= .venv
+SHELL  := /bin/sh
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.PHONY: demo build test-build test lint lint-style lint-format lint-types lint-c bench packages clean
+
+bin     := $(VENV)/bin
+sources := setup.py pyproject.toml README.md \
+           $(shell find pypod storage conmon -type f \( -name '*.py' -o -name '*.c' -o -name '*.h' -o -name '*.json' \) \
+                   ! -name '_*.c' 2>/dev/null)
+pip     := umask 022 && PIP_DISABLE_PIP_VERSION_CHECK=1 $(bin)/python -m pip -q
+no_pip  := { echo "make: could not fetch Python packages with pip: see the message above." >&2; \
+             echo "make: the first build needs a package index, or wheels in a directory: PIP_FIND_LINKS=DIR make" >&2; \
+             exit 1; }
+
+demo: build
+	@contrib/demo $(bin)/pypod
+
+build: $(VENV)/.pypod
+
+# What Debian lacks, by apt; nothing happens when nothing is missing.
+packages:
+	@contrib/debian-packages
+
+# The interpreter, and what builds the wheel: fetched once, so that later builds need no network.
+$(VENV)/.venv:
+	@contrib/debian-packages
+	@umask 022 && $(PYTHON) -m venv $(VENV)
+	@$(pip) install 'setuptools>=77' 'cffi>=1.15' wheel || $(no_pip)
+	@touch $@
+
+# A stale build/lib would put removed modules into the wheel.
+$(VENV)/.pypod: $(VENV)/.venv $(sources)
+	@rm -rf build pypod.egg-info
+	@$(pip) install --no-build-isolation . || $(no_pip)
+	@rm -rf build pypod.egg-info
+	@touch $@
+
+test-build: $(VENV)/.pypod-test
+
+$(VENV)/.pypod-test: $(VENV)/.pypod
+	@$(pip) install --no-build-isolation '.[test]' || $(no_pip)
+	@rm -rf build pypod.egg-info
+	@touch $@
+
+# TESTS names files or options for pytest: make test TESTS='tests/unit -x'
+test: test-build
+	@$(bin)/python -m pytest $(TESTS)
+
+lint: lint-style lint-format lint-types lint-c
+
+lint-style: test-build
+	$(bin)/ruff check .
+
+lint-format: test-build
+	$(bin)/ruff format --check .
+
+lint-types: test-build
+	$(bin)/mypy
+
+CC ?= cc
+lint-c:
+	@set -e; for file in $$(find conmon pypod storage -name '*.c' ! -name '_*.c'); do \
+	    echo "$(CC) -Wall -Wextra -Werror $$file"; \
+	    $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -I$$(dirname $$file) -c -o /dev/null $$file; \
+	done
+
+bench: build
+	$(bin)/python bench/compare.py --pypod $(bin)/pypod
+
+clean:
+	rm -rf build dist pypod.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV)
+	find pypod storage conmon tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find pypod storage conmon -name '*.so' -delete
