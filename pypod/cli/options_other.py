@@ -1,0 +1,82 @@
+"""The flags of the image, volume and system commands. The shape is in ``options``."""
+
+from __future__ import annotations
+
+from pypod.cli.options import FORMAT
+
+_FORCE = (("force f", "bool", False, "", "Do not ask"),)
+_QUIET = (("quiet q", "bool", False, "", "No progress output"),)
+
+IMAGES = (
+    ("all a", "bool", False, "", "Show intermediate images too"),
+    ("digests", "bool", False, "", "Show digests"),
+    ("filter f", "array", (), "KEY=VALUE", "Only images that this describes"),
+    ("format", "str", None, "FORMAT", "json, or a Go template; table TEMPLATE adds headings"),
+    ("history", "bool", False, "", "Show the names that each image has had"),
+    ("no-trunc", "bool", False, "", "Show IDs in full"),
+    ("noheading n", "bool", False, "", "No headings"),
+    ("quiet q", "bool", False, "", "Only the IDs"),
+    ("sort", "str", "created", "FIELD", "Sort by this field", ("created", "id", "repository", "size", "tag")),
+)
+RMI = (
+    ("all a", "bool", False, "", "Every image"),
+    ("force f", "bool", False, "", "Remove the containers of the image too, and all its names"),
+    ("ignore i", "bool", False, "", "An image that does not exist is no error"),
+    ("no-prune", "bool", False, "", "Keep parents that have no name"),
+)
+HISTORY = (
+    ("format", "str", None, "FORMAT", "json, or a Go template"),
+    ("human H", "bool", True, "", "Sizes and times for people"),
+    ("no-trunc", "bool", False, "", "Show everything in full"),
+    ("quiet q", "bool", False, "", "Only the IDs"),
+)
+LOAD = (("input i", "str", None, "FILE", "Read this archive or directory (default stdin)"), *_QUIET)
+IMPORT = (
+    ("arch", "str", None, "ARCH", "Architecture of the image"),
+    ("change c", "array", (), "INSTRUCTION", "Apply an instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER..."),
+    ("message m", "str", None, "TEXT", "Comment in the image's history"),
+    ("os", "str", None, "OS", "Operating system of the image"),
+    *_QUIET,
+    ("variant", "str", None, "VARIANT", "Architecture variant of the image"),
+)
+IMAGE_PRUNE = (
+    ("all a", "bool", False, "", "Every image that no container uses, not only those without a name"),
+    ("filter", "array", (), "KEY=VALUE", "Only images that this describes: label, until"),
+    *_FORCE,
+)
+IMAGE_INSPECT = FORMAT
+
+VOLUME_CREATE = (
+    ("driver d", "str", "local", "DRIVER", "The volume driver"),
+    ("ignore", "bool", False, "", "A volume that exists already is no error"),
+    ("label l", "array", (), "KEY[=VALUE]", "Label the volume"),
+    ("opt o", "array", (), "KEY=VALUE", "Option of the driver: type, device, o"),
+)
+VOLUME_LS = (
+    ("filter f", "array", (), "KEY=VALUE", "Only volumes that this describes"),
+    ("format", "str", None, "FORMAT", "json, or a Go template; table TEMPLATE adds headings"),
+    ("noheading n", "bool", False, "", "No headings"),
+    ("quiet q", "bool", False, "", "Only the names"),
+)
+VOLUME_RM = (
+    ("all a", "bool", False, "", "Every volume"),
+    ("force f", "bool", False, "", "Remove the containers that use it too"),
+    ("time t", "uint", None, "SECONDS", "Wait this long before killing those containers (default 10)"),
+)
+VOLUME_INSPECT = (("all a", "bool", False, "", "Every volume"), *FORMAT)
+VOLUME_PRUNE = (("filter", "array", (), "KEY=VALUE", "Only volumes that this describes"), *_FORCE)
+VOLUME_EXPORT = (("output o", "str", None, "FILE", "Write to this file (default stdout)"),)
+
+SYSTEM_CHECK = (
+    ("force f", "bool", False, "", "With --repair, remove damaged containers too"),
+    ("max m", "str", "24h", "DURATION", "Layers that nothing uses are left alone if younger than this"),
+    ("quick q", "bool", False, "", "Leave out the checks that read every file"),
+    ("repair r", "bool", False, "", "Remove what is damaged"),
+)
+UNSHARE = (("rootless-netns", "bool", False, "", "Join the network namespace of rootless bridges too"),)
+COMPLETION = (
+    ("file f", "str", None, "FILE", "Write to this file (default stdout)"),
+    ("no-desc", "bool", False, "", "Leave out the descriptions"),
+)
+INFO = FORMAT
+VERSION = FORMAT

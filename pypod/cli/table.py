@@ -1,0 +1,540 @@
+"""The list of commands: what --help, completion, the man pages and the dispatcher know without importing one.
+
+A command is ``path: (module[:function], summary, section, flags, usage, arguments, completes)``:
+
+``module``     in pypod.cli; its ``run(invocation)`` is called, or the function named after the colon.
+``flags``      the name of its table in ``options``, or ``module.NAME``.
+``arguments``  how many: (least, most), most -1 for any number; or ("names", message): names of objects unless
+               --all, --latest, --cidfile or --filter choose them; or ("first", message): the first one is a name
+               unless --latest or --all chooses it.
+``completes``  what the arguments name, for completion: container, image, volume, object, file or "".
+"""
+
+from __future__ import annotations
+
+from pypod.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+_NAMES = ("names", "you must provide at least one name or id")
+
+SECTIONS = ("Running containers", "Looking at containers", "Images", "Volumes", "System")
+_RUN, _LOOK, _IMAGE, _VOLUME, _SYSTEM = SECTIONS
+
+# Groups of commands: podman has every container command a second time below ``container``, and so on.
+GROUPS = {
+    "container": "Manage containers",
+    "healthcheck": "Manage health checks",
+    "image": "Manage images",
+    "system": "Manage pypod and its store",
+    "volume": "Manage volumes",
+}
+
+COMMANDS: dict[str, tuple[Any, ...]] = {
+    "attach": (
+        "attach",
+        "Connect the terminal to a running container",
+        _RUN,
+        "ATTACH",
+        "[options] CONTAINER",
+        ("names", '"pypod attach" requires a name, id, or the "--latest" flag'),
+        "container",
+    ),
+    "completion": (
+        "completion:run",
+        "Write the completion script for a shell",
+        _SYSTEM,
+        "options_other.COMPLETION",
+        "[options] {bash|zsh|fish}",
+        (1, 1),
+        "shell",
+    ),
+    "container cleanup": (
+        "cleanup",
+        "Take down what a stopped container leaves behind",
+        "",
+        "CLEANUP",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "container exists": (
+        "container_exists",
+        "Tell by the exit code whether a container exists",
+        _LOOK,
+        "CONTAINER_EXISTS",
+        "[options] CONTAINER",
+        (1, 1),
+        "container",
+    ),
+    "container inspect": (
+        "inspect",
+        "Show everything about containers",
+        _LOOK,
+        "CONTAINER_INSPECT",
+        "[options] CONTAINER [CONTAINER...]",
+        ("names", "no names or ids specified"),
+        "container",
+    ),
+    "container prune": (
+        "container_prune",
+        "Remove the containers that do not run",
+        _RUN,
+        "CONTAINER_PRUNE",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "cp": (
+        "cp",
+        "Copy files into, out of and between containers",
+        _RUN,
+        "CP",
+        "[options] [CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH",
+        (2, 2),
+        "container",
+    ),
+    "create": (
+        "create",
+        "Make a container without starting it",
+        _RUN,
+        "options_run.CREATE",
+        "[options] IMAGE [COMMAND [ARG...]]",
+        (1, -1),
+        "image",
+    ),
+    "diff": (
+        "diff",
+        "List what changed in a container's or image's files",
+        _LOOK,
+        "DIFF",
+        "[options] {CONTAINER|IMAGE} [{CONTAINER|IMAGE}]",
+        ("names", '"pypod diff" requires a name, id, or the "--latest" flag'),
+        "object",
+    ),
+    "exec": (
+        "exec",
+        "Run a command in a running container",
+        _RUN,
+        "EXEC",
+        "[options] CONTAINER COMMAND [ARG...]",
+        ("first", "exec requires the name or ID of a container or the --latest flag"),
+        "container",
+    ),
+    "healthcheck run": (
+        "healthcheck",
+        "Run a container's health check once",
+        _LOOK,
+        "NONE",
+        "CONTAINER",
+        (1, 1),
+        "container",
+    ),
+    "history": (
+        "history",
+        "Show the layers of an image",
+        _IMAGE,
+        "options_other.HISTORY",
+        "[options] IMAGE",
+        (1, 1),
+        "image",
+    ),
+    "image exists": (
+        "image_exists",
+        "Tell by the exit code whether an image exists",
+        _IMAGE,
+        "NONE",
+        "IMAGE",
+        (1, 1),
+        "image",
+    ),
+    "image inspect": (
+        "inspect",
+        "Show everything about images",
+        _IMAGE,
+        "options_other.IMAGE_INSPECT",
+        "[options] IMAGE [IMAGE...]",
+        ("names", "no names or ids specified"),
+        "image",
+    ),
+    "image prune": (
+        "image_prune",
+        "Remove images that are not needed",
+        _IMAGE,
+        "options_other.IMAGE_PRUNE",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "images": (
+        "images",
+        "List images",
+        _IMAGE,
+        "options_other.IMAGES",
+        "[options] [IMAGE]",
+        (0, 1),
+        "image",
+    ),
+    "import": (
+        "import_",
+        "Make an image of a tar archive of a root file system",
+        _IMAGE,
+        "options_other.IMPORT",
+        "[options] PATH [REFERENCE]",
+        (1, 2),
+        "file",
+    ),
+    "info": (
+        "info",
+        "Show facts about this host and the store",
+        _SYSTEM,
+        "options_other.INFO",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "init": (
+        "init",
+        "Prepare containers in the runtime without starting them",
+        _RUN,
+        "INIT",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "inspect": (
+        "inspect",
+        "Show everything about containers, images, volumes or networks",
+        _LOOK,
+        "INSPECT",
+        "[options] {CONTAINER|IMAGE|VOLUME|NETWORK} [...]",
+        ("names", "no names or ids specified"),
+        "object",
+    ),
+    "kill": (
+        "kill",
+        "Send a signal to running containers",
+        _RUN,
+        "KILL",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "load": (
+        "load",
+        "Load images from an archive",
+        _IMAGE,
+        "options_other.LOAD",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "logs": (
+        "logs",
+        "Show what containers wrote",
+        _LOOK,
+        "LOGS",
+        "[options] CONTAINER [CONTAINER...]",
+        ("names", "specify at least one container name or ID to log"),
+        "container",
+    ),
+    "pause": (
+        "pause",
+        "Freeze running containers",
+        _RUN,
+        "PAUSE",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "port": (
+        "port",
+        "List the published ports of containers",
+        _LOOK,
+        "PORT",
+        "[options] CONTAINER [PORT]",
+        ("first", "you must supply a running container name or id"),
+        "container",
+    ),
+    "ps": ("ps", "List containers", _LOOK, "PS", "[options]", (0, 0), ""),
+    "rename": ("rename", "Give a container another name", _RUN, "NONE", "CONTAINER NAME", (2, 2), "container"),
+    "restart": (
+        "restart",
+        "Stop containers and start them again",
+        _RUN,
+        "RESTART",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "rm": (
+        "rm",
+        "Remove containers",
+        _RUN,
+        "RM",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "rmi": (
+        "rmi",
+        "Remove images",
+        _IMAGE,
+        "options_other.RMI",
+        "[options] IMAGE [IMAGE...]",
+        ("names", "image name or ID must be specified"),
+        "image",
+    ),
+    "run": (
+        "run",
+        "Run a command in a new container",
+        _RUN,
+        "options_run.RUN",
+        "[options] IMAGE [COMMAND [ARG...]]",
+        (1, -1),
+        "image",
+    ),
+    "start": (
+        "start",
+        "Start containers",
+        _RUN,
+        "START",
+        "[options] CONTAINER [CONTAINER...]",
+        ("names", "start requires at least one argument"),
+        "container",
+    ),
+    "stop": (
+        "stop",
+        "Stop containers",
+        _RUN,
+        "STOP",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "system check": (
+        "system_check",
+        "Check the store, and repair it",
+        _SYSTEM,
+        "options_other.SYSTEM_CHECK",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "tag": (
+        "tag",
+        "Give an image more names",
+        _IMAGE,
+        "NONE",
+        "IMAGE TARGET_NAME [TARGET_NAME...]",
+        (2, -1),
+        "image",
+    ),
+    "top": (
+        "top",
+        "Show the processes of a container",
+        _LOOK,
+        "TOP",
+        "[options] CONTAINER [FORMAT-DESCRIPTORS|ARGS...]",
+        ("first", "you must provide the name or id of a running container"),
+        "container",
+    ),
+    "unpause": (
+        "unpause",
+        "Thaw frozen containers",
+        _RUN,
+        "PAUSE",
+        "[options] CONTAINER [CONTAINER...]",
+        _NAMES,
+        "container",
+    ),
+    "unshare": (
+        "unshare",
+        "Run a command in the user namespace that containers run in",
+        _SYSTEM,
+        "options_other.UNSHARE",
+        "[options] [COMMAND [ARG...]]",
+        (0, -1),
+        "",
+    ),
+    "untag": ("untag", "Take names from an image", _IMAGE, "NONE", "IMAGE [IMAGE...]", (1, -1), "image"),
+    "version": ("version", "Show the version", _SYSTEM, "options_other.VERSION", "[options]", (0, 0), ""),
+    "volume create": (
+        "volume:create",
+        "Make a volume",
+        _VOLUME,
+        "options_other.VOLUME_CREATE",
+        "[options] [NAME]",
+        (0, 1),
+        "",
+    ),
+    "volume exists": (
+        "volume:exists",
+        "Tell by the exit code whether a volume exists",
+        _VOLUME,
+        "NONE",
+        "VOLUME",
+        (1, 1),
+        "volume",
+    ),
+    "volume export": (
+        "volume:export",
+        "Write a volume's files as a tar archive",
+        _VOLUME,
+        "options_other.VOLUME_EXPORT",
+        "[options] VOLUME",
+        (1, 1),
+        "volume",
+    ),
+    "volume import": (
+        "volume:import_",
+        "Fill a volume from a tar archive",
+        _VOLUME,
+        "NONE",
+        "VOLUME [SOURCE]",
+        (1, 2),
+        "volume",
+    ),
+    "volume inspect": (
+        "volume:inspect",
+        "Show everything about volumes",
+        _VOLUME,
+        "options_other.VOLUME_INSPECT",
+        "[options] VOLUME [VOLUME...]",
+        ("names", "choose either one or more volumes or all"),
+        "volume",
+    ),
+    "volume ls": ("volume:ls", "List volumes", _VOLUME, "options_other.VOLUME_LS", "[options]", (0, 0), ""),
+    "volume mount": ("volume:mount", "Mount a volume and print where", _VOLUME, "NONE", "VOLUME", (1, 1), "volume"),
+    "volume prune": (
+        "volume:prune",
+        "Remove the volumes that no container uses",
+        _VOLUME,
+        "options_other.VOLUME_PRUNE",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "volume rm": (
+        "volume:rm",
+        "Remove volumes",
+        _VOLUME,
+        "options_other.VOLUME_RM",
+        "[options] VOLUME [VOLUME...]",
+        ("names", "choose either one or more volumes or all"),
+        "volume",
+    ),
+    "volume unmount": ("volume:unmount", "Undo volume mount", _VOLUME, "NONE", "VOLUME", (1, 1), "volume"),
+    "wait": (
+        "wait",
+        "Wait for containers to stop, and print their exit codes",
+        _RUN,
+        "WAIT",
+        "[options] CONTAINER [CONTAINER...]",
+        ("names", '"pypod wait" requires a name, id, or the "--latest" flag'),
+        "container",
+    ),
+}
+
+# The arguments of these belong to the command in the container from the first word on.
+OWN_ARGUMENTS = frozenset(("create", "exec", "run", "top", "unshare"))
+
+ALIASES = {
+    "container list": "ps",
+    "container ls": "ps",
+    "container ps": "ps",
+    "image list": "images",
+    "image ls": "images",
+    "image rm": "rmi",
+    "image remove": "rmi",
+    "system info": "info",
+    "volume list": "volume ls",
+    "volume remove": "volume rm",
+}
+
+_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "tag", "untag"))
+
+
+class Command:
+    """One entry of the table, with the path that the user typed. A bad path raises UsageError, from ``find``."""
+
+    __slots__ = ("arguments", "completes", "flags_name", "module", "name", "path", "section", "summary", "usage")
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name = name  # the key of COMMANDS
+        self.path = path  # as typed, "container ls"
+        (
+            self.module,
+            self.summary,
+            self.section,
+            self.flags_name,
+            self.usage,
+            self.arguments,
+            self.completes,
+        ) = COMMANDS[name]
+
+    @property
+    def own_arguments(self) -> bool:
+        """Whether flags end at the first argument."""
+        return self.name in OWN_ARGUMENTS
+
+    def flags(self) -> tuple[tuple[Any, ...], ...]:
+        """The command's flags, as ``options`` describes them."""
+        module, _, name = self.flags_name.rpartition(".")
+        found: tuple[tuple[Any, ...], ...] = getattr(load(module or "options"), name)
+        return found
+
+
+def load(module: str) -> Any:
+    """Import one module of pypod.cli."""
+    return __import__("pypod.cli." + module, None, None, ("run",))
+
+
+def canonical(path: str) -> str | None:
+    """The key of COMMANDS that a path as typed means: "container ls" means "ps"."""
+    if path in COMMANDS:
+        return path
+    if path in ALIASES:
+        return ALIASES[path]
+    group, _, verb = path.partition(" ")
+    if group == "container" and verb in COMMANDS and COMMANDS[verb][2] in (_RUN, _LOOK):
+        return verb
+    if group == "image" and verb in _UNDER_IMAGE:
+        return verb
+    return None
+
+
+def members(group: str) -> dict[str, str]:
+    """The verbs of a group ("" for the top level, groups included) with the keys of COMMANDS that they mean."""
+    found = {}
+    for path in (*COMMANDS, *ALIASES):
+        head, _, verb = path.rpartition(" ")
+        if head == group:
+            found[verb] = canonical(path) or path
+        elif not head and canonical(f"{group} {verb}") is not None:
+            found[verb] = verb
+    return dict(sorted(found.items()))
+
+
+def suggestions(word: str, known: Sequence[str]) -> list[str]:
+    """The words of ``known`` that ``word`` may have been meant for."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, 3, 0.6)
+    return close or [item for item in known if len(word) > 1 and item.startswith(word)][:3]
+
+
+def unknown(path: str) -> UsageError:
+    """The error for a path that is no command."""
+    group, _, verb = path.rpartition(" ")
+    known = list(members(group)) + ([] if group else list(GROUPS))
+    close = suggestions(verb, known)
+    shown = " ".join(("pypod", path))
+    if close:
+        more = "\nDid you mean this?\n\t" + "\n\t".join(close)
+    else:
+        more = f"Try 'pypod{' ' if group else ''}{group} --help' for more information"
+    return UsageError(f"unrecognized command `{shown}`\n{more}")

@@ -1,0 +1,39 @@
+"""``wait``: block until containers stop, and print their exit codes."""
+
+from __future__ import annotations
+
+from pypod.cli import output, targets, units
+from pypod.engine import wait as engine
+from pypod.errors import PypodError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.cli.invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    options = invocation.options
+    for condition in options["condition"]:
+        if condition not in engine.CONDITIONS:
+            raise UsageError(f'unknown container state "{condition}"', hint="one of " + ", ".join(engine.CONDITIONS))
+    # Plain digits are milliseconds (podman-wait(1)).
+    text = options["interval"]
+    interval = int(text) / 1000 if text.isdecimal() else units.parse_duration(text) / 1e9
+    context, store = targets.open_engine(invocation)
+    code = 0
+    for target in targets.choose(invocation, context, store):
+        try:
+            if target.error is not None:
+                raise target.error
+            assert target.container is not None
+            output.line(
+                str(engine.wait(context, store, target.container, options["condition"], max(interval, 0.001)))
+            )
+        except PypodError as error:
+            targets.complain(error)
+            code = code or error.code
+            continue
+        output.flush()
+        if options["exit_first_match"]:
+            break
+    return code
