@@ -1,0 +1,47 @@
+"""The host's cgroup layout and what of it this process may use (cgroups(7))."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files
+
+ROOT = "/sys/fs/cgroup"
+UNIFIED, HYBRID, LEGACY, NONE = "v2", "hybrid", "v1", "none"
+
+
+def mode() -> str:
+    """UNIFIED (cgroup v2 alone), HYBRID (v1 with an empty v2 beside it), LEGACY (v1 alone) or NONE."""
+    if os.path.exists(ROOT + "/cgroup.controllers"):
+        return UNIFIED
+    if os.path.exists(ROOT + "/unified/cgroup.controllers"):
+        return HYBRID
+    if os.path.isdir(ROOT + "/memory") or os.path.isdir(ROOT + "/cpu") or os.path.isdir(ROOT + "/pids"):
+        return LEGACY
+    return NONE
+
+
+def own(controller: str = "") -> str:
+    """The path of this process's cgroup below the root of its hierarchy: v2's, or that of a v1 ``controller``.
+
+    Raises OSError. "" if there is none.
+    """
+    for line in files.read("/proc/self/cgroup").decode().splitlines():
+        _, _, rest = line.partition(":")
+        names, _, path = rest.partition(":")
+        if controller in names.split(","):
+            return path
+    return ""
+
+
+def controllers(path: str) -> list[str]:
+    """The v2 controllers that a cgroup directory may hand to its children; [] if there is no such cgroup."""
+    try:
+        return files.read(path + "/cgroup.controllers").decode().split()
+    except OSError:
+        return []
+
+
+def delegated(path: str) -> bool:
+    """Whether this process may make cgroups in ``path`` and move itself into them."""
+    return all(os.access(path + name, os.W_OK) for name in ("", "/cgroup.procs", "/cgroup.subtree_control"))
