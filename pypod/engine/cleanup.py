@@ -90,11 +90,14 @@ def unmount(store: Store, container: Container) -> None:
             pass
 
 
-def join(context: Context, state: State) -> None:
-    """Enter the namespaces in which a live container's mounts are, if its monitor lives; else the user namespace."""
+def enter(context: Context, state: State) -> None:
+    """Enter the namespaces in which a live container's mounts are, if its monitor lives; else the user namespace.
+
+    The exit command, which the monitor starts, is there already.
+    """
     rootless.enter_user(context)
-    if state.conmon_pid and rootless.join_mounts(state.conmon_pid, state.conmon_start):
-        return
+    if state.conmon_pid != os.getppid():
+        rootless.join_mounts(context, state.conmon_pid, state.conmon_start)
 
 
 def cleanup(context: Context, store: Store, container: Container, *, remove: bool = False) -> State:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pypod.engine.context import Context
-    from storage.containers import Container as StorageRecord
+    from storage.records import Container as StorageRecord
     from storage.store import Store
 
 

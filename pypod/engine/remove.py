@@ -71,8 +71,8 @@ def remove(
     if state.live:
         from pypod.engine import stop
 
-        stop.stop(context, store, container, timeout=timeout, clean=False)
-    cleanup.join(context, state)
+        stop.stop(context, store, container, timeout=timeout, remove=False, quiet=True)
+    cleanup.enter(context, state)
     with container.lock:
         cleanup.finish(context, store, container)
         save_state(container, replace(observe(container), status="removing"))

@@ -123,30 +123,51 @@ def _create(context: Context) -> None:
     userns.create(uid_ranges, gid_ranges)
 
 
-def private_mounts(context: Context) -> None:
-    """A mount namespace of our own in which what is mounted below graphroot and runroot stays ours.
+# The mount namespace without any container's mounts, from which each container's own is copied: one command may
+# start several, and an overlay that stays visible in another container's namespace would outlive its own.
+_clean = -1
+
+
+def _clean_mounts(context: Context) -> None:
+    """Be in a mount namespace of this process in which what is mounted below graphroot and runroot stays there.
 
     All else keeps its propagation, so that shared bind mounts of a root user work as they do with podman.
     """
+    global _clean
+    if _clean >= 0:
+        syscalls.setns(_clean, syscalls.CLONE_NEWNS)
+        return
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    for path in (context.graphroot, context.runroot):
+        files.make_directory(path)
+        tree = syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+        try:
+            syscalls.mount_setattr(tree, propagation=syscalls.MS_PRIVATE, recursive=True)
+            syscalls.move_mount(tree, path)
+        finally:
+            os.close(tree)
+    _clean = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def private_mounts(context: Context) -> None:
+    """A new mount namespace for one container. Raises NamespaceError."""
+    cwd = os.open(".", os.O_PATH | os.O_CLOEXEC)
     try:
+        _clean_mounts(context)
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        for path in (context.graphroot, context.runroot):
-            files.make_directory(path)
-            tree = syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
-            try:
-                syscalls.mount_setattr(tree, propagation=syscalls.MS_PRIVATE, recursive=True)
-                syscalls.move_mount(tree, path)
-            finally:
-                os.close(tree)
+        os.fchdir(cwd)
     except OSError as error:
         raise NamespaceError(
             f"cannot set up the mount namespace: {error.filename or 'unshare'}: {reason(error)}"
         ) from None
+    finally:
+        os.close(cwd)
 
 
-def join_mounts(pid: int, started: int) -> bool:
+def join_mounts(context: Context, pid: int, started: int) -> bool:
     """Join the mount namespace of a monitor, to see the mounts of its container. False if it is gone."""
     try:
+        _clean_mounts(context)
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False

@@ -52,24 +52,28 @@ def kill(context: Context, container: Container, number: int) -> None:
 
 
 def stop(
-    context: Context, store: Store, container: Container, *, timeout: int | None = None, clean: bool = True
+    context: Context,
+    store: Store,
+    container: Container,
+    *,
+    timeout: int | None = None,
+    remove: bool = True,
+    quiet: bool = False,
 ) -> bool:
     """Stop signal, then SIGKILL after ``timeout`` seconds (the container's own if None), then clean up.
 
-    False if it did not run. Raises BadState for a paused one.
+    A --rm container is gone afterwards, unless ``remove`` is off. ``quiet``: no word about SIGKILL.
+
+    False if it did not run. A paused one is thawed first: a frozen process takes no signal.
     """
     seconds = container.config.stop_timeout if timeout is None else timeout
     state = observe(container)
     if not state.live:
         if state.unclean:
-            cleanup.join(context, state)
-            _finish(context, store, container)
+            cleanup.enter(context, state)
+            _finish(context, store, container, remove)
         return False
-    if state.status == "paused" and clean:
-        raise BadState(
-            f"container {container.id} is running or paused, refusing to clean up: container state improper"
-        )
-    cleanup.join(context, state)
+    cleanup.enter(context, state)
     # While this lock is held the monitor does not start its exit command: we clean up ourselves.
     with FileLock(container.rundir + "/exit.lock") as exit_lock:
         with container.lock:
@@ -83,7 +87,7 @@ def stop(
             if seconds > 0 and proc.alive(state.pid, state.pid_start):
                 send(container, state, container.config.stop_signal)
             if seconds <= 0 or not cleanup.wait_for_end(container, state, seconds * 1000):
-                if seconds > 0 and clean:
+                if seconds > 0 and not quiet:
                     os.write(
                         2,
                         f"Warning: container {container.name} did not stop within {seconds} seconds of signal"
@@ -91,7 +95,7 @@ def stop(
                     )
                 _kill_all(context, container, state)
                 cleanup.wait_for_end(container, state, 10_000)
-        _finish(context, store, container)
+        _finish(context, store, container, remove)
         os.pwrite(exit_lock.fd, b"done", 0)
     return True
 
@@ -103,15 +107,15 @@ def _kill_all(context: Context, container: Container, state: State) -> None:
         runtimes.of(context, container, state.runtime).kill(container.id, SIGKILL, everybody=True)
 
 
-def _finish(context: Context, store: Store, container: Container) -> None:
+def _finish(context: Context, store: Store, container: Container, remove: bool) -> None:
     with container.lock:
         if not os.path.exists(container.userdata):
             return
         cleanup.finish(context, store, container)
-        if container.config.auto_remove:
-            from pypod.engine import remove
+        if remove and container.config.auto_remove:
+            from pypod.engine import remove as removal
 
-            remove.delete(context, store, container)
+            removal.delete(context, store, container)
 
 
 def pause(context: Context, container: Container) -> None:

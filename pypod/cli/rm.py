@@ -1,0 +1,49 @@
+"""``rm``: remove containers."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.cli import targets
+from pypod.engine import remove
+from pypod.errors import NoSuchContainer, PypodError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.cli.invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    flags = invocation.options
+    context, store = targets.open_engine(invocation)
+    chosen = targets.choose(invocation, context, store)
+    missing = other = False
+    for target in chosen:
+        try:
+            if target.error is not None:
+                raise target.error
+            assert target.container is not None
+            remove.remove(
+                context,
+                store,
+                target.container,
+                force=flags["force"],
+                volumes=flags["volumes"],
+                depend=flags["depend"],
+                timeout=flags["time"],
+            )
+        except NoSuchContainer as error:
+            # What is gone is what -f wanted (podman-rm(1)).
+            if not flags["force"]:
+                targets.complain(error)
+                missing = True
+            continue
+        except PypodError as error:
+            targets.complain(error)
+            other = True
+            last = error.code
+            continue
+        os.write(1, f"{target.typed}\n".encode())
+    if other:
+        return last
+    return 1 if missing else 0

@@ -1,0 +1,35 @@
+"""``unshare``: a command in the user namespace of rootless containers."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import process
+from pypod.cli.targets import open_engine
+from pypod.engine import context as contexts
+from pypod.engine import rootless
+from pypod.errors import CommandNotExecutable, CommandNotFound, UsageError, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.cli.invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    context, _ = open_engine(invocation)
+    if not context.rootless:
+        raise UsageError("please use unshare with rootless")
+    if invocation.options["rootless_netns"]:
+        raise UsageError("cannot join the network namespace of rootless bridges: there is none")
+    command = list(invocation.args) or [os.environ.get("SHELL") or "/bin/sh"]
+    contexts.make_directories(context)
+    rootless.enter(context)
+    os.environ.setdefault("CONTAINERS_GRAPHROOT", context.graphroot)
+    os.environ.setdefault("CONTAINERS_RUNROOT", context.runroot)
+    path = process.find(command[0])
+    if path is None:
+        raise CommandNotFound(f"cannot run {command[0]}: No such file or directory")
+    try:
+        os.execv(path, command)
+    except OSError as error:
+        raise CommandNotExecutable(f"cannot run {command[0]}: {reason(error)}") from None

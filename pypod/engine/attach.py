@@ -1,0 +1,118 @@
+"""Connect this process's stdio to a container, and stay until it ends or the user detaches."""
+
+from __future__ import annotations
+
+import os
+
+from conmon import attach as client
+from pypod.base.record import record
+from pypod.engine import cleanup, stop, terminal
+from pypod.engine.container import Container, State, observe, read_exit_file, stored_state
+from pypod.errors import PypodError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
+
+
+@record
+class Streams:
+    """Which descriptors take part; -1 for none."""
+
+    stdin: int = -1
+    stdout: int = 1
+    stderr: int = 2
+
+
+def choose_streams(wanted: list[str], *, interactive: bool, terminal: bool) -> Streams:
+    """From --attach/-a and --interactive. Without -a: stdout and stderr, and stdin if interactive."""
+    names = {name.lower() for name in wanted}
+    unknown = names - {"stdin", "stdout", "stderr"}
+    if unknown:
+        from pypod.errors import UsageError
+
+        raise UsageError(
+            f'invalid stream "{sorted(unknown)[0]}" for --attach - must be one of stdin, stdout, or stderr:'
+            " invalid argument"
+        )
+    return Streams(
+        stdin=0 if (interactive if not names else "stdin" in names) else -1,
+        stdout=1 if not names or "stdout" in names else -1,
+        stderr=2 if (not names or "stderr" in names) and not terminal else (1 if terminal else -1),
+    )
+
+
+def stay(
+    container: Container,
+    state: State,
+    streams: Streams,
+    *,
+    bundle: str,
+    tty: bool,
+    detach_keys: str,
+    sig_proxy: bool,
+    begin: Callable[[], None],
+) -> str:
+    """Connect to the attach socket in ``bundle``, call ``begin``, and relay until "eof" or "detached".
+
+    Signals are passed to ``state``'s process if ``sig_proxy``. Raises MonitorError.
+    """
+    socket = client.connect(bundle)
+
+    def resized() -> None:
+        now = terminal.size(0)
+        if now is not None:
+            client.send_resize(bundle, *now)
+
+    def passed_on(number: int) -> None:
+        try:
+            stop.send(container, state, number)
+        except PypodError:
+            pass
+
+    try:
+        on_resize = resized if tty and os.isatty(0) else None
+        with terminal.Signals(passed_on if sig_proxy else None, on_resize):
+            if on_resize is not None:
+                resized()
+            begin()
+            raw = tty and streams.stdin >= 0
+            with terminal.RawTerminal(0 if raw else -1):
+                return client.relay(
+                    socket,
+                    stdin_fd=streams.stdin,
+                    stdout_fd=streams.stdout,
+                    stderr_fd=streams.stderr,
+                    detach_keys=detach_keys,
+                    tty=tty,
+                )
+    finally:
+        socket.close()
+
+
+def exit_code(container: Container, state: State) -> int:
+    """The code with which an attached container ended, once it has. 255 if nobody can know it."""
+    cleanup.wait_for_end(container, state)
+    ended = read_exit_file(container)
+    if ended is None:
+        final = stored_state(container)
+        code = final.exit_code if final.status == "exited" else observe(container).exit_code
+    else:
+        code = ended[0]
+    return code & 0xFF
+
+
+def check_descriptors(count: int) -> None:
+    """Raise UsageError unless descriptors 3 to 2+``count`` are open, to be handed on."""
+    from pypod.errors import UsageError
+
+    for fd in range(3, 3 + count):
+        try:
+            os.fstat(fd)
+        except OSError:
+            raise UsageError(
+                f"file descriptor {fd} is not available - the preserve-fds option requires that file"
+                " descriptors must be passed"
+            ) from None

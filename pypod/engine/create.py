@@ -1,0 +1,137 @@
+"""``create``: from options and an image to a container on disk."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files, times
+from pypod.base.record import to_json
+from pypod.engine import container as containers
+from pypod.engine import context as contexts
+from pypod.engine import names, options, rootless
+from pypod.engine.container import Container
+from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+
+def create(
+    context: Context,
+    store: Store,
+    image_name: str,
+    command: Sequence[str],
+    flags: Mapping[str, Any],
+    create_command: Sequence[str],
+) -> Container:
+    """Make a container; nothing is left behind if it fails.
+
+    Enters the user namespace. Raises PypodError of every kind.
+    """
+    cidfile = flags.get("cidfile") or ""
+    if cidfile and os.path.exists(cidfile):
+        raise UsageError(
+            f"container id file exists. Ensure another container is not using it or delete {cidfile}", code=125
+        )
+    name = names.check(flags["name"]) if flags.get("name") else ""
+    contexts.make_directories(context)
+    rootless.enter_user(context)
+    if name and flags.get("replace"):
+        _replace(context, store, name)
+    image = None
+    info = None
+    if not flags.get("rootfs"):
+        from pypod.engine import images
+
+        image = images.find_or_embedded(store, image_name, pull=str(flags.get("pull") or "missing"))
+        info = images.image_info(store, image, image_name)
+    identity = names.random_id()
+    created = times.rfc3339(times.now())
+    config = options.build_config(
+        flags,
+        id=identity,
+        name=name or _free_name(store),
+        created=created,
+        image=info,
+        command=list(command),
+        create_command=list(create_command),
+        rootfs=image_name if flags.get("rootfs") else "",
+        context=context,
+        store=store,
+    )
+    metadata = _metadata(config.image, config.image_id, config.name)
+    record = store.create_container(
+        id=identity,
+        names=[config.name],
+        image=image,
+        metadata=metadata,
+        volatile=config.auto_remove,
+        uid_map=config.uid_map,
+        gid_map=config.gid_map,
+    )
+    try:
+        options.make_volumes(context, config)
+        userdata = store.container_directory(identity)
+        rundir = store.run_directory(identity)
+        files.make_directory(userdata)
+        files.make_directory(rundir)
+        config_json = to_json(config)
+        config_json["layer"] = record.layer
+        files.replace_json(userdata + "/container.json", config_json, durable=not config.auto_remove)
+        made = containers.load(context, store, record)
+        if cidfile:
+            _write_cidfile(cidfile, identity)
+    except BaseException:
+        store.delete_container(identity)
+        raise
+    return made
+
+
+def _metadata(image: str, image_id: str, name: str) -> str:
+    """What podman writes there, so that its own listings show our containers well."""
+    from pypod.base import fastjson
+
+    return fastjson.dumps(
+        {"image-name": image, "image-id": image_id, "name": name, "created-at": times.now() // 1_000_000_000}
+    )
+
+
+def _free_name(store: Store) -> str:
+    taken = {name for record in store.containers() for name in record.names}
+    while True:
+        name = names.random_name()
+        if name not in taken:
+            return name
+        if len(taken) > 1000:
+            return f"{name}{os.urandom(2).hex()}"
+
+
+def _write_cidfile(path: str, identity: str) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise InUse(f"cannot write container id file {path}: {reason(error)}") from None
+    try:
+        files.write_all(fd, identity.encode())
+    finally:
+        os.close(fd)
+
+
+def _replace(context: Context, store: Store, name: str) -> None:
+    from pypod.engine import remove
+
+    try:
+        old = containers.find(context, store, name)
+    except NoSuchContainer:
+        return
+    if old.name != name:
+        return
+    try:
+        remove.remove(context, store, old, force=True, depend=True)
+    except PypodError as error:
+        raise InUse(f"cannot replace container {name}: {error.message}") from None

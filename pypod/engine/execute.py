@@ -1,0 +1,163 @@
+"""``exec``: another process in a running container.
+
+Attached without a terminal, the runtime is our child and the process has our own stdio: nothing stands between.
+With a terminal, or detached, a monitor holds the session, so it can be left and outlives the CLI.
+Each session has a directory ``<rundir>/exec/ID`` for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import os
+
+import conmon
+from conmon import spawn as monitors
+from pypod.base import fastjson, files, process
+from pypod.base.record import record
+from pypod.engine import attach, exec_spec, exit_command, names, rootless, runtimes, start
+from pypod.engine.container import Container, State, observe
+from pypod.errors import BadState, MonitorError, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pypod.engine.context import Context
+
+
+@record
+class ExecOptions:
+    """What exec's flags say."""
+
+    command: list[str]
+    env: list[str] = []
+    env_files: list[str] = []
+    user: str = ""
+    workdir: str = ""
+    interactive: bool = False
+    tty: bool = False
+    detach: bool = False
+    privileged: bool = False
+    detach_keys: str = attach.DEFAULT_DETACH_KEYS
+    preserve_fds: int = 0
+
+
+def execute(context: Context, container: Container, options: ExecOptions) -> tuple[int, str]:
+    """Run the command; its exit code (0 for a detached one that was started), and the session's id.
+
+    Raises BadState (255) if the container does not run, CommandNotFound, CommandNotExecutable, RuntimeFailed.
+    """
+    state = running(container)
+    rootless.enter_user(context)
+    session = names.random_id()
+    directory = f"{container.rundir}/exec/{session}"
+    files.make_directory(directory)
+    try:
+        spec = exec_spec.process(container, state, options)
+        files.replace(directory + "/process.json", fastjson.dumps(spec).encode())
+        if options.tty or options.detach:
+            code = _monitored(context, container, state, options, session, directory)
+        else:
+            code = _direct(context, container, state, options, directory)
+    finally:
+        if not options.detach:
+            files.remove_tree(directory)
+    return code, session
+
+
+def running(container: Container) -> State:
+    """The state of a container in which a process can be started. Raises BadState (255)."""
+    state = observe(container)
+    if state.status not in ("running", "stopping"):
+        raise BadState("can only create exec sessions on running containers: container state improper", code=255)
+    return state
+
+
+def sessions(container: Container) -> list[str]:
+    """The ids of the sessions that run."""
+    try:
+        return sorted(os.listdir(container.rundir + "/exec"))
+    except OSError:
+        return []
+
+
+def cleanup(container: Container, session: str) -> None:
+    """What the exit command of a detached session does."""
+    if session.isalnum():
+        files.remove_tree(f"{container.rundir}/exec/{session}")
+
+
+def _direct(context: Context, container: Container, state: State, options: ExecOptions, directory: str) -> int:
+    runtime = runtimes.of(context, container, state.runtime)
+    log = directory + "/oci-log"
+    argv = runtime.exec_argv(
+        container.id,
+        process_file=directory + "/process.json",
+        pid_file=directory + "/pid",
+        log_path=log,
+        preserve_fds=options.preserve_fds,
+    )
+    keep = [(fd, fd) for fd in range(3, 3 + options.preserve_fds)]
+    try:
+        # The runtime passes signals on to the process; ours must not end us before it.
+        from pypod.engine.terminal import Signals
+
+        with Signals(lambda _: None, None):
+            pid = process.spawn(argv, stdin=None if options.interactive else -1, keep=keep)
+            code = process.wait(pid)
+    except OSError as error:
+        raise MonitorError(f"cannot start the runtime {argv[0]}: {reason(error)}") from None
+    if code and not os.path.exists(directory + "/pid"):
+        raise runtime.failure("", log_path=log)
+    return code
+
+
+def _monitored(
+    context: Context, container: Container, state: State, options: ExecOptions, session: str, directory: str
+) -> int:
+    runtime = runtimes.of(context, container, state.runtime)
+    monitor = start.monitor_path(context)
+    monitor_options: Any = monitors.MonitorOptions(
+        monitor=monitor,
+        ours=monitor == conmon.MONITOR,
+        id=container.id,
+        cuuid=session,
+        name=container.name,
+        bundle=directory,
+        runtime=state.runtime,
+        runtime_args=runtime.global_args(directory + "/oci-log"),
+        exit_dir=directory + "/exit",
+        conmon_pidfile=directory + "/conmon.pid",
+        container_pidfile=directory + "/pid",
+        log_path="none",
+        terminal=options.tty,
+        stdin=options.interactive,
+        exec_process_spec=directory + "/process.json",
+        exec_attach=not options.detach,
+        exit_command=exit_command.cleanup_exec(context, container.id, session) if options.detach else [],
+    )
+    files.make_directory(directory + "/exit")
+    try:
+        started = monitors.spawn(monitor_options, env=start.monitor_environment(context))
+    except OSError as error:
+        raise MonitorError(f"cannot start the monitor {monitor}: {reason(error)}") from None
+    if options.detach:
+        if started.pid <= 0:
+            files.remove_tree(directory)
+            raise runtime.failure(started.message, log_path=directory + "/oci-log")
+        return 0
+    streams = attach.Streams(stdin=0 if options.interactive else -1, stdout=1, stderr=1 if options.tty else 2)
+    how = attach.stay(
+        container,
+        state,
+        streams,
+        bundle=directory,
+        tty=options.tty,
+        detach_keys=options.detach_keys,
+        sig_proxy=False,
+        begin=started.go,
+    )
+    if started.pid <= 0:
+        raise runtime.failure(started.message, log_path=directory + "/oci-log")
+    if how == "detached":
+        return 0
+    return int(started.read_exit_status()) & 0xFF

@@ -1,0 +1,79 @@
+"""A container's root directory as a descriptor, for cp, diff and whatever looks inside."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.engine import cleanup, rootless
+from pypod.engine.container import observe
+from pypod.errors import PypodError, StorageError, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pypod.engine.container import Container
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+
+class Root:
+    """The root directory of a container for the length of a ``with`` block, as ``fd``.
+
+    Of a running container it is that of its first process, volumes and all; of another one the layer is mounted in
+    a namespace of ours, under the container's lock. Entering this enters the user namespace.
+    """
+
+    def __init__(self, context: Context, store: Store, container: Container) -> None:
+        self.context = context
+        self.store = store
+        self.container = container
+        self.fd = -1
+        self.running = False
+        self._lock = container.lock
+        self._mounted = False
+
+    def __enter__(self) -> Root:
+        state = observe(self.container)
+        if state.status in ("running", "paused", "initialized"):
+            rootless.enter_user(self.context)
+            self.running = True
+            self._open(f"/proc/{state.pid}/root")
+            return self
+        self._lock.acquire()
+        try:
+            if state.unclean:
+                cleanup.enter(self.context, state)
+                cleanup.finish(self.context, self.store, self.container)
+            rootless.enter(self.context)
+            path = self.container.config.rootfs
+            if not path:
+                path = self.store.mount(self.container.record.layer)
+                self._mounted = True
+            self._open(path)
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def _open(self, path: str) -> None:
+        try:
+            self.fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"cannot look into container {self.container.name}: {reason(error)}") from None
+
+    def _leave(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        if self._mounted:
+            try:
+                self.store.unmount(self.container.record.layer)
+            except PypodError:
+                pass  # the mount goes with this process's namespace
+        self._lock.release()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()

@@ -1,0 +1,166 @@
+"""``run``, ``start --attach`` and ``attach``: stay with a container, and clean up after it."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base.locks import FileLock
+from pypod.engine import attach, cleanup, remove, rootless
+from pypod.engine import container as containers
+from pypod.engine import start as starting
+from pypod.errors import BadState, PypodError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.attach import Streams
+    from pypod.engine.container import Container, State
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+
+class ExitLock:
+    """``exit.lock``: while somebody holds it the monitor does not start its exit command, the clean-up is his.
+
+    The kernel drops it with its holder, and only then must the exit command do the work. ``done`` tells the monitor
+    that nothing is left to do.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self.lock = FileLock(container.rundir + "/exit.lock")
+
+    def acquire(self, *, blocking: bool = False) -> bool:
+        return self.lock.acquire(blocking=blocking)
+
+    @property
+    def held(self) -> bool:
+        return self.lock.fd >= 0
+
+    def done(self) -> None:
+        if self.held:
+            os.pwrite(self.lock.fd, b"done", 0)
+            self.lock.release()
+
+    def release(self) -> None:
+        self.lock.release()
+
+
+def run_attached(
+    context: Context,
+    store: Store,
+    container: Container,
+    streams: Streams,
+    *,
+    detach_keys: str = attach.DEFAULT_DETACH_KEYS,
+    sig_proxy: bool = True,
+    preserve_fds: int = 0,
+    remove_on_failure: bool = False,
+) -> int:
+    """Start the container with this process's stdio connected; its exit code, or 0 if the user detached.
+
+    ``remove_on_failure``: a --rm container that cannot be started goes, as it was made for this. Raises PypodError.
+    """
+    config = container.config
+    exit_lock = ExitLock(container)
+    try:
+        with container.lock:
+            before, state = _prepare(context, store, container, preserve_fds)
+            # A container that restarts is the exit command's to restart: then we only watch.
+            if config.restart_policy in ("", "no"):
+                exit_lock.acquire()
+
+        def begin() -> None:
+            with container.lock:
+                starting.start_or_abandon(context, store, container, state, before)
+
+        how = attach.stay(
+            container,
+            state,
+            streams,
+            bundle=container.userdata,
+            tty=config.terminal,
+            detach_keys=detach_keys,
+            sig_proxy=sig_proxy,
+            begin=begin,
+        )
+        if how == "detached":
+            return 0
+        code = attach.exit_code(container, state)
+        if exit_lock.held:
+            with container.lock:
+                _clean(context, store, container)
+            exit_lock.done()
+        return code
+    except PypodError:
+        if remove_on_failure and config.auto_remove and not containers.observe(container).live:
+            with container.lock:
+                remove.delete(context, store, container)
+            exit_lock.done()
+        raise
+    finally:
+        exit_lock.release()
+
+
+def _prepare(context: Context, store: Store, container: Container, preserve_fds: int) -> tuple[State, State]:
+    """The state before, and the state with a created process. The caller holds the lock."""
+    before = containers.observe(container)
+    starting.startable(container, before)
+    if before.unclean:
+        cleanup.enter(context, before)
+        before = cleanup.finish(context, store, container)
+    if before.status == "initialized":
+        cleanup.enter(context, before)
+        return before, before
+    starting.enter(context, store, container)
+    return before, starting.initialize(context, store, container, before, preserve_fds=preserve_fds)
+
+
+def _clean(context: Context, store: Store, container: Container) -> None:
+    if os.path.exists(container.userdata):
+        cleanup.finish(context, store, container)
+        if container.config.auto_remove:
+            remove.delete(context, store, container)
+
+
+def run_detached(context: Context, store: Store, container: Container, *, preserve_fds: int = 0) -> None:
+    """Start a container just made and leave it to its monitor. Raises PypodError; a --rm container is then gone."""
+    try:
+        starting.start_detached(context, store, container, preserve_fds=preserve_fds)
+    except PypodError:
+        if container.config.auto_remove:
+            with container.lock:
+                remove.delete(context, store, container)
+        raise
+
+
+def attach_running(
+    context: Context, container: Container, detach_keys: str | None, sig_proxy: bool, no_stdin: bool
+) -> int:
+    """``attach``: the exit code of the container, or 0 if the user detached. Raises BadState if it does not run."""
+    state = containers.observe(container)
+    if state.status != "running":
+        raise BadState("you can only attach to running containers")
+    rootless.enter_user(context)
+    config = container.config
+    streams = attach.choose_streams([], interactive=config.stdin and not no_stdin, terminal=config.terminal)
+    how = attach.stay(
+        container,
+        state,
+        streams,
+        bundle=container.userdata,
+        tty=config.terminal,
+        detach_keys=attach.DEFAULT_DETACH_KEYS if detach_keys is None else detach_keys,
+        sig_proxy=sig_proxy,
+        begin=lambda: None,
+    )
+    return 0 if how == "detached" else attach.exit_code(container, state)
+
+
+def remove_image(store: Store, container: Container) -> None:
+    """``run --rmi``: the image goes too, unless something uses it. Raises PypodError."""
+    from pypod.errors import InUse
+
+    if container.config.image_id:
+        try:
+            store.delete_image(container.config.image_id)
+        except InUse:
+            pass

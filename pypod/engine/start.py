@@ -1,0 +1,298 @@
+"""``init`` and ``start``: root file system, OCI config, monitor, network, and the container's process.
+
+Every step is undone from what is on disk if a later one fails, by the same function that cleans up after an exit.
+"""
+
+from __future__ import annotations
+
+import os
+
+import conmon
+from conmon import spawn as monitors
+from pypod.base import files, times
+from pypod.base.record import replace
+from pypod.engine import cleanup, exit_command, rootless, runtimes
+from pypod.engine import container as containers
+from pypod.engine.container import Container, State, observe, save_state
+from pypod.errors import BadState, MonitorError, PypodError, reason
+from pypod.linux import proc, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+
+def startable(container: Container, state: State) -> None:
+    """Raise BadState unless the container can be started."""
+    if state.status in ("running", "stopping", "removing"):
+        raise BadState(
+            f"unable to start container {container.id}: container {container.name} is {state.status}:"
+            " container state improper"
+        )
+    if state.status == "paused":
+        raise BadState(f"unable to start container {container.id}: it is paused, unpause it first")
+
+
+def enter(context: Context, store: Store, container: Container) -> None:
+    """Enter the namespaces in which the container will be started."""
+    rootless.enter_user(context)
+    shared = -1
+    if container.config.ipc.mode == "container":
+        # The other container's /dev/shm is a mount of its monitor's namespace: taken along as a detached mount.
+        other = containers.find(context, store, container.config.ipc.value)
+        state = observe(other)
+        if rootless.join_mounts(context, state.conmon_pid, state.conmon_start):
+            shared = _detached(other.rundir + "/shm")
+    rootless.private_mounts(context)
+    if shared >= 0:
+        files.make_directory(container.rundir + "/shm")
+        syscalls.move_mount(shared, container.rundir + "/shm")
+        os.close(shared)
+
+
+def _detached(path: str) -> int:
+    """A detached copy of what is mounted at ``path``; -1 if nothing can be."""
+    try:
+        return syscalls.open_tree(path)
+    except OSError:
+        return -1
+
+
+def initialize(
+    context: Context, store: Store, container: Container, before: State, *, preserve_fds: int = 0
+) -> State:
+    """Everything up to the created container process. The caller holds the lock and is in the namespaces.
+
+    Returns the new state, written to disk. Raises PypodError; then nothing is left of the attempt.
+    """
+    config = container.config
+    files.make_directory(container.rundir)
+    files.make_directory(context.tmpdir + "/exits")
+    for stale in (container.exit_file, container.userdata + "/oom", container.rundir + "/oom"):
+        files.remove_tree(stale)
+    attempt = replace(
+        State(),
+        status="initialized",
+        restarts=before.restarts,
+        runtime=runtimes.path_of(context, config.runtime),
+    )
+    try:
+        joined = _join_paths(context, store, container)
+        rootfs = _mount(context, store, container)
+        prepare = _write_bundle(context, store, container, rootfs, joined, attempt)
+        attempt = _spawn(context, container, attempt, preserve_fds)
+        # From here on there is a process: whoever comes after a crash of ours must find it.
+        save_state(container, attempt)
+        network = prepare(attempt.pid)
+        if network:
+            attempt = replace(attempt, network=network)
+        save_state(container, attempt)
+        return attempt
+    except BaseException:
+        _abandon(context, store, container, attempt, before)
+        raise
+
+
+def start(context: Context, container: Container, state: State) -> State:
+    """Let the created process run the container's command. The caller holds the lock.
+
+    Raises RuntimeFailed (126, 127 when the command is at fault).
+    """
+    runtimes.of(context, container, state.runtime).start(container.id)
+    running = replace(state, status="running", started_at=times.now())
+    save_state(container, running)
+    return running
+
+
+def start_detached(context: Context, store: Store, container: Container, *, preserve_fds: int = 0) -> State:
+    """``start`` in full, for a container that nobody attaches to. Raises PypodError."""
+    with container.lock:
+        before = observe(container)
+        startable(container, before)
+        if before.status == "initialized":
+            cleanup.enter(context, before)
+            return start(context, container, before)
+        if before.unclean:
+            cleanup.enter(context, before)
+            before = cleanup.finish(context, store, container)
+        enter(context, store, container)
+        state = initialize(context, store, container, before, preserve_fds=preserve_fds)
+        return start_or_abandon(context, store, container, state, before)
+
+
+def initialize_only(context: Context, store: Store, container: Container) -> None:
+    """``init``. Raises BadState unless the container was created or has ended."""
+    with container.lock:
+        before = observe(container)
+        if before.status not in ("created", "exited"):
+            raise BadState(f"container {container.id} has already been created in runtime: container state improper")
+        if before.unclean:
+            cleanup.enter(context, before)
+            before = cleanup.finish(context, store, container)
+        enter(context, store, container)
+        initialize(context, store, container, before)
+
+
+def restart_after_exit(context: Context, store: Store, container: Container) -> None:
+    """The restart policy's start, in the exit command. Raises PypodError."""
+    with container.lock:
+        before = observe(container)
+        if before.status != "exited" or before.stopped_by_user:
+            return
+        enter(context, store, container)
+        state = initialize(context, store, container, replace(before, restarts=before.restarts + 1))
+        start_or_abandon(context, store, container, state, before)
+
+
+def start_or_abandon(context: Context, store: Store, container: Container, state: State, before: State) -> State:
+    """``start``; if the runtime refuses, everything is taken down again. The caller holds the lock."""
+    try:
+        return start(context, container, state)
+    except PypodError:
+        _abandon(context, store, container, state, before)
+        raise
+
+
+def _abandon(context: Context, store: Store, container: Container, attempt: State, before: State) -> None:
+    if attempt.pid and proc.alive(attempt.pid, attempt.pid_start):
+        from pypod.engine import stop
+
+        stop.send(container, attempt, stop.SIGKILL)
+    cleanup.undo(context, store, container, attempt)
+    files.remove_tree(container.exit_file)
+    status = "exited" if before.status == "exited" else "created"
+    save_state(container, replace(before, status=status, pid=0, conmon_pid=0, network={}, unclean=False))
+
+
+def _join_paths(context: Context, store: Store, container: Container) -> dict[str, str]:
+    """Paths of the namespaces to join, by their OCI names."""
+    config = container.config
+    result: dict[str, str] = {}
+    kinds = (
+        ("network", "net", config.network),
+        ("pid", "pid", config.pid),
+        ("ipc", "ipc", config.ipc),
+        ("uts", "uts", config.uts),
+        ("cgroup", "cgroup", config.cgroupns),
+        ("user", "user", config.userns),
+    )
+    for kind, file, namespace in kinds:
+        if namespace.mode == "ns":
+            if not os.path.exists(namespace.value):
+                raise PypodError(f"cannot join {kind} namespace {namespace.value}: No such file or directory")
+            result[kind] = namespace.value
+        elif namespace.mode == "container":
+            other = containers.find(context, store, namespace.value)
+            state = observe(other)
+            if state.status not in ("running", "paused"):
+                raise BadState(
+                    f"cannot join {kind} namespace of container {other.id} as it is not running: container state"
+                    " improper"
+                )
+            result[kind] = f"/proc/{state.pid}/ns/{file}"
+    return result
+
+
+def _mount(context: Context, store: Store, container: Container) -> str:
+    """The root file system's path, mounted in our mount namespace."""
+    config = container.config
+    if config.shm_size and config.ipc.mode in ("private", "shareable"):
+        shm = container.rundir + "/shm"
+        files.make_directory(shm)
+        syscalls.mount(
+            "shm",
+            shm,
+            "tmpfs",
+            syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC,
+            f"mode=1777,size={config.shm_size}",
+        )
+    if config.rootfs:
+        if not os.path.isdir(config.rootfs):
+            raise PypodError(f"cannot use root file system {config.rootfs}: not a directory")
+        return config.rootfs
+    return store.mount(config.layer, volatile=config.auto_remove)
+
+
+def _spawn(context: Context, container: Container, state: State, preserve_fds: int) -> State:
+    config = container.config
+    runtime = runtimes.of(context, container, state.runtime)
+    monitor = monitor_path(context)
+    ours = monitor == conmon.MONITOR
+    files.replace(container.rundir + "/exit.lock", b"")
+    options = monitors.MonitorOptions(
+        monitor=monitor,
+        ours=ours,
+        id=container.id,
+        name=container.name,
+        bundle=container.userdata,
+        runtime=state.runtime,
+        runtime_args=runtime.global_args(container.rundir + "/oci-log"),
+        exit_dir=context.tmpdir + "/exits",
+        persist_dir=container.rundir,
+        conmon_pidfile=config.conmon_pidfile or container.rundir + "/conmon.pid",
+        container_pidfile=container.rundir + "/pidfile",
+        log_path=_log(container),
+        log_size_max=config.log_size_max,
+        log_tag=config.log_tag,
+        terminal=config.terminal,
+        stdin=config.stdin,
+        exit_command=exit_command.cleanup(context, container.id),
+        exit_command_lock=container.rundir + "/exit.lock",
+        timeout=config.timeout,
+        no_new_keyring=context.rootless,
+        systemd_cgroup=False,
+        runtime_opts=["--preserve-fds", str(preserve_fds)] if preserve_fds else [],
+    )
+    try:
+        started = monitors.spawn(options, env=monitor_environment(context), keep_fds=range(3, 3 + preserve_fds))
+    except OSError as error:
+        raise MonitorError(f"cannot start the monitor {monitor}: {reason(error)}") from None
+    if started.pid <= 0:
+        raise runtime.failure(started.message)
+    conmon_pid = int(files.read(options.conmon_pidfile) or b"0")
+    result = replace(
+        state,
+        pid=started.pid,
+        pid_start=proc.start_time(started.pid),
+        conmon_pid=conmon_pid,
+        conmon_start=proc.start_time(conmon_pid),
+    )
+    rootless.register(context, conmon_pid)
+    if config.pidfile:
+        files.replace(os.path.abspath(config.pidfile), str(started.pid).encode(), mode=0o644)
+    return result
+
+
+def _log(container: Container) -> str:
+    driver = container.config.log_driver
+    if driver in ("k8s-file", "json-file"):
+        return "k8s-file:" + (container.config.log_path or container.userdata + "/ctr.log")
+    return driver
+
+
+def monitor_environment(context: Context) -> dict[str, str]:
+    """The monitor's environment: ours, without what speaks to us alone, with what the way back needs."""
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("_OCI_", "LISTEN_")) and key != "NOTIFY_SOCKET"
+    }
+    if context.rootless:
+        env["XDG_RUNTIME_DIR"] = context.runtime_dir
+    env.setdefault("HOME", context.home)
+    return env
+
+
+def monitor_path(context: Context) -> str:
+    """--conmon, else ours. Raises InUse never; NotFound if a named one does not exist."""
+    from pypod.base import process
+    from pypod.errors import NotFound
+
+    wanted = str(context.flags.get("conmon") or "")
+    if not wanted:
+        return conmon.MONITOR
+    found = process.find(wanted)
+    if found is None:
+        raise NotFound(f"monitor {wanted} not found: No such file or directory")
+    return found
