@@ -54,7 +54,7 @@ $(VENV)/.pypod-test: $(VENV)/.pypod
 
 # TESTS names files or options for pytest: make test TESTS='tests/unit -x'
 test: test-build
-	@$(bin)/python -m pytest $(TESTS)
+	@$(bin)/pytest $(TESTS)
 
 lint: lint-style lint-format lint-types lint-c
 
