@@ -77,7 +77,14 @@ def test_rm_removes_it_without_anybody_waiting(pypod: Pypod, image: str) -> None
 
 def test_files_with_id_and_pids(pypod: Pypod, image: str, shared_dir: Path) -> None:
     files = {name: shared_dir / name for name in ("cid", "pid", "conmon")}
-    flags = ["--cidfile", files["cid"], "--pidfile", files["pid"], "--conmon-pidfile", files["conmon"]]
+    flags: list[str | Path] = [
+        "--cidfile",
+        files["cid"],
+        "--pidfile",
+        files["pid"],
+        "--conmon-pidfile",
+        files["conmon"],
+    ]
     identity = pypod("run", "-d", *flags, "--name", "c", image, "sleep", "100").ok().out.strip()
     assert files["cid"].read_text().strip() == identity
     assert int(files["pid"].read_text()) == pypod.pid("c")

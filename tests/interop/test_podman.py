@@ -1,0 +1,183 @@
+"""podman and pypod on one graphroot, and real conmon under pypod."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import box
+from support.runner import Pypod, Result, cmdline, parent, until
+
+
+class Podman:
+    """The real podman on the same places as a Pypod."""
+
+    def __init__(self, pypod: Pypod) -> None:
+        self.pypod = pypod
+        self.program = box.need("podman")
+
+    def __call__(self, *args: str | Path, timeout: float = 90) -> Result:
+        assert self.pypod.graphroot and self.pypod.runroot
+        places = ["--root", str(self.pypod.graphroot), "--runroot", str(self.pypod.runroot)]
+        more = ["--runtime", box.runtime(), "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
+        return self.pypod.as_user(self.program, *places, *more, *args, timeout=timeout)
+
+    def run(self, *args: str | Path, timeout: float = 90) -> Result:
+        """``podman run`` with limits that may be set here."""
+        limits = [] if self.pypod.rootless or box.may_raise_rlimits() else [
+            "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000",
+        ]  # fmt: skip
+        return self("run", *limits, "--network", "none", *args, timeout=timeout)
+
+
+@pytest.fixture
+def shared(fresh: Pypod, busybox_tar: Path) -> Iterator[tuple[Pypod, Podman]]:
+    podman = Podman(fresh)
+    yield fresh, podman
+    podman("rm", "-f", "-a", "-t", "0")
+    if fresh.rootless:
+        podman("system", "migrate")  # ends its pause process
+
+
+FORMAT = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Size}}"
+
+
+def listed(tool: Pypod | Podman) -> list[str]:
+    return sorted(tool("images", "--no-trunc", "--format", FORMAT).ok().lines)
+
+
+def test_both_list_the_same_images(shared: tuple[Pypod, Podman], busybox_tar: Path) -> None:
+    pypod, podman = shared
+    pypod("import", busybox_tar, "localhost/ours:1").ok()
+    podman("import", busybox_tar, "localhost/theirs:1").ok()
+    pypod("tag", "localhost/theirs:1", "localhost/theirs:2").ok()
+    podman("tag", "localhost/ours:1", "localhost/ours:2").ok()
+    assert listed(pypod) == listed(podman)
+    assert len(listed(pypod)) == 4
+    podman("rmi", "localhost/ours:2").ok()
+    pypod("rmi", "localhost/theirs:1").ok()
+    assert listed(pypod) == listed(podman)
+    assert [line.split()[1] for line in listed(pypod)] != []
+    pypod("rmi", "localhost/theirs:2").ok()
+    podman("rmi", "localhost/ours:1").ok()
+    assert listed(pypod) == listed(podman) == []
+
+
+def test_each_runs_what_the_other_imported(shared: tuple[Pypod, Podman], busybox_tar: Path) -> None:
+    pypod, podman = shared
+    pypod("import", busybox_tar, "localhost/ours:1").ok()
+    podman("import", busybox_tar, "localhost/theirs:1").ok()
+    for image in ("localhost/ours:1", "localhost/theirs:1"):
+        assert pypod("run", "--rm", image, "echo", "a").ok().out == "a\n"
+        assert podman.run("--rm", image, "echo", "b").ok().out == "b\n"
+    assert listed(pypod) == listed(podman)
+
+
+def test_podman_saves_and_we_load(shared: tuple[Pypod, Podman], busybox_tar: Path, shared_dir: Path) -> None:
+    pypod, podman = shared
+    podman("import", "-c", "CMD echo from the config", busybox_tar, "localhost/x:1").ok()
+    for kind in ("docker-archive", "oci-archive"):
+        file = shared_dir / f"{kind}.tar"
+        podman("save", "--format", kind, "-o", file, "localhost/x:1").ok()
+        pypod("rmi", "localhost/x:1").ok()
+        pypod("load", "-i", file).ok()
+        assert pypod("run", "--rm", "localhost/x:1").ok().out == "from the config\n"
+        assert podman.run("--rm", "localhost/x:1").ok().out == "from the config\n"
+    directory = shared_dir / "layout"
+    podman("save", "--format", "oci-dir", "-o", directory, "localhost/x:1").ok()
+    pypod("rmi", "-f", "localhost/x:1").ok()
+    identity = pypod("load", "-i", directory).ok().out.strip().rpartition(" ")[2]
+    assert pypod("run", "--rm", identity).ok().out == "from the config\n"
+
+
+def test_an_image_in_use_by_one_is_not_removed_by_the_other(shared: tuple[Pypod, Podman], busybox_tar: Path) -> None:
+    pypod, podman = shared
+    pypod("import", busybox_tar, "localhost/bb:1").ok()
+    pypod("create", "--name", "ours", "localhost/bb:1", "true").ok()
+    assert podman("rmi", "localhost/bb:1").code != 0
+    podman("create", "--name", "theirs", "localhost/bb:1", "true").ok()
+    pypod("rm", "ours").ok()
+    pypod("rmi", "localhost/bb:1").fails(2, "in use")
+    assert pypod("start", "-a", "theirs").code == 125  # podman's container is not ours to start
+    podman("rm", "theirs").ok()
+    pypod("rmi", "localhost/bb:1").ok()
+
+
+def test_podman_sees_nothing_wrong_with_the_store(shared: tuple[Pypod, Podman], busybox_tar: Path) -> None:
+    pypod, podman = shared
+    pypod("import", busybox_tar, "localhost/bb:1").ok()
+    pypod("run", "--name", "c", "localhost/bb:1", "touch", "/x").ok()
+    pypod("run", "-d", "--name", "d", "localhost/bb:1", "sleep", "100").ok()
+    assert podman("images", "-q").ok().err == ""
+    external = podman("ps", "-a", "--external", "--format", "{{.Names}}").ok().lines
+    assert sorted(external) == ["c", "d"]
+    pypod("rm", "-f", "-t", "0", "c", "d").ok()
+    assert podman("ps", "-a", "--external", "-q").ok().out == ""
+
+
+CONMON_CASES = {
+    "status": (["sh", "-c", "exit 7"], 7, ""),
+    "output": (["echo", "hello"], 0, "hello\n"),
+    "not found": (["nosuch"], 127, ""),
+}
+
+
+@pytest.fixture
+def theirs(pypod: Pypod) -> Pypod:
+    """pypod with real conmon as its monitor."""
+    return pypod.with_options("--conmon", box.need("conmon"))
+
+
+@pytest.mark.parametrize("case", CONMON_CASES)
+def test_real_conmon_runs(theirs: Pypod, image: str, case: str) -> None:
+    words, code, out = CONMON_CASES[case]
+    done = theirs("run", "--rm", image, *words)
+    assert (done.code, done.out) == (code, out), done
+
+
+def test_real_conmon_everyday(theirs: Pypod, image: str) -> None:
+    assert theirs("run", "--rm", "-i", image, "cat", input="in\n").ok().out == "in\n"
+    assert theirs("run", "--rm", "-t", image, "tty", tty=True).ok().out.startswith("/dev/pts/")
+    theirs("run", "-d", "--name", "c", image, "sh", "-c", "echo up; sleep 100").ok()
+    monitor = theirs.monitor("c")
+    assert os.path.realpath(f"/proc/{monitor}/exe") == os.path.realpath(box.need("conmon"))
+    until(lambda: parent(monitor) == 1, 5, "init to be the parent")
+    assert "--exit-command" in cmdline(monitor)
+    theirs.wait_log("c", "up")
+    assert theirs("exec", "c", "echo", "x").ok().out == "x\n"
+    assert theirs("exec", "-d", "c", "touch", "/y").code == 0
+    with theirs.terminal("exec", "-it", "c", "sh", "-c", "stty size; exit 5", rows=33, columns=77) as terminal:
+        terminal.expect("33 77")
+        assert terminal.wait() == 5
+    theirs("stop", "-t", "0", "c").ok()
+    assert theirs.inspect("c")["State"]["ExitCode"] == 137
+    theirs("start", "c").ok()
+    theirs("rm", "-f", "-t", "0", "c").ok()
+
+
+def test_real_conmon_calls_the_exit_command(theirs: Pypod, image: str) -> None:
+    process = theirs.popen("run", "--rm", "--name", "c", image, "sh", "-c", "echo up; sleep 0.5")
+    assert process.stdout and process.stdout.readline() == b"up\n"
+    process.kill()
+    process.wait()
+    theirs.wait_gone("c")
+
+
+def test_podman_with_our_monitor(shared: tuple[Pypod, Podman], busybox_tar: Path) -> None:
+    pypod, podman = shared
+    ours = pypod("info", "--format", "{{.Host.Conmon.Path}}").ok().out.strip()
+    podman("import", busybox_tar, "localhost/bb:1").ok()
+    limits = (
+        []
+        if pypod.rootless or box.may_raise_rlimits()
+        else ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
+    )
+    run = ["--conmon", ours, "run", "--network", "none", *limits]
+    assert podman(*run, "--rm", "localhost/bb:1", "sh", "-c", "echo x; exit 7").code == 7
+    podman(*run, "-d", "--name", "c", "localhost/bb:1", "sh", "-c", "echo up; sleep 100").ok()
+    until(lambda: podman("logs", "c").out == "up\n", 10, "the log")
+    assert podman("--conmon", ours, "exec", "c", "echo", "y").ok().out == "y\n"
+    assert re.fullmatch(r"\d+\n", podman("inspect", "-f", "{{.State.ConmonPid}}", "c").ok().out)
+    podman("--conmon", ours, "rm", "-f", "-t", "0", "c").ok()
