@@ -73,23 +73,28 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, noheading: bo
 
 
 def json_text(value: Any, indent: int = 4) -> str:
-    """One JSON document as Go's MarshalIndent writes it: non-ASCII text stays readable."""
+    """One JSON document as Go writes it, compact if ``indent`` is 0: non-ASCII text stays readable."""
     from pypod.base import fastjson
 
     escape: Callable[[str], str] = fastjson.dumps
     if fastjson.c is not None:
         escape = fastjson.c.encode_basestring
+
+    def string(text: str) -> str:
+        # A lone surrogate stands for a byte that is not UTF-8: only its escape is valid JSON.
+        return escape(text) if text.isascii() or text.isprintable() else fastjson.dumps(text)
+
     out: list[str] = []
-    _json(value, "\n", " " * indent, escape, fastjson.dumps, out)
+    if indent:
+        _json(value, "\n", " " * indent, ": ", string, out)
+    else:
+        _json(value, "", "", ":", string, out)
     return "".join(out)
 
 
-def _json(
-    value: Any, margin: str, step: str, escape: Callable[[str], str], scalar: Callable[[Any], str], out: list[str]
-) -> None:
+def _json(value: Any, margin: str, step: str, colon: str, string: Callable[[str], str], out: list[str]) -> None:
     if isinstance(value, str):
-        # A lone surrogate stands for a byte that is not UTF-8: only its escape is valid JSON.
-        out.append(escape(value) if value.isascii() or value.isprintable() else scalar(value))
+        out.append(string(value))
     elif isinstance(value, dict):
         if not value:
             out.append("{}")
@@ -97,8 +102,8 @@ def _json(
         inner = margin + step
         before = "{" + inner
         for name, item in value.items():
-            out.append(f"{before}{escape(str(name))}: ")
-            _json(item, inner, step, escape, scalar, out)
+            out.append(before + string(str(name)) + colon)
+            _json(item, inner, step, colon, string, out)
             before = "," + inner
         out.append(margin + "}")
     elif isinstance(value, (list, tuple)):
@@ -109,11 +114,17 @@ def _json(
         before = "[" + inner
         for item in value:
             out.append(before)
-            _json(item, inner, step, escape, scalar, out)
+            _json(item, inner, step, colon, string, out)
             before = "," + inner
         out.append(margin + "]")
+    elif hasattr(value, "go_json"):
+        _json(value.go_json(), margin, step, colon, string, out)
+    elif value is None:
+        out.append("null")
+    elif value is True or value is False:
+        out.append("true" if value else "false")
     else:
-        out.append(scalar(value))
+        out.append(repr(value))
 
 
 def json(value: Any, indent: int = 4) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pypod.cli import output, targets, units
+from pypod.cli import output, targets
+from pypod.engine import sizes
 from pypod.engine import wait as engine
 from pypod.errors import PypodError, UsageError
 
@@ -16,9 +17,7 @@ def run(invocation: Invocation) -> int:
     for condition in options["condition"]:
         if condition not in engine.CONDITIONS:
             raise UsageError(f'unknown container state "{condition}"', hint="one of " + ", ".join(engine.CONDITIONS))
-    # Plain digits are milliseconds (podman-wait(1)).
-    text = options["interval"]
-    interval = int(text) / 1000 if text.isdecimal() else units.parse_duration(text) / 1e9
+    interval = _interval(options["interval"])
     context, store = targets.open_engine(invocation)
     code = 0
     for target in targets.choose(invocation, context, store):
@@ -37,3 +36,13 @@ def run(invocation: Invocation) -> int:
         if options["exit_first_match"]:
             break
     return code
+
+
+def _interval(text: str) -> float:
+    """Seconds of --interval; plain digits are milliseconds (podman-wait(1)). Raises UsageError."""
+    if text.isdecimal():
+        return int(text) / 1000
+    try:
+        return sizes.parse_duration(text) / 1e9
+    except ValueError as error:
+        raise UsageError(f"time: {error}") from None
