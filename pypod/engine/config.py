@@ -79,8 +79,13 @@ class ContainerConfig:
     command: list[str] = []
     env: list[str] = []  # NAME=value, image's and user's, merged
     workdir: str = "/"
+    create_workdir: bool = False  # the image's WorkingDir is made if it is missing, --workdir is not
     user: str = ""
     groups: list[str] = []
+    passwd: bool = True  # add the user to /etc/passwd and /etc/group where it is missing
+    passwd_entry: str = ""
+    group_entry: str = ""
+    host_users: list[str] = []
     terminal: bool = False
     stdin: bool = False
     umask: str = "0022"
@@ -103,18 +108,23 @@ class ContainerConfig:
     network_options: dict[str, list[str]] = {}
     ports: list[PortMapping] = []
     exposed: list[str] = []  # "80/tcp"
+    publish_all: bool = False
     hostname: str = ""
     dns: list[str] = []
     dns_search: list[str] = []
     dns_options: list[str] = []
     add_hosts: list[str] = []  # name:ip
     no_hosts: bool = False
+    no_hostname: bool = False
     static_ip: str = ""
+    static_ip6: str = ""
     static_mac: str = ""
     network_aliases: list[str] = []
     # File systems.
     mounts: list[Mount] = []
     devices: list[str] = []  # HOST:CONTAINER:PERMISSIONS
+    device_cgroup_rules: list[str] = []  # as typed: "c 1:3 rwm"
+    volumes_from: list[str] = []
     read_only: bool = False
     read_only_tmpfs: bool = True
     shm_size: int = 65_536_000
@@ -128,6 +138,7 @@ class ContainerConfig:
     label_options: list[str] = []
     mask: list[str] = []
     unmask: list[str] = []
+    proc_options: list[str] = []
     security_options: list[str] = []  # as typed, for inspect
     # Resources.
     ulimits: list[str] = []  # as typed: name=soft:hard
@@ -148,6 +159,7 @@ class ContainerConfig:
     oom_kill_disable: bool = False
     cgroups: str = "enabled"
     cgroup_parent: str = ""
+    cgroup_conf: dict[str, str] = {}
     # The engine's part.
     runtime: str = ""
     restart_policy: str = ""  # "", no, always, on-failure, unless-stopped

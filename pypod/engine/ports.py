@@ -124,12 +124,12 @@ def resolve(publish: Sequence[str], exposed: Sequence[str], publish_all: bool) -
         if not item.host_port:
             pieces = []
             for offset in range(item.range):
-                port = free_port(item.host_ip, item.protocol, taken)
-                taken.append((item.protocol, port))
+                chosen = free_port(item.host_ip, item.protocol, taken)
+                taken.append((item.protocol, chosen))
                 pieces.append(
                     PortMapping(
                         host_ip=item.host_ip,
-                        host_port=port,
+                        host_port=chosen,
                         container_port=item.container_port + offset,
                         range=1,
                         protocol=item.protocol,
