@@ -7,4 +7,4 @@ from setuptools import setup
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-setup(cffi_modules=["pypod/linux/_sys_build.py:ffi"])
+setup(cffi_modules=["pypod/linux/_sys_build.py:ffi", "storage/_native_build.py:ffi"])

@@ -94,9 +94,21 @@ def create(
     volatile: bool,
     layer_name: str,
     with_layer: bool,
+    uid_map: list[list[int]],
+    gid_map: list[list[int]],
 ) -> Container:
     """See ``Store.create_container``."""
     store.prepare()
+    parent = image.layer if image is not None else ""
+    idmapped = False
+    if uid_map and image is not None and with_layer:
+        if overlay.in_user_namespace():
+            from storage import mapped
+
+            _check_names(store, names)
+            parent = mapped.layer_for(store, image, uid_map, gid_map)
+        else:
+            idmapped = True
     durable = not volatile
     flags: dict[str, Any] = {"MountLabel": "", "ProcessLabel": ""}
     if volatile:
@@ -108,10 +120,16 @@ def create(
         if image is not None and with_layer:
             if not any(item.id == image.id for item in store.images()):
                 raise NoSuchImage(f"{image.names[0] if image.names else image.id}: image not known")
-            layer = new_layer(store, image.layer, layer_name, layers_lock, durable=durable)
+            layer = new_layer(store, parent, layer_name, layers_lock, durable=durable)
+            if idmapped:
+                _give_root(store, layer, uid_map, gid_map)
         row["layer"] = layer
         row["metadata"] = metadata
         row["created"] = records.now()
+        if uid_map:
+            from storage import mapped
+
+            row["uidmap"], row["gidmap"] = mapped.rows(uid_map), mapped.rows(gid_map)
         row["flags"] = flags
         row = {key: value for key, value in row.items() if value}
         try:
@@ -127,6 +145,19 @@ def create(
                 raise StorageError(f"cannot make container {id[:12]}: {reason(error)}") from None
             raise
     return records.container(row)
+
+
+def _give_root(store: Store, layer: str, uid_map: list[list[int]], gid_map: list[list[int]]) -> None:
+    """The upper directory of an idmapped overlay is not mapped itself: its root belongs to the container's."""
+    from storage import mapped
+
+    diff = f"{store.home}/{layer}/diff"
+    try:
+        found = os.stat(diff)
+        uid, gid = mapped.to_outside(found.st_uid, uid_map), mapped.to_outside(found.st_gid, gid_map, "gid")
+        os.chown(diff, uid, gid)
+    except OSError as error:
+        raise StorageError(f"cannot make layer {layer[:12]}: {reason(error)}") from None
 
 
 def _remove_directories(store: Store, id: str) -> None:

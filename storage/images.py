@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from pypod.base import files
 from pypod.errors import InUse, NoSuchImage, StorageError, reason
 from storage import overlay, records
@@ -266,8 +265,8 @@ def delete(store: Store, image_id: str) -> list[str]:
             used_by = users(store, image_id)
             if used_by:
                 raise InUse(
-                    f"image used by {used_by[0]}: image is in use by a container: consider listing external containers"
-                    " and force-removing image",
+                    f"image used by {used_by[0]}: image is in use by a container: "
+                    "consider listing external containers and force-removing image",
                     code=2,
                 )
             kept = [item for item in rows if item["id"] != image_id]

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 # [id in the container, id in this user namespace, how many]
-Map = list[list[int]]
+if TYPE_CHECKING:
+    Map = Sequence[Sequence[int]]
 
 
 def rows(map: Sequence[Sequence[int]]) -> list[Row]:
@@ -225,6 +226,17 @@ def idmapped(sources: Sequence[str], uid_map: Map, gid_map: Map, place: str) -> 
     finally:
         os.close(userns)
     return result
+
+
+def idmapped_lowers(lower: Sequence[str], uid_map: Map, gid_map: Map, place: str) -> list[str]:
+    """``idmapped``, with its failure in words.
+
+    Raises StorageError.
+    """
+    try:
+        return idmapped(lower, uid_map, gid_map, place)
+    except OSError as error:
+        raise StorageError(f"cannot mount the image's files with mapped ids: {reason(error)}") from None
 
 
 def release(paths: Sequence[str]) -> None:

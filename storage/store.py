@@ -116,7 +116,7 @@ class Store:
         return result
 
     def find_image(self, reference: str, registries: Sequence[str] = ()) -> Image:
-        """The image that ``reference`` names: an id or its beginning, a name with or without registry and tag, a digest.
+        """The image that ``reference`` names: an id or its beginning, a name with or without registry and tag.
 
         ``registries`` are the unqualified-search registries. Raises NoSuchImage.
         """
@@ -188,7 +188,7 @@ class Store:
 
     def layers(self) -> dict[str, Layer]:
         """All layers by id."""
-        result = {}
+        result: dict[str, Layer] = {}
         for table in (self.layer_table, self.volatile_layer_table):
             for row in table.rows():
                 result.setdefault(row["id"], records.layer(row, self.home))
@@ -246,13 +246,22 @@ class Store:
         """A layer's own files."""
         return f"{self.layer(layer_id).home}/{layer_id}/diff"
 
-    def mount(self, layer_id: str, *, volatile: bool = False, read_only: bool = False, target: str = "") -> str:
+    def mount(
+        self,
+        layer_id: str,
+        *,
+        volatile: bool = False,
+        read_only: bool = False,
+        target: str = "",
+        uid_map: Sequence[Sequence[int]] = (),
+        gid_map: Sequence[Sequence[int]] = (),
+    ) -> str:
         """Mount a layer in the *current* mount namespace at its ``merged`` directory (or ``target``); the path.
 
         Nothing is entered in mountpoints.json. ``volatile`` for a container that is removed at its end: the kernel
         then never flushes the upper directory. This takes no lock: two overlays on one upper directory are
         undefined, so the caller holds ``lock_layer``, or its container's lock and knows that it is not running.
-        Raises StorageError.
+        The maps are those of ``create_container``. Raises StorageError.
         """
         from storage import overlay
 
@@ -261,13 +270,32 @@ class Store:
         if home != self.home and not target:
             target = f"{self.runroot}/{self.driver}/{layer_id}/merged"
             files.make_directory(target)
+        lower = overlay.lowers(self._homes(home), layer_id, [item.id for item in chain[1:]])
+        program = self.mount_program or self._fuse_if_sticky()
+        mapped_lower: list[str] = []
+        if uid_map and not overlay.in_user_namespace():
+            from storage import mapped
+
+            place = f"{home}/{layer_id}/mapped"
+            lower = mapped_lower = mapped.idmapped_lowers(lower, uid_map, gid_map, place)
+        try:
+            return self._mount(home, layer_id, lower, read_only, volatile, program, target)
+        finally:
+            if mapped_lower:
+                mapped.release(mapped_lower)
+
+    def _mount(
+        self, home: str, layer_id: str, lower: list[str], read_only: bool, volatile: bool, program: str, target: str
+    ) -> str:
+        from storage import overlay
+
         return overlay.mount(
             home,
             layer_id,
-            overlay.lowers(self._homes(home), layer_id, [item.id for item in chain[1:]]),
+            lower,
             read_only=read_only,
             volatile=volatile,
-            mount_program=self.mount_program or self._fuse_if_sticky(),
+            mount_program=program,
             mountopt=self.mountopt,
             target=target,
         )
@@ -284,7 +312,7 @@ class Store:
         program = process.find("fuse-overlayfs")
         if program is None:
             raise StorageError(
-                f"cannot mount layers of {self.graphroot}: they are in fuse-overlayfs's format and it is not installed",
+                f"cannot mount layers of {self.graphroot}: they are made by fuse-overlayfs, which is not installed",
                 hint="apt-get install fuse-overlayfs",
             )
         return program
@@ -355,10 +383,15 @@ class Store:
         volatile: bool = False,
         layer_name: str = "",
         layer: bool = True,
+        uid_map: Sequence[Sequence[int]] = (),
+        gid_map: Sequence[Sequence[int]] = (),
     ) -> Container:
         """Make a read-write layer on the image's, and the record; also both ``userdata`` directories.
 
-        Without an image there is no layer. ``volatile`` writes are not flushed. Raises InUse if a name is taken,
+        Without an image there is no layer. ``volatile`` writes are not flushed. The maps ([id in the container, id in
+        this user namespace, how many]) are for a container with a mapping of its own: inside a user namespace the
+        layer is then made on a copy of the image with other owners, which needs a private mount namespace; as real
+        root ``mount`` wants the maps too. Raises InUse if a name is taken,
         NoSuchImage if the image has gone meanwhile, StorageError; nothing stays behind then.
         """
         from storage import containers
@@ -372,6 +405,8 @@ class Store:
             volatile=volatile,
             layer_name=layer_name,
             with_layer=layer,
+            uid_map=[list(item) for item in uid_map],
+            gid_map=[list(item) for item in gid_map],
         )
 
     def rename_container(self, id: str, name: str, metadata: str | None = None) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Staging:
     """One staging directory, ``path``; a context manager that removes it with all that is left in it."""
 
-    def __init__(self, home: str) -> None:
-        self.parent = f"{home}/tempdirs"
+    def __init__(self, home: str, area: str = "tempdirs") -> None:
+        self.parent = f"{home}/{area}"
         name = os.urandom(6).hex()
         self.path = f"{self.parent}/temp-dir-{name}"
         self.lock = RecordLock(f"{self.parent}/lock-{name}")
@@ -73,9 +73,9 @@ class Staging:
             pass
 
 
-def clean(home: str) -> int:
+def clean(home: str, area: str = "tempdirs") -> int:
     """Remove the staging areas of processes that are gone; how many."""
-    parent = f"{home}/tempdirs"
+    parent = f"{home}/{area}"
     try:
         names = os.listdir(parent)
     except OSError:

@@ -1,0 +1,175 @@
+"""``import``: a root file system's archive becomes an image of one layer."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from pypod.errors import BadArchive, PypodError, reason
+from storage import records, stream
+from storage.commit import Commit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from storage.records import Image
+    from storage.store import Store
+
+# The Go names of machines (image-spec: GOARCH and variant).
+_ARCHITECTURES = {
+    "x86_64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "armv7l": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "i686": ("386", ""),
+    "i386": ("386", ""),
+    "ppc64le": ("ppc64le", ""),
+    "s390x": ("s390x", ""),
+    "riscv64": ("riscv64", ""),
+    "mips64": ("mips64", ""),
+    "loongarch64": ("loong64", ""),
+}
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+def architecture() -> tuple[str, str]:
+    """This machine's architecture and variant in image-spec's names."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, (machine, ""))
+
+
+def open_source(source: str, opener: Callable[[str], stream.Read] | None = None) -> tuple[stream.Read, int]:
+    """How to read a path, "-" for stdin, or an http(s) URL; and the descriptor to close, -1 for none.
+
+    Raises PypodError.
+    """
+    if source == "-":
+        return stream.reader_of(0), -1
+    if source.startswith(("http://", "https://")):
+        return (opener or _fetch)(source), -1
+    try:
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise PypodError(f"cannot read {source}: {reason(error)}") from None
+    if os.path.isdir(source):
+        os.close(fd)
+        raise PypodError(f"cannot read {source}: Is a directory")
+    return stream.reader_of(fd), fd
+
+
+def _fetch(url: str) -> stream.Read:
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    try:
+        response = urllib.request.urlopen(url, timeout=60)
+    except (OSError, ValueError) as error:
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise PypodError(f"cannot fetch {url}: {cause}") from None
+
+    def read(count: int) -> bytes:
+        try:
+            data: bytes = response.read(count)
+        except (OSError, http.client.HTTPException) as error:
+            raise BadArchive(f"cannot fetch {url}: {error}") from None
+        if not data and (left := getattr(response, "length", 0)):
+            raise BadArchive(f"cannot fetch {url}: the connection closed {left} bytes before the end")
+        return data
+
+    return read
+
+
+def import_tarball(
+    store: Store,
+    source: str,
+    *,
+    names: Sequence[str] = (),
+    config: dict[str, Any] | None = None,
+    message: str = "",
+    os_name: str = "linux",
+    arch: str = "",
+    variant: str = "",
+    created: int | None = None,
+    opener: Callable[[str], stream.Read] | None = None,
+) -> Image:
+    """Make an image of an archive: tar, or tar compressed by gzip, zstd, xz or bzip2, told by its content.
+
+    ``names`` are complete references; ``config`` is the image-spec's "config" object; ``created`` in nanoseconds
+    since 1970. Raises BadArchive, StorageError, PypodError; nothing stays behind then.
+    """
+    read, fd = open_source(source, opener)
+    try:
+        return import_stream(
+            store,
+            read,
+            names=names,
+            config=config,
+            message=message,
+            os_name=os_name,
+            arch=arch,
+            variant=variant,
+            created=created,
+        )
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def import_stream(
+    store: Store,
+    read: stream.Read,
+    *,
+    names: Sequence[str] = (),
+    config: dict[str, Any] | None = None,
+    message: str = "",
+    os_name: str = "linux",
+    arch: str = "",
+    variant: str = "",
+    created: int | None = None,
+) -> Image:
+    """See ``import_tarball``."""
+    from pypod.base import fastjson
+
+    if not arch:
+        arch, variant = architecture()
+    when = records.now() if created is None else records.timestamp(created)
+    with Commit(store) as commit:
+        layer = commit.add(read)
+        digest = layer["diff-digest"]
+        document: dict[str, Any] = {"created": when, "architecture": arch}
+        if variant:
+            document["variant"] = variant
+        document["os"] = os_name
+        document["config"] = config or {}
+        document["rootfs"] = {"type": "layers", "diff_ids": [digest]}
+        document["history"] = [
+            {
+                "created": when,
+                "created_by": f"/bin/sh -c #(nop) ADD file:{digest[7:]} in /",
+                "comment": message or "imported from tarball",
+            }
+        ]
+        content = fastjson.dumps(document).encode()
+        manifest = {
+            "schemaVersion": 2,
+            "config": {
+                "mediaType": OCI_CONFIG,
+                "digest": "sha256:" + hashlib.sha256(content).hexdigest(),
+                "size": len(content),
+            },
+            "layers": [
+                {
+                    # In the store layers are as they were unpacked: uncompressed.
+                    "mediaType": OCI_LAYER,
+                    "digest": digest,
+                    "size": layer["diff-size"],
+                }
+            ],
+        }
+        return commit.finish(config=content, manifests=[fastjson.dumps(manifest).encode()], names=names, created=when)

@@ -1,0 +1,131 @@
+"""What a layer changes, read from its upper directory and the directories below it (overlayfs.rst)."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pypod.errors import StorageError, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def is_whiteout(found: os.stat_result) -> bool:
+    """A character device 0:0: the name is deleted."""
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def is_opaque(fd: int) -> bool:
+    """Whether a directory hides all that is below it."""
+    for key in ("user.overlay.opaque", "trusted.overlay.opaque", "user.fuseoverlayfs.opaque"):
+        try:
+            if os.getxattr(fd, key) in (b"y", b"x"):
+                return True
+        except OSError:
+            pass
+    return False
+
+
+def changes(upper: str, lowers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """("A" | "C" | "D", path) in path order, each directory before what is in it.
+
+    A directory is changed if its mode, owner or time differs, or anything in it changes. Raises StorageError.
+    """
+    fds: list[int] = []
+    try:
+        try:
+            for path in (upper, *lowers):
+                fds.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            yield from _directory(fds[0], fds[1:], "")
+        except OSError as error:
+            raise StorageError(f"cannot compare {upper} with the layers below it: {reason(error)}") from None
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _below(name: str, lowers: Sequence[int]) -> tuple[os.stat_result | None, list[int]]:
+    """What a name is in the layers below: its status, None if it is not there; and the directories that it merges."""
+    first: os.stat_result | None = None
+    directories: list[int] = []
+    try:
+        for lower in lowers:
+            try:
+                found = os.stat(name, dir_fd=lower, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if is_whiteout(found) or first is not None and not stat.S_ISDIR(found.st_mode):
+                break
+            if first is None:
+                first = found
+            if not stat.S_ISDIR(found.st_mode):
+                break
+            fd = os.open(name, _OPEN, dir_fd=lower)
+            directories.append(fd)
+            if is_opaque(fd):
+                break
+    except BaseException:
+        for fd in directories:
+            os.close(fd)
+        raise
+    return first, directories
+
+
+def _names_below(lowers: Sequence[int]) -> list[str]:
+    """The names that a merged directory shows."""
+    names: dict[str, bool] = {}
+    for lower in lowers:
+        for name in os.listdir(lower):
+            if name not in names:
+                names[name] = not is_whiteout(os.stat(name, dir_fd=lower, follow_symlinks=False))
+    return [name for name, shown in names.items() if shown]
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_mode, one.st_uid, one.st_gid, one.st_mtime_ns) == (
+        other.st_mode,
+        other.st_uid,
+        other.st_gid,
+        other.st_mtime_ns,
+    )
+
+
+def _directory(upper: int, lowers: Sequence[int], path: str) -> Iterator[tuple[str, str]]:
+    names = set(os.listdir(upper))
+    hidden: list[str] = []
+    if lowers and is_opaque(upper):
+        hidden = [name for name in _names_below(lowers) if name not in names]
+        lowers = ()
+    for name in sorted([*names, *hidden]):
+        own = f"{path}/{name}"
+        if name not in names:
+            yield "D", own
+            continue
+        found = os.stat(name, dir_fd=upper, follow_symlinks=False)
+        if is_whiteout(found):
+            yield "D", own
+            continue
+        below, directories = _below(name, lowers)
+        try:
+            kind = "A" if below is None else "C"
+            if not stat.S_ISDIR(found.st_mode):
+                yield kind, own
+                continue
+            fd = os.open(name, _OPEN, dir_fd=upper)
+            try:
+                inside = _directory(fd, directories, own)
+                first = next(inside, None)
+                if first is not None or below is None or not _same(found, below):
+                    yield kind, own
+                if first is not None:
+                    yield first
+                    yield from inside
+            finally:
+                os.close(fd)
+        finally:
+            for lower in directories:
+                os.close(lower)

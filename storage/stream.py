@@ -1,0 +1,332 @@
+"""Byte streams of archives: files, pipes and HTTP bodies, hashed and decompressed in passing, in flat memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from pypod.errors import BadArchive, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Read = Callable[[int], bytes]
+
+CHUNK = 1 << 18
+
+# The numbers of the layer record's ``compression``.
+PLAIN, BZIP2, GZIP, XZ, ZSTD = 0, 1, 2, 3, 4
+
+_MAGIC = (
+    (b"\x1f\x8b\x08", GZIP),
+    (b"BZh", BZIP2),
+    (b"\xfd7zXZ\x00", XZ),
+    (b"\x28\xb5\x2f\xfd", ZSTD),
+)
+_NAMES = {BZIP2: "bzip2", GZIP: "gzip", XZ: "xz", ZSTD: "zstd"}
+
+
+def compression_of(start: bytes) -> int:
+    """How data that begins with ``start`` is compressed."""
+    for magic, kind in _MAGIC:
+        if start.startswith(magic):
+            return kind
+    if len(start) >= 4 and start[1:4] == b"\x2a\x4d\x18" and 0x50 <= start[0] <= 0x5F:
+        return ZSTD  # a skippable frame
+    return PLAIN
+
+
+def reader_of(fd: int) -> Read:
+    """read(2) with errors of ours."""
+
+    def read(count: int) -> bytes:
+        try:
+            return os.read(fd, count)
+        except OSError as error:
+            raise BadArchive(f"cannot read the archive: {reason(error)}") from None
+
+    return read
+
+
+class Source:
+    """A stream with a digest of what has passed: ``sha256`` of the bytes, ``size`` their number."""
+
+    def __init__(self, read: Read, limit: int = -1) -> None:
+        self._read = read
+        self._left = limit
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self._start = b""
+
+    def peek(self, count: int) -> bytes:
+        """The next bytes, at most ``count``, which stay to be read."""
+        while len(self._start) < count:
+            more = self._take(CHUNK)
+            if not more:
+                break
+            self._start += more
+        return self._start[:count]
+
+    def _take(self, count: int) -> bytes:
+        if self._left >= 0:
+            count = min(count, self._left)
+            if not count:
+                return b""
+        data = self._read(count)
+        if self._left >= 0:
+            self._left -= len(data)
+        self._hash.update(data)
+        self.size += len(data)
+        return data
+
+    def read(self, count: int) -> bytes:
+        """Up to ``count`` bytes, b"" at the end."""
+        if self._start:
+            data, self._start = self._start[:count], self._start[count:]
+            return data
+        return self._take(count)
+
+    def drain(self) -> None:
+        """Read to the end, for the digest's sake."""
+        self._start = b""
+        while self._take(CHUNK):
+            pass
+
+    @property
+    def sha256(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
+def chunks(source: Source, kind: int) -> Iterator[bytes]:
+    """The decompressed content of ``source``.
+
+    Raises BadArchive where it is broken or ends too early.
+    """
+    if kind == PLAIN:
+        while data := source.read(CHUNK):
+            yield data
+        return
+    try:
+        if kind == ZSTD:
+            yield from _zstd(source)
+        elif kind == GZIP:
+            yield from _gzip(source)
+        else:
+            yield from _others(source, kind)
+    except (EOFError, ValueError, OSError, MemoryError) as error:
+        raise BadArchive(f"cannot decompress the archive: {_NAMES[kind]}: {error}") from None
+
+
+def _gzip(source: Source) -> Iterator[bytes]:
+    import zlib
+
+    data = source.read(CHUNK)
+    first = True
+    while data:
+        if not first and not data.strip(b"\0"):
+            data = source.read(CHUNK)  # padding
+            continue
+        one = zlib.decompressobj(31)
+        try:
+            while not one.eof:
+                if not data:
+                    data = source.read(CHUNK)
+                    if not data:
+                        raise EOFError("it ends in the middle of the data")
+                out = one.decompress(data, CHUNK * 4)
+                if out:
+                    yield out
+                data = one.unconsumed_tail
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+        data = one.unused_data or source.read(CHUNK)
+        first = False
+
+
+def _others(source: Source, kind: int) -> Iterator[bytes]:
+    import bz2
+    import lzma
+
+    def make() -> Any:
+        if kind == BZIP2:
+            return bz2.BZ2Decompressor()
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=1 << 30)
+
+    data = source.read(CHUNK)
+    first = True
+    while data:
+        if not first and not data.strip(b"\0"):
+            data = source.read(CHUNK)
+            continue
+        one = make()
+        try:
+            while not one.eof:
+                if one.needs_input and not data:
+                    data = source.read(CHUNK)
+                    if not data:
+                        raise EOFError("it ends in the middle of the data")
+                out = one.decompress(data, CHUNK * 4)
+                data = b""
+                if out:
+                    yield out
+        except lzma.LZMAError as error:
+            raise ValueError(str(error)) from None
+        data = one.unused_data or source.read(CHUNK)
+        first = False
+
+
+def _zstd(source: Source) -> Iterator[bytes]:
+    import zstandard
+
+    data = source.read(CHUNK)
+    while data:
+        if compression_of(data[:4].ljust(4, b"?")) != ZSTD:
+            data += source.read(4 - len(data)) if len(data) < 4 else b""
+        if len(data) >= 4 and data[1:4] == b"\x2a\x4d\x18" and 0x50 <= data[0] <= 0x5F:
+            data = _skip_frame(source, data)
+            continue
+        one = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(write_size=CHUNK)
+        try:
+            while not one.eof:
+                if not data:
+                    data = source.read(CHUNK)
+                    if not data:
+                        raise EOFError("it ends in the middle of the data")
+                # A small piece at a time: one piece may grow by a factor of thousands.
+                out = one.decompress(data[:16384])
+                data = data[16384:]
+                if out:
+                    yield out
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from None
+        data = one.unused_data + data or source.read(CHUNK)
+
+
+def _skip_frame(source: Source, data: bytes) -> bytes:
+    while len(data) < 8:
+        more = source.read(8 - len(data))
+        if not more:
+            raise EOFError("it ends in the middle of a frame")
+        data += more
+    left = int.from_bytes(data[4:8], "little") + 8
+    while left > len(data):
+        left -= len(data)
+        data = source.read(CHUNK)
+        if not data:
+            raise EOFError("it ends in the middle of a frame")
+    return data[left:] or source.read(CHUNK)
+
+
+class Buffer:
+    """Exact reads from an iterator of chunks; hashes the chunks when they are taken."""
+
+    def __init__(self, pieces: Iterator[bytes], *, hashed: bool) -> None:
+        self._pieces = pieces
+        self._chunk = memoryview(b"")
+        self._hash = hashlib.sha256() if hashed else None
+        self.size = 0
+
+    def _fill(self) -> bool:
+        for piece in self._pieces:
+            if piece:
+                self._chunk = memoryview(piece)
+                self.size += len(piece)
+                if self._hash is not None:
+                    self._hash.update(piece)
+                return True
+        return False
+
+    def some(self, count: int) -> memoryview:
+        """Between 1 and ``count`` bytes without copying; none at the end."""
+        if not self._chunk and not self._fill():
+            return self._chunk
+        data = self._chunk[:count]
+        self._chunk = self._chunk[count:]
+        return data
+
+    def exactly(self, count: int) -> bytes:
+        """``count`` bytes, fewer only at the end."""
+        if len(self._chunk) >= count:
+            data = bytes(self._chunk[:count])
+            self._chunk = self._chunk[count:]
+            return data
+        parts = []
+        while count:
+            part = self.some(count)
+            if not part:
+                break
+            parts.append(bytes(part))
+            count -= len(part)
+        return b"".join(parts)
+
+    def skip(self, count: int) -> bool:
+        """Pass over bytes; False if it ends before."""
+        while count:
+            part = self.some(count)
+            if not part:
+                return False
+            count -= len(part)
+        return True
+
+    @property
+    def sha256(self) -> str:
+        assert self._hash is not None
+        return "sha256:" + self._hash.hexdigest()
+
+
+class FileBuffer:
+    """The same for a seekable file that nobody hashes: what is skipped is not read. ``offset`` is where it stands."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+        self._chunk = b""
+        self._at = 0  # of the chunk in the file
+        self.offset = 0
+
+    def some(self, count: int) -> memoryview:
+        """Between 1 and ``count`` bytes; none at the end."""
+        start = self.offset - self._at
+        if not 0 <= start < len(self._chunk):
+            try:
+                self._chunk = os.pread(self._fd, 1 << 15, self.offset)
+            except OSError as error:
+                raise BadArchive(f"cannot read the archive: {reason(error)}") from None
+            self._at, start = self.offset, 0
+        data = memoryview(self._chunk)[start : start + count]
+        self.offset += len(data)
+        return data
+
+    def exactly(self, count: int) -> bytes:
+        """``count`` bytes, fewer only at the end."""
+        parts = []
+        while count:
+            part = self.some(count)
+            if not part:
+                break
+            parts.append(bytes(part))
+            count -= len(part)
+        return b"".join(parts)
+
+    def skip(self, count: int) -> bool:
+        """Pass over bytes; False if the file ends before."""
+        self.offset += count
+        return self.offset <= self._size
+
+
+def section(fd: int, offset: int, size: int) -> Read:
+    """Reads ``size`` bytes of a file from ``offset`` on, whatever others do with its position."""
+    place, end = offset, offset + size
+
+    def read(count: int) -> bytes:
+        nonlocal place
+        try:
+            data = os.pread(fd, min(count, end - place), place)
+        except OSError as error:
+            raise BadArchive(f"cannot read the archive: {reason(error)}") from None
+        place += len(data)
+        return data
+
+    return read

@@ -1,0 +1,208 @@
+"""tar-split: a layer's archive without the files' contents, from which the archive can be rebuilt to the bit.
+
+A gzip stream of JSON objects, one per line: type 2 holds raw bytes, type 1 stands for a whole file in ``diff``, with
+its size and CRC-64/GO-ISO. Readers refuse two records of type 1 with the same name, so what a later entry replaces
+is written as raw bytes.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import zlib
+
+from pypod.base import fastjson
+from pypod.errors import BadArchive, StorageError, reason
+from storage._native import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+PIECE = 1 << 20
+
+
+def crc64(data: bytes | memoryview, crc: int = 0) -> int:
+    """CRC-64/GO-ISO of ``data``, continuing from ``crc``."""
+    result: int = lib.st_crc64(crc, ffi.from_buffer(data), len(data))
+    return result
+
+
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+class Writer:
+    """Writes the records of one layer to ``path``."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._gzip = zlib.compressobj(1, zlib.DEFLATED, 31)
+        self._lines: list[str] = []
+        self._size = 0
+        self.position = 0
+
+    def _line(self, text: str) -> None:
+        self._lines.append(text)
+        self._size += len(text)
+        self.position += 1
+        if self._size > 1 << 16:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = self._gzip.compress("".join(self._lines).encode())
+        self._lines, self._size = [], 0
+        _write(self._fd, data)
+
+    def raw(self, data: bytes) -> None:
+        """Bytes that are in no file."""
+        for start in range(0, len(data), PIECE):
+            payload = _base64(data[start : start + PIECE])
+            self._line(f'{{"type":2,"payload":"{payload}","position":{self.position}}}\n')
+
+    def file(self, name: bytes, size: int, crc: int) -> int:
+        """An entry, of which ``size`` bytes are in the file called ``name``; its position."""
+        try:
+            key = f'"name":{fastjson.dumps(name.decode())}'
+        except UnicodeDecodeError:
+            key = f'"name_raw":"{_base64(name)}"'
+        length = f',"size":{size}' if size else ""
+        payload = '"' + _base64(crc.to_bytes(8, "big")) + '"' if size else "null"
+        self._line(f'{{"type":1,{key}{length},"payload":{payload},"position":{self.position}}}\n')
+        return self.position - 1
+
+    def close(self) -> None:
+        """Write the rest. Raises OSError."""
+        if self._fd >= 0:
+            self._flush()
+            _write(self._fd, self._gzip.flush())
+            os.close(self._fd)
+            self._fd = -1
+
+    def abandon(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def records(path: str) -> Iterator[dict[str, Any]]:
+    """The records of a tar-split file.
+
+    Raises StorageError.
+    """
+    from storage import stream
+
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        rest = b""
+        try:
+            for chunk in stream.chunks(stream.Source(stream.reader_of(fd)), stream.GZIP):
+                lines = (rest + chunk).split(b"\n")
+                rest = lines.pop()
+                for line in lines:
+                    if line.strip():
+                        yield fastjson.loads(line)
+            if rest.strip():
+                yield from _unseparated(rest)
+        except (BadArchive, fastjson.BadJson) as error:
+            raise StorageError(f"cannot read {path}: {error}") from None
+    finally:
+        os.close(fd)
+
+
+def _unseparated(data: bytes) -> Iterator[dict[str, Any]]:
+    """JSON objects that no line end divides, which the format allows."""
+    import json
+
+    decoder = json.JSONDecoder()
+    text = data.decode()
+    place = 0
+    while place < len(text):
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except ValueError as error:
+            raise fastjson.BadJson(str(error)) from None
+        yield value
+        while place < len(text) and text[place] in " \t\r\n":
+            place += 1
+
+
+def name_of(item: Mapping[str, Any]) -> bytes:
+    if "name" in item:
+        return str(item["name"]).encode()
+    return binascii.a2b_base64(item.get("name_raw") or "")
+
+
+def rewrite(path: str, shadowed: Mapping[int, str]) -> None:
+    """Turn the records at the positions in ``shadowed`` into raw bytes, read from the files that it names.
+
+    For entries that a later one of the same name has replaced. Raises OSError, StorageError.
+    """
+    writer = Writer(path + ".new")
+    try:
+        for number, item in enumerate(records(path)):
+            if item["type"] == 2:
+                writer.raw(binascii.a2b_base64(item["payload"]))
+            elif number in shadowed:
+                if item.get("size"):
+                    with open(shadowed[number], "rb") as file:
+                        while data := file.read(PIECE):
+                            writer.raw(data)
+            else:
+                payload = item.get("payload")
+                crc = int.from_bytes(binascii.a2b_base64(payload), "big") if payload else 0
+                writer.file(name_of(item), item.get("size") or 0, crc)
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    os.rename(path + ".new", path)
+
+
+def rebuild(path: str, directories: list[str]) -> Iterator[bytes]:
+    """The layer's archive from its tar-split file and ``directories``: its ``diff`` and those below it.
+
+    Raises StorageError where a file is missing or changed.
+    """
+    from pypod.linux import syscalls
+
+    roots = [os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for directory in directories]
+    try:
+        for item in records(path):
+            if item["type"] == 2:
+                yield binascii.a2b_base64(item.get("payload") or "")
+                continue
+            size = item.get("size") or 0
+            if not size:
+                continue
+            name = name_of(item)
+            fd = -1
+            for root in roots:
+                try:
+                    fd = syscalls.openat2(root, os.fsdecode(name).lstrip("/"), os.O_RDONLY | os.O_NOFOLLOW)
+                    break
+                except OSError as error:
+                    cause = reason(error)
+            if fd < 0:
+                raise StorageError(f"cannot rebuild a layer: {os.fsdecode(name)}: {cause}")
+            try:
+                crc = total = 0
+                while data := os.read(fd, PIECE):
+                    crc = crc64(data, crc)
+                    total += len(data)
+                    yield data
+            finally:
+                os.close(fd)
+            if total != size or crc.to_bytes(8, "big") != binascii.a2b_base64(item["payload"]):
+                raise StorageError(f"cannot rebuild a layer: {os.fsdecode(name)} has been changed")
+    finally:
+        for root in roots:
+            os.close(root)
