@@ -75,7 +75,7 @@ lint-c:
 	done
 
 bench: build
-	$(bin)/python bench/compare.py --pypod $(bin)/pypod
+	$(bin)/python bench/compare.py
 
 clean:
 	rm -rf build dist pypod.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

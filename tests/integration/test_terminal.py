@@ -33,7 +33,7 @@ def test_term_is_set_and_the_size_is_the_users(pypod: Pypod, image: str) -> None
         terminal.expect("# ")
         terminal.send("stty size; echo TERM=$TERM\n")
         terminal.expect(rb"\n33 101\r\n")
-        terminal.expect(rb"\nTERM=xterm")
+        terminal.expect(rb"TERM=xterm\r\n")
         terminal.send("exit 4\n")
         assert terminal.wait() == 4
 
