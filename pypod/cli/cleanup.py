@@ -12,13 +12,15 @@ from pypod.errors import NoSuchContainer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
+
     from pypod.cli.invocation import Invocation
+else:
+    import _signal
 
 
 def run(invocation: Invocation) -> int:
     # conmon starts its exit command with signals blocked, and with descriptors' numbers that are closed by now.
-    import _signal
-
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     for name in ("_OCI_SYNCPIPE", "_OCI_STARTPIPE", "_OCI_ATTACHPIPE"):
         os.environ.pop(name, None)

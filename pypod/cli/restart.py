@@ -18,7 +18,7 @@ def run(invocation: Invocation) -> int:
     seconds = invocation.options["time"]
 
     def restart(container: Container) -> None:
-        stopping.stop(context, store, container, timeout=seconds, keep=True)
+        stopping.stop(context, store, container, timeout=seconds, remove=False)
         starting.start_detached(context, store, container)
 
     return targets.each(chosen, restart)

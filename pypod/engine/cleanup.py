@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from pypod.base.locks import FileLock
 from pypod.base.record import replace
 from pypod.engine import rootless, runtimes
 from pypod.engine.container import Container, State, observe, read_exit_file, save_state, stored_state
@@ -18,6 +19,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.context import Context
     from storage.store import Store
+
+
+class ExitLock:
+    """``exit.lock``: while somebody holds it the monitor does not start its exit command, the clean-up is his.
+
+    The kernel drops it with its holder, and only then must the exit command do the work. ``done`` tells the monitor
+    that nothing is left to do.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self.lock = FileLock(container.rundir + "/exit.lock")
+
+    def acquire(self, *, blocking: bool = False) -> bool:
+        """False if another process cleans up."""
+        try:
+            return self.lock.acquire(blocking=blocking)
+        except FileNotFoundError:
+            return False  # its directory is gone, the container with it
+
+    @property
+    def held(self) -> bool:
+        return self.lock.fd >= 0
+
+    def done(self) -> None:
+        if self.held:
+            os.pwrite(self.lock.fd, b"done", 0)
+            self.lock.release()
+
+    def release(self) -> None:
+        self.lock.release()
 
 
 def finish(context: Context, store: Store, container: Container) -> State:
@@ -65,7 +96,7 @@ def undo(context: Context, store: Store, container: Container, state: State) -> 
     # The runtime's delete and our unmounting do not need each other; the runtime is the slower one.
     deleting = 0
     try:
-        runtime = runtimes.of(context, container, state.runtime)
+        runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
         deleting = runtime.start_delete(container.id)
     except (PypodError, OSError) as error:
         problems.append(str(error))

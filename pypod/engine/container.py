@@ -49,6 +49,7 @@ class State:
     error: str = ""
     network: dict[str, Any] = {}
     cgroup_path: str = ""
+    cgroup_manager: str = ""
     runtime: str = ""
     # Not stored: the container's process is gone but nobody has cleaned up after it yet.
     unclean: bool = False

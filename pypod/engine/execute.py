@@ -87,7 +87,7 @@ def cleanup(container: Container, session: str) -> None:
 
 
 def _direct(context: Context, container: Container, state: State, options: ExecOptions, directory: str) -> int:
-    runtime = runtimes.of(context, container, state.runtime)
+    runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
     log = directory + "/oci-log"
     argv = runtime.exec_argv(
         container.id,
@@ -114,7 +114,7 @@ def _direct(context: Context, container: Container, state: State, options: ExecO
 def _monitored(
     context: Context, container: Container, state: State, options: ExecOptions, session: str, directory: str
 ) -> int:
-    runtime = runtimes.of(context, container, state.runtime)
+    runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
     monitor = start.monitor_path(context)
     monitor_options: Any = monitors.MonitorOptions(
         monitor=monitor,

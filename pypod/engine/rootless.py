@@ -40,7 +40,8 @@ def enter_user(context: Context) -> None:
         with FileLock(holders + "/.lock"):
             if not _join_holder(context, holders):
                 _create(context)
-                register(context, os.getpid())
+            # For those who come while we have not started a monitor yet.
+            register(context, os.getpid())
     except OSError as error:
         raise NamespaceError(f"cannot enter the user namespace: {error.filename}: {reason(error)}") from None
     os.environ[CONFIGURED] = "done"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from pypod.base.locks import FileLock
 from pypod.engine import attach, cleanup, remove, rootless
 from pypod.engine import container as containers
 from pypod.engine import start as starting
@@ -16,32 +15,6 @@ if TYPE_CHECKING:
     from pypod.engine.container import Container, State
     from pypod.engine.context import Context
     from storage.store import Store
-
-
-class ExitLock:
-    """``exit.lock``: while somebody holds it the monitor does not start its exit command, the clean-up is his.
-
-    The kernel drops it with its holder, and only then must the exit command do the work. ``done`` tells the monitor
-    that nothing is left to do.
-    """
-
-    def __init__(self, container: Container) -> None:
-        self.lock = FileLock(container.rundir + "/exit.lock")
-
-    def acquire(self, *, blocking: bool = False) -> bool:
-        return self.lock.acquire(blocking=blocking)
-
-    @property
-    def held(self) -> bool:
-        return self.lock.fd >= 0
-
-    def done(self) -> None:
-        if self.held:
-            os.pwrite(self.lock.fd, b"done", 0)
-            self.lock.release()
-
-    def release(self) -> None:
-        self.lock.release()
 
 
 def run_attached(
@@ -60,7 +33,7 @@ def run_attached(
     ``remove_on_failure``: a --rm container that cannot be started goes, as it was made for this. Raises PypodError.
     """
     config = container.config
-    exit_lock = ExitLock(container)
+    exit_lock = cleanup.ExitLock(container)
     try:
         with container.lock:
             before, state = _prepare(context, store, container, preserve_fds)

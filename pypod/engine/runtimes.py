@@ -42,7 +42,7 @@ def path_of(context: Context, name: str = "") -> str:
     return found
 
 
-def of(context: Context, container: Container | None = None, path: str = "") -> Runtime:
+def of(context: Context, container: Container | None = None, path: str = "", manager: str = "") -> Runtime:
     """The runtime of a container (the one it was started with), with its state below ``tmpdir``."""
     from pypod.runtime import Runtime
 
@@ -50,4 +50,10 @@ def of(context: Context, container: Container | None = None, path: str = "") -> 
     if not chosen or "/" not in chosen:
         chosen = path_of(context, chosen)
     log = container.rundir + "/oci-log" if container is not None else ""
-    return Runtime(chosen, root=f"{context.tmpdir}/{os.path.basename(chosen)}", log=log)
+    return Runtime(
+        chosen,
+        root=f"{context.tmpdir}/{os.path.basename(chosen)}",
+        log=log,
+        cgroup_manager=manager,
+        flags=[f"--{flag}" for flag in context.flags.get("runtime_flag") or ()],
+    )

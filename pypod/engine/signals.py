@@ -31,3 +31,10 @@ def number(text: str) -> int:
             if RTMIN <= value <= RTMAX:
                 return value
     raise UsageError(f"invalid signal: {text}")
+
+
+def name(value: int) -> str:
+    """``SIGTERM`` for 15."""
+    if value <= len(_NAMES):
+        return "SIG" + _NAMES[value - 1]
+    return f"SIGRTMIN+{value - RTMIN}" if value <= RTMAX else str(value)

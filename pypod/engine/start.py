@@ -9,9 +9,10 @@ import os
 
 import conmon
 from conmon import spawn as monitors
+from pypod import network
 from pypod.base import files, times
-from pypod.base.record import replace
-from pypod.engine import cleanup, exit_command, rootless, runtimes
+from pypod.base.record import replace, to_json
+from pypod.engine import bundle, cleanup, exit_command, rootless, runtimes, specgen
 from pypod.engine import container as containers
 from pypod.engine.container import Container, State, observe, save_state
 from pypod.errors import BadState, MonitorError, PypodError, reason
@@ -80,14 +81,17 @@ def initialize(
     try:
         joined = _join_paths(context, store, container)
         rootfs = _mount(context, store, container)
-        prepare = _write_bundle(context, store, container, rootfs, joined, attempt)
+        request = network_request(context, container)
+        network.prepare(request)
+        made = bundle.write(context, store, container, rootfs, joined)
+        attempt = replace(attempt, cgroup_path=made.cgroups_path, cgroup_manager=made.cgroup_manager)
         attempt = _spawn(context, container, attempt, preserve_fds)
         # From here on there is a process: whoever comes after a crash of ours must find it.
         save_state(container, attempt)
-        network = prepare(attempt.pid)
-        if network:
-            attempt = replace(attempt, network=network)
-        save_state(container, attempt)
+        status = network.setup(request, attempt.pid)
+        if status is not None:
+            attempt = replace(attempt, network=to_json(status))
+            save_state(container, attempt)
         return attempt
     except BaseException:
         _abandon(context, store, container, attempt, before)
@@ -99,7 +103,7 @@ def start(context: Context, container: Container, state: State) -> State:
 
     Raises RuntimeFailed (126, 127 when the command is at fault).
     """
-    runtimes.of(context, container, state.runtime).start(container.id)
+    runtimes.of(context, container, state.runtime, state.cgroup_manager).start(container.id)
     running = replace(state, status="running", started_at=times.now())
     save_state(container, running)
     return running
@@ -165,6 +169,38 @@ def _abandon(context: Context, store: Store, container: Container, attempt: Stat
     save_state(container, replace(before, status=status, pid=0, conmon_pid=0, network={}, unclean=False))
 
 
+def network_request(context: Context, container: Container) -> network.NetworkRequest:
+    """What the network driver has to know."""
+    config = container.config
+    mode = config.network.mode
+    if mode in ("private", "default", ""):
+        mode = network.default_mode(
+            context.rootless, context.helper_dirs, str(context.network.get("default_rootless_network_cmd") or "")
+        )
+    return network.NetworkRequest(
+        id=container.id,
+        name=container.name,
+        hostname=specgen.default_hostname(config),
+        mode=mode,
+        options=config.network_options,
+        ports=[network.Port(**port.__dict__) for port in config.ports],
+        static_ip=config.static_ip,
+        static_mac=config.static_mac,
+        aliases=config.network_aliases,
+        dns=config.dns,
+        dns_search=config.dns_search,
+        dns_options=config.dns_options,
+        add_hosts=config.add_hosts,
+        no_hosts=config.no_hosts,
+        rootless=context.rootless,
+        rundir=container.rundir,
+        state_dir=context.state_dir,
+        config_dir=str(context.flags.get("network_config_dir") or ""),
+        helper_dirs=context.helper_dirs,
+        command=str(context.flags.get("network_cmd_path") or ""),
+    )
+
+
 def _join_paths(context: Context, store: Store, container: Container) -> dict[str, str]:
     """Paths of the namespaces to join, by their OCI names."""
     config = container.config
@@ -216,7 +252,7 @@ def _mount(context: Context, store: Store, container: Container) -> str:
 
 def _spawn(context: Context, container: Container, state: State, preserve_fds: int) -> State:
     config = container.config
-    runtime = runtimes.of(context, container, state.runtime)
+    runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
     monitor = monitor_path(context)
     ours = monitor == conmon.MONITOR
     files.replace(container.rundir + "/exit.lock", b"")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from pypod.base.locks import FileLock
 from pypod.base.record import replace
-from pypod.engine import cleanup, rootless, runtimes
+from pypod.engine import cleanup, rootless, runtimes, signals
 from pypod.engine.container import Container, State, observe, save_state
 from pypod.errors import BadState, PypodError, reason
 from pypod.linux import proc
@@ -74,37 +73,49 @@ def stop(
             _finish(context, store, container, remove)
         return False
     cleanup.enter(context, state)
-    # While this lock is held the monitor does not start its exit command: we clean up ourselves.
-    with FileLock(container.rundir + "/exit.lock") as exit_lock:
+    exit_lock = cleanup.ExitLock(container)
+    try:
+        exit_lock.acquire()
         with container.lock:
             state = observe(container)
+            frozen = state.status == "paused"
             if state.live:
                 state = replace(state, status="stopping", stopped_by_user=True)
                 save_state(container, state)
+        if frozen:
+            runtimes.of(context, container, state.runtime, state.cgroup_manager).resume(container.id)
         if state.live:
-            if state.status == "paused":
-                runtimes.of(context, container, state.runtime).resume(container.id)
-            if seconds > 0 and proc.alive(state.pid, state.pid_start):
-                send(container, state, container.config.stop_signal)
-            if seconds <= 0 or not cleanup.wait_for_end(container, state, seconds * 1000):
-                if seconds > 0 and not quiet:
-                    os.write(
-                        2,
-                        f"Warning: container {container.name} did not stop within {seconds} seconds of signal"
-                        f" {container.config.stop_signal}, resorting to SIGKILL\n".encode(),
-                    )
-                _kill_all(context, container, state)
-                cleanup.wait_for_end(container, state, 10_000)
+            _end(context, container, state, seconds, quiet)
         _finish(context, store, container, remove)
-        os.pwrite(exit_lock.fd, b"done", 0)
+        exit_lock.done()
+    finally:
+        exit_lock.release()
     return True
+
+
+def _end(context: Context, container: Container, state: State, seconds: int, quiet: bool) -> None:
+    if seconds > 0:
+        send(container, state, container.config.stop_signal)
+        if cleanup.wait_for_end(container, state, seconds * 1000):
+            return
+        if not quiet:
+            name = signals.name(container.config.stop_signal)
+            os.write(
+                2,
+                f"Warning: StopSignal {name} failed to stop container {container.name} in {seconds} seconds,"
+                " resorting to SIGKILL\n".encode(),
+            )
+    _kill_all(context, container, state)
+    cleanup.wait_for_end(container, state, 10_000)
 
 
 def _kill_all(context: Context, container: Container, state: State) -> None:
     send(container, state, SIGKILL)
     if container.config.pid.mode != "private":
         # Without a pid namespace the first process takes nobody along.
-        runtimes.of(context, container, state.runtime).kill(container.id, SIGKILL, everybody=True)
+        runtimes.of(context, container, state.runtime, state.cgroup_manager).kill(
+            container.id, SIGKILL, everybody=True
+        )
 
 
 def _finish(context: Context, store: Store, container: Container, remove: bool) -> None:
@@ -130,7 +141,7 @@ def pause(context: Context, container: Container) -> None:
                 hint="boot with systemd.unified_cgroup_hierarchy=1",
             )
         rootless.enter_user(context)
-        runtimes.of(context, container, state.runtime).pause(container.id)
+        runtimes.of(context, container, state.runtime, state.cgroup_manager).pause(container.id)
         save_state(container, replace(state, status="paused"))
 
 
@@ -141,7 +152,7 @@ def unpause(context: Context, container: Container) -> None:
         if state.status != "paused":
             raise BadState(f'"{container.id}" is not paused, can\'t unpause: container state improper')
         rootless.enter_user(context)
-        runtimes.of(context, container, state.runtime).resume(container.id)
+        runtimes.of(context, container, state.runtime, state.cgroup_manager).resume(container.id)
         save_state(container, replace(state, status="running"))
 
 

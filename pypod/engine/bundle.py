@@ -1,0 +1,109 @@
+"""The OCI bundle of one start: what has to be on disk before the monitor calls the runtime."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import fastjson, files
+from pypod.base.record import record
+from pypod.engine import limits, rootfs, specgen, users
+from pypod.errors import NotFound, PypodError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+
+    from pypod.engine.container import Container
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+# Inside the container → our file's name in the run directory.
+ETC_FILES = {"/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/etc/hostname": "hostname"}
+
+
+@record
+class Bundle:
+    """What the later steps of the start need to know."""
+
+    cgroup_manager: str
+    cgroups_path: str
+
+
+def write(context: Context, store: Store, container: Container, root: str, joined: dict[str, str]) -> Bundle:
+    """Make config.json and what it refers to. ``root`` is the mounted root file system, ``joined`` the namespaces
+    to join (OCI type → path).
+
+    Raises PypodError.
+    """
+    config = container.config
+    plan = limits.plan(context, config)
+    root_fd = rootfs.open_root(root)
+    try:
+        user = users.resolve(root_fd, config.user, config.groups)
+        etc_files = _etc_files(context, store, container, joined)
+        from pypod.engine import prepare
+
+        extra = prepare.prepare(context, store, container, root_fd, user)
+        etc_files.update(extra.files)
+    finally:
+        os.close(root_fd)
+    request = specgen.SpecRequest(
+        config=config,
+        rootfs=root,
+        user=user,
+        etc_files=etc_files,
+        joined=joined,
+        shm=_shm(context, store, container),
+        hostname=specgen.default_hostname(config),
+        rootless=context.rootless,
+        init_path=_init_path(context, container),
+        cgroups_path=plan.path,
+        resources=plan.resources,
+        unified_cgroup=plan.unified,
+        extra_mounts=extra.mounts,
+    )
+    spec = specgen.runtime_spec(request)
+    files.replace(container.userdata + "/config.json", fastjson.dumps(spec).encode(), mode=0o600)
+    return Bundle(cgroup_manager=plan.manager, cgroups_path=plan.path)
+
+
+def _shm(context: Context, store: Store, container: Container) -> str:
+    mode = container.config.ipc.mode
+    if mode == "host":
+        return "/dev/shm"
+    if mode in ("private", "shareable", "container"):
+        path = container.rundir + "/shm"
+        return path if os.path.isdir(path) else ""
+    return ""
+
+
+def _init_path(context: Context, container: Container) -> str:
+    if not container.config.init:
+        return ""
+    from pypod.base import process
+
+    wanted = container.config.init_path or str(context.engine.get("init_path") or "")
+    found = process.find(wanted or "catatonit", context.helper_dirs)
+    if found is None:
+        raise NotFound(f"container-init binary {wanted or 'catatonit'} not found", hint="apt-get install catatonit")
+    return found
+
+
+def _etc_files(context: Context, store: Store, container: Container, joined: dict[str, str]) -> dict[str, str]:
+    """The files that we give to the container in place of the image's; another's where the network is another's."""
+    config = container.config
+    directory = container.rundir
+    if config.network.mode == "container":
+        from pypod.engine import container as containers
+
+        directory = containers.find(context, store, config.network.value).rundir
+    result = {}
+    for inside, name in ETC_FILES.items():
+        path = f"{directory}/{name}"
+        if directory == container.rundir:
+            try:
+                files.replace(path, b"", mode=0o644)
+            except OSError as error:
+                raise PypodError(f"cannot write {path}: {error.strerror}") from None
+        if os.path.exists(path):
+            result[inside] = path
+    return result
