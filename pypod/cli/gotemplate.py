@@ -26,20 +26,25 @@ _MOST_STEPS = 1_000_000
 
 
 class Struct(dict[str, "Any"]):
-    """A JSON object whose keys are the fields of a Go struct called ``go_type``."""
+    """A JSON object whose keys are the fields of a Go struct called ``go_type``.
 
-    def __init__(self, values: dict[str, Any], go_type: str) -> None:
+    ``hidden`` has more fields, which the JSON leaves out.
+    """
+
+    def __init__(self, values: dict[str, Any], go_type: str, hidden: dict[str, Any] | None = None) -> None:
         super().__init__(values)
         self.go_type = go_type
+        self.hidden = hidden or {}
 
     def go_field(self, name: str) -> Any:
         """The field; KeyError if there is none."""
         if name in self:
             return self[name]
         lower = name.lower()
-        for key, value in self.items():
-            if key.lower() == lower:
-                return value
+        for values in (self, self.hidden):
+            for key, value in values.items():
+                if key.lower() == lower:
+                    return value
         raise KeyError(name)
 
 

@@ -60,10 +60,10 @@ class Row:
     def networks(self) -> list[str]:
         config = self.container.config
         joined = self.state.network.get("networks")
-        if isinstance(joined, dict):
+        if joined:
             return list(joined)
         if config.network.mode == "bridge":
-            return [name for name in config.network_options] or ["podman"]
+            return [name or "podman" for name in config.network_options] or ["podman"]
         return []
 
     def json(self) -> dict[str, Any]:
