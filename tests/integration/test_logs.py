@@ -103,8 +103,8 @@ def test_log_opts(pypod: Pypod, image: str, shared_dir: Path) -> None:
     size = os.stat(pypod.inspect("d")["HostConfig"]["LogConfig"]["Path"]).st_size
     assert size <= 20 * 1024
     assert pypod("logs", "--tail", "1", "d").ok().out == "10000\n"
-    pypod("create", "--log-driver", "nosuch", image).fails(125, "nosuch")
-    pypod("create", "--log-opt", "nosuch=1", image).fails(125, "nosuch")
+    pypod("create", "--log-driver", "nosuch", image, "true").fails(125, "nosuch")
+    pypod("create", "--log-opt", "nosuch=1", image, "true").fails(125, "nosuch")
 
 
 def test_names_and_several_containers(pypod: Pypod, image: str) -> None:

@@ -72,9 +72,9 @@ def myself() -> User:
     return User(name=me.pw_name, uid=me.pw_uid, gid=me.pw_gid, home=me.pw_dir, runtime_dir=runtime_dir)
 
 
-def create() -> User:
+def create(suffix: str = "") -> User:
     """A new user with subordinate ids and a runtime directory, named after this process."""
-    name = f"{PREFIX}{os.getpid()}"
+    name = f"{PREFIX}{os.getpid()}{suffix}"
     _retry(["useradd", "-m", "-s", "/bin/bash", "-b", "/var/tmp", name])
     entry = pwd.getpwnam(name)
     runtime_dir = Path(f"/run/user/{entry.pw_uid}")
@@ -141,6 +141,6 @@ def remove(user: User) -> None:
 def sweep() -> None:
     """Remove the users of earlier sessions that were killed before they could."""
     for entry in pwd.getpwall():
-        owner = entry.pw_name.removeprefix(PREFIX)
+        owner = entry.pw_name.removeprefix(PREFIX).rstrip("b")
         if entry.pw_name.startswith(PREFIX) and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
             remove(User(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, home=entry.pw_dir, runtime_dir=""))
