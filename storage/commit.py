@@ -139,6 +139,12 @@ class Commit:
         self.top = id
         return row
 
+    def size_of_top(self) -> int:
+        """The uncompressed size of the layer that came last, in bytes."""
+        if self._rows and self._rows[-1][0]["id"] == self.top:
+            return int(self._rows[-1][0]["diff-size"])
+        return self._known[self.top].diff_size
+
     def _root_mode(self, diff: str) -> None:
         """A base layer's root is 0555, the others' as their parent's, as containers/storage has it."""
         mode, uid, gid = 0o555, 0, 0

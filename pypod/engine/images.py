@@ -97,6 +97,14 @@ def repo_digests(image: Image) -> list[str]:
     return result
 
 
+def created_at(image: Image) -> int:
+    """Nanoseconds since 1970; 0 if the record does not say."""
+    try:
+        return times.parse_rfc3339(image.created) if image.created else 0
+    except ValueError:
+        return 0
+
+
 @record
 class Summary:
     """One image for ``images``; ``created`` in nanoseconds since 1970, ``size`` in bytes."""
@@ -197,7 +205,7 @@ class Overview:
         return Summary(
             image=image,
             size=self.size(image),
-            created=times.parse_rfc3339(image.created) if image.created else 0,
+            created=created_at(image),
             containers=self.used(image),
             parent=parent.id if parent is not None else "",
             labels=(self.labels(image) or None) if full else None,
@@ -263,5 +271,5 @@ def as_json(item: Summary) -> dict[str, Any]:
     result["Digest"] = image.digest
     result["History"] = image.names_history or None
     result["Created"] = item.created // 1_000_000_000
-    result["CreatedAt"] = times.rfc3339(item.created // 1_000_000_000 * 1_000_000_000)
+    result["CreatedAt"] = times.rfc3339(item.created)[:19] + "Z"
     return {key: value for key, value in result.items() if value is not None or key in ("RepoTags", "Labels")}

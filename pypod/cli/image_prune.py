@@ -1,0 +1,27 @@
+"""``image prune``: remove images that are not needed."""
+
+from __future__ import annotations
+
+from pypod.cli import output, targets
+from pypod.engine import image_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.cli.invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    options = invocation.options
+    if not options["force"]:
+        import os
+
+        which = "without at least one container associated to them" if options["all"] else "that are dangling"
+        os.write(1, f"WARNING! This command removes all images {which}.\n".encode())
+        os.write(1, b"Are you sure you want to continue? [y/N] ")
+        if os.read(0, 16)[:1].lower() != b"y":
+            return 0
+    context, store = targets.open_engine(invocation)
+    for removed in image_names.prune(context, store, everything=options["all"], filters=options["filter"]):
+        for id in removed.deleted:
+            output.line(id)
+    return 0

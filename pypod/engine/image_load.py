@@ -1,0 +1,85 @@
+"""``import`` and ``load``: images out of archives."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.engine import image_names, rootless
+from pypod.errors import PypodError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pypod.engine.context import Context
+    from storage.records import Image
+    from storage.store import Store
+
+
+def import_archive(
+    context: Context,
+    store: Store,
+    source: str,
+    name: str = "",
+    *,
+    changes: Sequence[str] = (),
+    message: str = "",
+    os_name: str = "",
+    arch: str = "",
+    variant: str = "",
+) -> Image:
+    """Make an image of a root file system's archive: a path, an http(s) URL or "-" for stdin.
+
+    Enters the user namespace. Raises PypodError of many kinds, before anything is written if the name or a change
+    is wrong.
+    """
+    from pypod.oci import image_config
+    from storage import archive
+
+    if "@" in name or name.startswith("sha256:"):
+        raise PypodError(f"{name}: tag by digest not supported")
+    names = [image_names.new_name(name)] if name else []
+    config = image_config.apply({}, changes)
+    read, fd = archive.open_source(source)
+    try:
+        rootless.enter_user(context)
+        return archive.import_stream(
+            store,
+            read,
+            names=names,
+            config=config,
+            message=message,
+            os_name=os_name or "linux",
+            arch=arch,
+            variant=variant,
+        )
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def load(context: Context, store: Store, source: str) -> list[tuple[Image, list[str]]]:
+    """Every image of a docker-archive, OCI archive or OCI layout directory ("-" is stdin), with its names.
+
+    Enters the user namespace. Raises BadArchive, StorageError, PypodError.
+    """
+    from storage import load as loading
+
+    if source != "-":
+        try:
+            os.stat(source)
+        except OSError as error:
+            raise PypodError(f"cannot read {source}: {error.strerror}") from None
+        source = os.path.abspath(source)
+    rootless.enter_user(context)
+    # An OCI layout without a name is called as its directory, as podman does.
+    default = os.path.basename(source) if os.path.isdir(source) else ""
+    return loading.load(store, source, normalise=image_names.new_name, default_name=_default(default))
+
+
+def _default(name: str) -> str:
+    try:
+        image_names.new_name(name)
+    except PypodError:
+        return ""
+    return name

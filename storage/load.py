@@ -1,0 +1,457 @@
+"""``load``: docker-archive, OCI archive and OCI layout directory.
+
+Archives name their parts in an index that may stand anywhere, so a file is read in place, and what cannot be read
+twice (a pipe, a compressed archive) goes through a nameless temporary file in the store's file system.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import fastjson
+from pypod.errors import BadArchive, PypodError, StorageError, reason
+from storage import archive, stream, tar
+from storage.commit import Commit, check_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from storage.records import Image
+    from storage.store import Store
+
+MOST_JSON = 4 << 20  # bytes of a manifest, an index or a config (c/image's limit for manifests)
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_INDEXES = (OCI_INDEX, DOCKER_LIST)
+_REF_NAME = "org.opencontainers.image.ref.name"
+_FULL_NAME = "io.containerd.image.name"
+
+
+class Parts:
+    """The files of an archive or directory, by name."""
+
+    def find(self, name: str) -> tuple[stream.Read, int] | None:
+        """How to read a file, and its size in bytes; None if there is none."""
+        raise NotImplementedError
+
+    def open(self, name: str) -> tuple[stream.Read, int]:
+        """Raises BadArchive if there is none."""
+        found = self.find(name)
+        if found is None:
+            raise BadArchive(f"broken archive: {name[:200]} is not in it")
+        return found
+
+    def bytes(self, name: str) -> bytes:
+        """A small file.
+
+        Raises BadArchive.
+        """
+        read, size = self.open(name)
+        if size > MOST_JSON:
+            raise BadArchive(f"broken archive: {name[:200]} has {size} bytes")
+        pieces = []
+        while piece := read(stream.CHUNK):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def json(self, name: str) -> Any:
+        return parse(self.bytes(name), name)
+
+    def close(self) -> None:
+        pass
+
+
+def parse(data: bytes, name: str) -> Any:
+    """Raises BadArchive."""
+    try:
+        return fastjson.loads(data)
+    except fastjson.BadJson as error:
+        raise BadArchive(f"broken archive: {name[:200]}: {error}") from None
+
+
+class Archive(Parts):
+    """A tar file that can be read in place."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._files: dict[str, tuple[int, int]] = {}
+        self._links: dict[str, str] = {}
+        size = os.fstat(fd).st_size
+        buffer = stream.FileBuffer(fd, size)
+        for entry in tar.Reader(buffer):
+            name = _clean(entry.name)
+            self._files.pop(name, None)
+            self._links.pop(name, None)
+            if entry.kind == tar.REGULAR and entry.sparse is None:
+                self._files[name] = (buffer.offset, entry.size)
+                if buffer.offset + entry.size > size:
+                    raise BadArchive("broken archive: it ends in the middle of a file")
+            elif entry.kind == tar.SYMLINK:
+                target = os.fsdecode(entry.target)
+                self._links[name] = _clean(os.fsencode(os.path.join(os.path.dirname(name), target)))
+            elif entry.kind == tar.LINK:
+                self._links[name] = _clean(entry.target)
+
+    def find(self, name: str) -> tuple[stream.Read, int] | None:
+        name = _clean(os.fsencode(name))
+        for _ in range(8):
+            if name in self._files:
+                offset, size = self._files[name]
+                return stream.section(self._fd, offset, size), size
+            if name not in self._links:
+                break
+            name = self._links[name]
+        return None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _clean(name: bytes) -> str:
+    return os.path.normpath("/" + os.fsdecode(name)).lstrip("/")
+
+
+class Directory(Parts):
+    """An OCI layout directory."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise PypodError(f"cannot read {path}: {reason(error)}") from None
+        self._open: list[int] = []
+
+    def find(self, name: str) -> tuple[stream.Read, int] | None:
+        from pypod.linux import syscalls
+
+        try:
+            fd = syscalls.openat2(self._fd, name, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadArchive(f"cannot read {name[:200]}: {reason(error)}") from None
+        self._open.append(fd)
+        return stream.reader_of(fd), os.fstat(fd).st_size
+
+    def close(self) -> None:
+        for fd in (*self._open, self._fd):
+            os.close(fd)
+
+
+def _spool(store: Store, source: stream.Source, kind: int) -> int:
+    """The decompressed content of ``source`` in a nameless file.
+
+    Raises StorageError.
+    """
+    from storage.trash import Staging
+
+    store.prepare()
+    with Staging(store.home) as staging:
+        try:
+            fd = os.open(f"{staging.path}/archive", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.unlink(f"{staging.path}/archive")
+        except OSError as error:
+            raise StorageError(f"cannot make a temporary file in {store.home}: {reason(error)}") from None
+    try:
+        for piece in stream.chunks(source, kind):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(fd, view) :]
+    except OSError as error:
+        os.close(fd)
+        raise StorageError(f"cannot keep the archive in {store.home}: {reason(error)}") from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def open_parts(store: Store, source: str) -> Parts:
+    """An archive's parts: ``source`` is a path, or "-" for stdin.
+
+    Raises PypodError, BadArchive, StorageError.
+    """
+    if source != "-" and os.path.isdir(source):
+        return Directory(source)
+    if source == "-":
+        fd = os.dup(0)
+    else:
+        try:
+            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise PypodError(f"cannot read {source}: {reason(error)}") from None
+    try:
+        seekable = _seekable(fd)
+        if seekable and stream.compression_of(os.pread(fd, 6, 0)) == stream.PLAIN:
+            kept = os.dup(fd)
+        else:
+            if seekable:
+                os.lseek(fd, 0, os.SEEK_SET)
+            spooled = stream.Source(stream.reader_of(fd))
+            kept = _spool(store, spooled, stream.compression_of(spooled.peek(6)))
+    except OSError as error:
+        raise BadArchive(f"cannot read the archive: {reason(error)}") from None
+    finally:
+        os.close(fd)
+    try:
+        return Archive(kept)
+    except BaseException:
+        os.close(kept)
+        raise
+
+
+def _seekable(fd: int) -> bool:
+    import stat
+
+    return stat.S_ISREG(os.fstat(fd).st_mode)
+
+
+def load(
+    store: Store,
+    source: str,
+    *,
+    normalise: Callable[[str], str],
+    default_name: str = "",
+    platform: tuple[str, str, str] | None = None,
+) -> list[tuple[Image, list[str]]]:
+    """Load every image of an archive or OCI layout directory: each with the names that it came with.
+
+    ``normalise`` makes complete names of those in the archive. ``platform`` is (os, architecture, variant), this
+    machine's if not given: where an index has several, the fitting one is taken. ``default_name`` is for an
+    image without a name. Images loaded before a broken one stay. Raises BadArchive, StorageError, PypodError.
+    """
+    if platform is None:
+        platform = ("linux", *archive.architecture())
+    parts = open_parts(store, source)
+    try:
+        if parts.find("index.json") is not None and parts.find("oci-layout") is not None:
+            return _load_oci(store, parts, normalise, default_name, platform)
+        if parts.find("manifest.json") is not None:
+            return _load_docker(store, parts, normalise)
+    finally:
+        parts.close()
+    shown = "the archive on stdin" if source == "-" else source
+    raise BadArchive(
+        f"payload does not match any of the supported image formats: {shown}: it has neither manifest.json "
+        "(docker-archive) nor oci-layout and index.json (OCI)",
+        hint="for the archive of a root file system use pypod import",
+    )
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadArchive(f"broken archive: {what} is not a JSON object")
+    return value
+
+
+def _strings(value: Any, what: str) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadArchive(f"broken archive: {what} is not a list of strings")
+    return value
+
+
+def _diff_ids(config: dict[str, Any]) -> list[str]:
+    rootfs = _object(config.get("rootfs"), "rootfs in the image's config")
+    return [check_digest(item, "a diff_id") for item in _strings(rootfs.get("diff_ids"), "diff_ids")]
+
+
+def _created(config: dict[str, Any]) -> str:
+    value = config.get("created")
+    return value if isinstance(value, str) and len(value) >= 20 else "0001-01-01T00:00:00Z"
+
+
+def _names(names: Sequence[str], normalise: Callable[[str], str]) -> list[str]:
+    result = []
+    for name in names:
+        try:
+            result.append(normalise(name))
+        except PypodError as error:
+            raise BadArchive(f"broken archive: its image name {name[:200]!r}: {error.message}") from None
+    return list(dict.fromkeys(result))
+
+
+# docker-archive.
+
+
+def _load_docker(store: Store, parts: Parts, normalise: Callable[[str], str]) -> list[tuple[Image, list[str]]]:
+    items = parts.json("manifest.json")
+    if not isinstance(items, list) or not items:
+        raise BadArchive("broken archive: manifest.json is not a list of images")
+    plans = []
+    for item in items:
+        item = _object(item, "an image in manifest.json")
+        config_name = item.get("Config")
+        if not isinstance(config_name, str):
+            raise BadArchive("broken archive: an image in manifest.json has no Config")
+        config = parts.bytes(config_name)
+        document = _object(parse(config, config_name), config_name)
+        layers = _strings(item.get("Layers"), "Layers in manifest.json")
+        diff_ids = _diff_ids(document)
+        if len(layers) != len(diff_ids):
+            raise BadArchive(
+                f"broken archive: {config_name[:200]} has {len(diff_ids)} diff_ids, its image {len(layers)} layers"
+            )
+        for layer in layers:
+            parts.open(layer)
+        names = _names(_strings(item.get("RepoTags"), "RepoTags"), normalise)
+        plans.append((config, document, layers, diff_ids, names))
+    result = []
+    for config, document, layers, diff_ids, names in plans:
+        with Commit(store) as commit:
+            descriptors = []
+            for name, diff_id in zip(layers, diff_ids, strict=True):
+                if not commit.reuse(diff_id):
+                    commit.add(parts.open(name)[0], diff_id=diff_id)
+                descriptors.append(commit.size_of_top())
+            manifest = _docker_manifest(config, diff_ids, descriptors)
+            image = commit.finish(config=config, manifests=[manifest], names=names, created=_created(document))
+        result.append((image, names))
+    return result
+
+
+def _docker_manifest(config: bytes, diff_ids: Sequence[str], sizes: Sequence[int]) -> bytes:
+    """The manifest of an archive that has none: its layers as they are in the store (as podman makes it)."""
+    import hashlib
+
+    document = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "size": len(config),
+            "digest": "sha256:" + hashlib.sha256(config).hexdigest(),
+        },
+        "layers": [
+            {"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": size, "digest": digest}
+            for digest, size in zip(diff_ids, sizes, strict=True)
+        ],
+    }
+    return fastjson.dumps(document).encode()
+
+
+# OCI.
+
+
+def _blob(parts: Parts, descriptor: Any, what: str) -> tuple[bytes, str]:
+    """A small blob, and its digest, checked.
+
+    Raises BadArchive.
+    """
+    import hashlib
+
+    descriptor = _object(descriptor, f"the descriptor of {what}")
+    digest = check_digest(descriptor.get("digest"), f"the digest of {what}")
+    data = parts.bytes(_path(digest))
+    found = "sha256:" + hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise BadArchive(f"broken archive: {what} {digest} has the digest {found}")
+    return data, digest
+
+
+def _path(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/", 1)
+
+
+def _fits(descriptor: dict[str, Any], platform: tuple[str, str, str]) -> int:
+    """How well a descriptor's platform fits: 0 not at all, more is better."""
+    wanted = descriptor.get("platform")
+    if not isinstance(wanted, dict):
+        return 1
+    system, architecture, variant = platform
+    if wanted.get("os") != system or wanted.get("architecture") != architecture:
+        return 0
+    return 3 if (wanted.get("variant") or "") == variant else 2
+
+
+def _load_oci(
+    store: Store,
+    parts: Parts,
+    normalise: Callable[[str], str],
+    default_name: str,
+    platform: tuple[str, str, str],
+) -> list[tuple[Image, list[str]]]:
+    layout = _object(parts.json("oci-layout"), "oci-layout")
+    if not str(layout.get("imageLayoutVersion", "")).startswith("1."):
+        raise BadArchive(f"cannot read OCI layout version {str(layout.get('imageLayoutVersion'))[:40]!r}")
+    index = _object(parts.json("index.json"), "index.json")
+    descriptors = index.get("manifests")
+    if not isinstance(descriptors, list) or not descriptors:
+        raise BadArchive("broken archive: index.json lists no manifests")
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for descriptor in descriptors:
+        descriptor = _object(descriptor, "a manifest in index.json")
+        annotations = descriptor.get("annotations")
+        annotations = annotations if isinstance(annotations, dict) else {}
+        name = annotations.get(_REF_NAME) or ""
+        full = annotations.get(_FULL_NAME) or ""
+        if isinstance(full, str) and full and "/" not in str(name):
+            name = full  # some writers put only the tag into ref.name
+        groups.setdefault(str(name), []).append(descriptor)
+    plans = []
+    for name, group in groups.items():
+        best = max(group, key=lambda item: _fits(item, platform))
+        if not _fits(best, platform):
+            if len(groups) > 1:
+                continue
+            raise _no_platform(platform)
+        plans.append((name, best))
+    result = []
+    for name, descriptor in plans:
+        names = _names([name or default_name] if name or default_name else [], normalise)
+        result.append((_load_manifest(store, parts, descriptor, names, platform), names))
+    if not result:
+        raise _no_platform(platform)
+    return result
+
+
+def _no_platform(platform: tuple[str, str, str]) -> BadArchive:
+    return BadArchive(f"no image in the archive is for {platform[0]}/{platform[1]}")
+
+
+def _load_manifest(
+    store: Store, parts: Parts, descriptor: dict[str, Any], names: list[str], platform: tuple[str, str, str]
+) -> Image:
+    manifests: list[bytes] = []
+    for _ in range(4):
+        data, digest = _blob(parts, descriptor, "manifest")
+        manifests.insert(0, data)
+        manifest = _object(parse(data, digest), "a manifest")
+        inner = manifest.get("manifests")
+        kind = manifest.get("mediaType") or descriptor.get("mediaType")
+        if kind not in _INDEXES and not (inner is not None and "layers" not in manifest):
+            break
+        if not isinstance(inner, list) or not inner:
+            raise BadArchive("broken archive: an index lists no manifests")
+        choices = [_object(item, "a manifest in an index") for item in inner]
+        descriptor = max(choices, key=lambda item: _fits(item, platform))
+        if not _fits(descriptor, platform):
+            raise _no_platform(platform)
+    else:
+        raise BadArchive("broken archive: indexes within indexes")
+    config, _ = _blob(parts, manifest.get("config"), "config")
+    document = _object(parse(config, "the image's config"), "the image's config")
+    layers = manifest.get("layers")
+    if not isinstance(layers, list):
+        raise BadArchive("broken archive: a manifest has no layers")
+    diff_ids = _diff_ids(document)
+    if len(diff_ids) != len(layers):
+        raise BadArchive(
+            f"broken archive: the config has {len(diff_ids)} diff_ids, the manifest {len(layers)} layers"
+        )
+    checked = []
+    for layer in layers:
+        layer = _object(layer, "a layer's descriptor")
+        digest = check_digest(layer.get("digest"), "the digest of a layer")
+        size = layer.get("size")
+        checked.append((digest, size if isinstance(size, int) else -1))
+    with Commit(store) as commit:
+        for (digest, size), diff_id in zip(checked, diff_ids, strict=True):
+            if not commit.reuse(diff_id):
+                commit.add(parts.open(_path(digest))[0], diff_id=diff_id, blob=digest, size=size)
+        return commit.finish(config=config, manifests=manifests, names=names, created=_created(document))
