@@ -11,7 +11,6 @@ from pypod.errors import NotFound, PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-
     from pypod.engine.container import Container
     from pypod.engine.context import Context
     from storage.store import Store
@@ -38,18 +37,18 @@ def write(context: Context, store: Store, container: Container, root: str, joine
     plan = limits.plan(context, config)
     root_fd = rootfs.open_root(root)
     try:
-        user = users.resolve(root_fd, config.user, config.groups)
+        named = users.resolve(root_fd, config.user, config.groups)
         etc_files = _etc_files(context, store, container, joined)
         from pypod.engine import prepare
 
-        extra = prepare.prepare(context, store, container, root_fd, user)
+        extra = prepare.prepare(context, store, container, root_fd, named)
         etc_files.update(extra.files)
     finally:
         os.close(root_fd)
     request = specgen.SpecRequest(
         config=config,
         rootfs=root,
-        user=user,
+        user=extra.user,
         etc_files=etc_files,
         joined=joined,
         shm=_shm(context, store, container),

@@ -132,6 +132,7 @@ class ContainerConfig:
     privileged: bool = False
     cap_add: list[str] = []
     cap_drop: list[str] = []
+    default_caps: list[str] = []  # containers.conf's, if they are not the usual ones
     no_new_privileges: bool = False
     seccomp: str = ""  # "", unconfined or a profile's path
     apparmor: str = ""

@@ -102,8 +102,8 @@ def host() -> list[Device]:
     result = []
     for path in _below("/dev"):
         name = path[len("/dev/") :]
-        # The console's own terminals stay the host's.
-        if name == "tty" or (name.startswith("tty") and name[3:].isdecimal()):
+        # Terminals stay the host's, and /dev/ptmx is that of the container's own devpts.
+        if name.startswith("tty") or name == "ptmx":
             continue
         device = _look(path, path, "rwm")
         if device is not None:

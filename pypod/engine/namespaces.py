@@ -148,7 +148,7 @@ def user_namespace(
         if options:
             raise UsageError(f"unknown option specified: {next(iter(options))!r}: --userns {text}")
         return UserNamespace(
-            namespace=Namespace(mode="keep-id"),
+            namespace=Namespace(mode="keep-id", value=value),
             uid_map=_keep(own, own, uid_ids),
             gid_map=_keep(group, group, gid_ids),
             user=f"{own}:{group}",
@@ -160,7 +160,10 @@ def user_namespace(
         if uid_ids < 2 or gid_ids < 2:
             raise UsageError("--userns nomap needs subordinate ids (see subuid(5))")
         return UserNamespace(
-            namespace=Namespace(mode="nomap"), uid_map=[[0, 1, uid_ids - 1]], gid_map=[[0, 1, gid_ids - 1]]
+            namespace=Namespace(mode="nomap"),
+            uid_map=[[0, 1, uid_ids - 1]],
+            gid_map=[[0, 1, gid_ids - 1]],
+            user="0:0",
         )
     if mode == "auto":
         return _auto(text, options, rootless, min(uid_ids, gid_ids), auto_size, auto_taken)

@@ -65,6 +65,10 @@ def build_config(
 
     workdir, create_workdir = _workdir(options, from_image)
     user = options.get("user") or str(from_image.get("User") or "") or user_space.user
+    if options.get("tz"):
+        from pypod.engine import prepare
+
+        prepare.timezone(options["tz"])
     environment = env.build(
         image=from_image.get("Env") or (),
         configured=settings.get("env") or (),
@@ -160,8 +164,9 @@ def build_config(
         read_only_tmpfs=options.get("read_only_tmpfs") is not False,
         shm_size=resources.size(options.get("shm_size") or str(settings.get("shm_size") or "65536k"), "shm-size"),
         privileged=privileged,
-        cap_add=_capabilities(options.get("cap_add") or (), settings.get("_none"), options.get("cap_drop") or ()),
+        cap_add=_capabilities(options.get("cap_add") or (), options.get("cap_drop") or ()),
         cap_drop=list(options.get("cap_drop") or ()),
+        default_caps=_default_capabilities(settings),
         no_new_privileges=secure.no_new_privileges,
         seccomp=secure.seccomp,
         apparmor=secure.apparmor,
@@ -170,7 +175,7 @@ def build_config(
         unmask=secure.unmask,
         proc_options=secure.proc_options,
         security_options=list(options.get("security_opt") or ()),
-        **resources.parse(options, settings),
+        **resources.parse(options, settings, {"ipc": spaces["ipc"], "network": network_space, "uts": spaces["uts"]}),
         runtime=str(context.flags.get("runtime") or ""),
         restart_policy=policy,
         restart_retries=retries,
@@ -307,12 +312,14 @@ def _user_namespace(
             gid_map=namespaces.parse_map(gids, "--gidmap", gid_ids),
         )
     taken: list[tuple[int, int]] = []
+    needed = 0
     if text.startswith("auto"):
         from pypod.engine import container
 
         for other in container.every(context, store):
             if other.config.userns.mode == "auto":
                 taken += [(item[1], item[2]) for item in other.config.uid_map]
+        needed = _highest_id(store, image) + 1
     choice = namespaces.user_namespace(
         text,
         rootless=context.rootless,
@@ -320,6 +327,7 @@ def _user_namespace(
         gid=context.gid,
         uid_ids=uid_ids,
         gid_ids=gid_ids,
+        auto_size=needed,
         auto_taken=taken,
     )
     resolved = _resolve(choice.namespace, context, store, dependencies)
@@ -331,6 +339,34 @@ def _user_namespace(
             namespace=resolved, uid_map=other.config.uid_map, gid_map=other.config.gid_map
         )
     return choice
+
+
+def _highest_id(store: Store, image: ImageInfo | None) -> int:
+    """The highest id in an image's passwd(5) and group(5), which --userns=auto must have room for; 0 if unknown."""
+    if image is None:
+        return 0
+    from pypod.engine import rootfs, users
+
+    layer = store.find_image(image.id).layer
+    highest = 0
+    for path, parse in (("etc/passwd", users.parse_passwd), ("etc/group", users.parse_group)):
+        for directory in (store.diff_directory(layer), *store.lower_directories(layer)):
+            try:
+                root = rootfs.open_root(directory)
+            except OSError:
+                continue
+            try:
+                text = rootfs.read(root, path)
+            except OSError:
+                continue
+            finally:
+                os.close(root)
+            if text:
+                lines: Sequence[Any] = parse(text)
+                found = [max(line.gid, getattr(line, "uid", 0)) for line in lines]
+                highest = max(highest, *(item for item in found if item < 65534), 0)
+                break
+    return highest
 
 
 def _workdir(options: Mapping[str, Any], from_image: Mapping[str, Any]) -> tuple[str, bool]:
@@ -397,6 +433,9 @@ def _mounts(
     mode = options.get("image_volume") or "anonymous"
     if mode not in ("anonymous", "bind", "tmpfs", "ignore"):
         raise UsageError(f"invalid image volume mode {mode!r}: must be anonymous, tmpfs or ignore")
+    for mount in given:
+        if mount.type == "image":
+            store.find_image(mount.source)
     declared = from_image.get("Volumes") or {}
     for path in declared if mode != "ignore" else ():
         target = mounts.destination(path)
@@ -425,7 +464,7 @@ def _devices(options: Mapping[str, Any], settings: Mapping[str, Any]) -> list[st
     return [devices.parse(text) for text in given]
 
 
-def _capabilities(added: Sequence[str], _: object, dropped: Sequence[str]) -> list[str]:
+def _capabilities(added: Sequence[str], dropped: Sequence[str]) -> list[str]:
     if added or dropped:
         from pypod.linux import caps
         from pypod.oci import capabilities
@@ -433,8 +472,19 @@ def _capabilities(added: Sequence[str], _: object, dropped: Sequence[str]) -> li
         try:
             capabilities.merge([], added, dropped, known=caps.NAMES, bounding=caps.NAMES)
         except ValueError as error:
-            raise UsageError(f"{error}: invalid argument") from None
+            raise UsageError(str(error)) from None
     return list(added)
+
+
+def _default_capabilities(settings: Mapping[str, Any]) -> list[str]:
+    """containers.conf's default_capabilities if they are not podman's own; [] for those."""
+    configured = settings.get("default_capabilities")
+    if not isinstance(configured, list):
+        return []
+    from pypod.oci import capabilities
+
+    names = [name if name.startswith("CAP_") else "CAP_" + name for name in map(str.upper, map(str, configured))]
+    return [] if sorted(names) == capabilities.DEFAULT else sorted(names)
 
 
 def _required(options: Mapping[str, Any], context: Context, store: Store) -> list[str]:

@@ -6,11 +6,14 @@ import os
 
 from pypod.engine import sizes
 from pypod.errors import UsageError
+from pypod.oci import spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from pypod.engine.config import Namespace
 
 
 def size(text: str, flag: str) -> int:
@@ -38,8 +41,8 @@ def _between(options: Mapping[str, Any], flag: str, low: int, high: int, unset: 
     return int(value)
 
 
-def parse(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The resource fields. Raises UsageError."""
+def parse(options: Mapping[str, Any], settings: Mapping[str, Any], spaces: Mapping[str, Namespace]) -> dict[str, Any]:
+    """The resource fields. ``spaces`` are the container's ipc, network and uts namespaces. Raises UsageError."""
     memory = size(options["memory"], "memory") if options.get("memory") else 0
     swap_text = options.get("memory_swap") or ""
     swap = -1 if swap_text == "-1" else size(swap_text, "memory-swap") if swap_text else 0
@@ -84,7 +87,7 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         else _between(options, "oom-score-adj", -1000, 1000, 1001),
         "oom_kill_disable": bool(options.get("oom_kill_disable")),
         "ulimits": ulimits([*(settings.get("default_ulimits") or ()), *(options.get("ulimit") or ())]),
-        "sysctl": _sysctl([*(settings.get("default_sysctls") or ()), *(options.get("sysctl") or ())], settings),
+        "sysctl": _sysctl(options.get("sysctl") or (), settings.get("default_sysctls"), spaces),
         "cgroups": _cgroups(options.get("cgroups") or str(settings.get("cgroups") or "enabled")),
         "cgroup_parent": options.get("cgroup_parent") or "",
         "cgroup_conf": _assignments(options.get("cgroup_conf") or (), "cgroup-conf"),
@@ -107,8 +110,29 @@ def _assignments(texts: Sequence[str], flag: str) -> dict[str, str]:
     return result
 
 
-def _sysctl(texts: Sequence[str], settings: Mapping[str, Any]) -> dict[str, str]:
-    return _assignments(texts, "sysctl")
+def _sysctl(
+    texts: Sequence[str], configured: Sequence[str] | None, spaces: Mapping[str, Namespace]
+) -> dict[str, str]:
+    """The defaults that the container's namespaces allow, and --sysctl. Raises UsageError."""
+    result: dict[str, str] = {}
+    defaults = spec.DEFAULT_SYSCTLS if configured is None else _assignments(configured, "default_sysctls")
+    for name, value in defaults.items():
+        kind = spec.sysctl_namespace(name)
+        if kind and spaces[kind].mode not in ("host", "container", "ns"):
+            result[name] = value
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UsageError(f"{text} is invalid, sysctl values must be in the form of KEY=VALUE")
+        kind = spec.sysctl_namespace(name)
+        if not kind:
+            raise UsageError(f"sysctl '{name}' is not allowed: it does not belong to a namespace of the container")
+        if spaces[kind].mode == "host":
+            raise UsageError(
+                f"sysctl {name}={value} can't be set since {kind} namespace is set to host: invalid argument"
+            )
+        result[name] = value
+    return result
 
 
 def ulimits(texts: Sequence[str]) -> list[str]:
@@ -132,7 +156,9 @@ def parse_ulimit(text: str) -> tuple[str, int, int]:
     name = name.lower().removeprefix("rlimit_")
     soft_text, colon, hard_text = values.partition(":")
     if not separator or name not in rlimits.NUMBERS:
-        raise UsageError(f"ulimit option {text!r} requires name=SOFT:HARD, failed to be parsed: invalid ulimit type")
+        raise UsageError(
+            f'ulimit option "{text}" requires name=SOFT:HARD, failed to be parsed: invalid ulimit type: {name}'
+        )
     numbers = []
     for word in (soft_text, hard_text if colon else soft_text):
         if word in ("-1", "unlimited"):
@@ -141,11 +167,11 @@ def parse_ulimit(text: str) -> tuple[str, int, int]:
             numbers.append(int(word))
         else:
             raise UsageError(
-                f"ulimit option {text!r} requires name=SOFT:HARD, failed to be parsed: invalid number {word!r}"
+                f'ulimit option "{text}" requires name=SOFT:HARD, failed to be parsed: invalid number {word!r}'
             )
     if numbers[0] > numbers[1]:
         raise UsageError(
-            f"ulimit option {text!r} requires name=SOFT:HARD, failed to be parsed: ulimit soft limit must be less"
+            f'ulimit option "{text}" requires name=SOFT:HARD, failed to be parsed: ulimit soft limit must be less'
             " than or equal to hard limit"
         )
     return name, numbers[0], numbers[1]

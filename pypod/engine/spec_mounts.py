@@ -89,9 +89,9 @@ def _kernel(request: SpecRequest) -> list[dict[str, Any]]:
         if os.path.isdir("/dev/mqueue"):
             mounts["/dev/mqueue"] = spec.mount("/dev/mqueue", "bind", "/dev/mqueue", ("bind", *spec.SYSTEM))
     if inner and config.pid.mode == "host":
-        mounts["/proc"] = spec.mount("/proc", "bind", "/proc", ("rbind", *spec.SYSTEM))
+        mounts["/proc"] = spec.mount("/proc", "bind", "/proc", ("rprivate", "rw", "rbind", *spec.SYSTEM))
     elif config.proc_options:
-        mounts["/proc"] = spec.mount("/proc", "proc", "proc", (*spec.PROC_OPTIONS, *config.proc_options))
+        mounts["/proc"] = spec.mount("/proc", "proc", "proc", config.proc_options)
     return list(mounts.values())
 
 
@@ -100,13 +100,14 @@ def _oci(item: Mount, request: SpecRequest) -> dict[str, Any]:
         return spec.mount(item.destination, "tmpfs", "tmpfs", item.options)
     if item.type in ("devpts", "ramfs"):
         return spec.mount(item.destination, item.type, item.type, item.options)
+    config = request.config
     options = list(item.options)
     if item.type == "bind" or item.source:
         try:
             flags = os.statvfs(item.source).f_flag
         except OSError as error:
             raise PypodError(f"cannot mount {item.source} at {item.destination}: {error.strerror or error}") from None
-        if request.rootless:
+        if request.rootless or config.uid_map:
             # What the host has set on the file system is locked in a user namespace: it must be repeated.
             for bit, positive, negative in _STATVFS_FLAGS:
                 if flags & bit and positive not in options and negative not in options:

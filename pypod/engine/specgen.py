@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.base.record import record
-from pypod.engine import spec_mounts, users
+from pypod.engine import spec_mounts
 from pypod.engine.config import ContainerConfig
 from pypod.engine.users import User
 from pypod.errors import PypodError, UsageError, reason
@@ -49,9 +49,8 @@ def runtime_spec(request: SpecRequest) -> dict[str, Any]:
         "namespaces": _namespaces(request),
         "resources": request.resources,
     }
-    sysctl = _sysctl(request)
-    if sysctl:
-        linux["sysctl"] = sysctl
+    if config.sysctl:
+        linux["sysctl"] = config.sysctl
     if config.uid_map:
         linux["uidMappings"] = _mappings(config.uid_map)
         linux["gidMappings"] = _mappings(config.gid_map)
@@ -170,6 +169,7 @@ def _capabilities(request: SpecRequest) -> tuple[list[str], dict[str, list[str]]
     """The bounding set, and the process's capabilities (capabilities(7))."""
     config = request.config
     added = config.cap_add
+    base = config.default_caps or list(capabilities.DEFAULT)
     explicit: list[str] = []
     if config.privileged or added or config.cap_drop:
         from pypod.linux import caps
@@ -179,14 +179,12 @@ def _capabilities(request: SpecRequest) -> tuple[list[str], dict[str, list[str]]
             if config.privileged:
                 granted = sorted(ours)
             else:
-                granted = capabilities.merge(
-                    capabilities.DEFAULT, added, config.cap_drop, known=caps.NAMES, bounding=ours
-                )
+                granted = capabilities.merge(base, added, config.cap_drop, known=caps.NAMES, bounding=ours)
             explicit = capabilities.merge([], added, [], known=caps.NAMES, bounding=ours)
         except ValueError as error:
             raise UsageError(f"{error}: invalid argument") from None
     else:
-        granted = list(capabilities.DEFAULT)
+        granted = base
     if request.user.uid == 0:
         return granted, {"bounding": granted, "effective": granted, "permitted": granted}
     result = {"bounding": granted}
@@ -227,7 +225,7 @@ def _kernel_paths(request: SpecRequest) -> tuple[list[str], list[str]]:
     masked += [path for path in config.mask if path not in masked]
     if config.systemd and not request.unified_cgroup:
         masked.append("/sys/fs/cgroup/systemd/release_agent")
-    if everything or (config.pid.mode == "host" and request.rootless):
+    if everything:
         return masked, []
     return masked, [path for path in paths.READ_ONLY if not _covered(path, config.unmask)]
 
@@ -238,24 +236,6 @@ def _covered(path: str, unmasked: list[str]) -> bool:
     from fnmatch import fnmatchcase  # imports re: only for who asks for --security-opt unmask=
 
     return any(fnmatchcase(path, pattern) for pattern in unmasked)
-
-
-def _sysctl(request: SpecRequest) -> dict[str, str]:
-    config = request.config
-    modes = {"ipc": config.ipc.mode, "network": config.network.mode, "uts": config.uts.mode}
-    result: dict[str, str] = {}
-    if config.network.mode not in ("host", "container", "ns"):
-        result.update(spec.DEFAULT_SYSCTLS)
-    for name, value in config.sysctl.items():
-        kind = spec.sysctl_namespace(name)
-        if not kind:
-            raise UsageError(f"sysctl {name!r} is not allowed: it does not belong to a namespace")
-        if modes[kind] == "host":
-            raise UsageError(
-                f"sysctl {name}={value} can't be set since {kind} namespace is set to host: invalid argument"
-            )
-        result[name] = value
-    return result
 
 
 def _rlimits(config: ContainerConfig, rootless: bool) -> list[dict[str, Any]]:
@@ -274,7 +254,9 @@ def _rlimits(config: ContainerConfig, rootless: bool) -> list[dict[str, Any]]:
     for name, wanted in spec.DEFAULT_RLIMITS:
         if name not in given:
             # Only who has CAP_SYS_RESOURCE may raise a hard limit.
-            value = wanted if free else min(wanted, rlimits.current(name)[1])
+            value = min(wanted, rlimits.pid_max()) if name == "nproc" else wanted
+            if not free:
+                value = min(value, rlimits.current(name)[1])
             given[name] = (value, value)
     return [{"type": f"RLIMIT_{name.upper()}", "soft": soft, "hard": hard} for name, (soft, hard) in given.items()]
 
@@ -299,7 +281,7 @@ def _annotations(config: ContainerConfig) -> dict[str, str]:
         result["io.podman.annotations.apparmor"] = config.apparmor
     if config.label_options:
         result["io.podman.annotations.label"] = ",".join(config.label_options)
-    if users.KEEP_GROUPS in config.groups:
+    if "keep-groups" in config.groups:
         # crun leaves the caller's supplementary groups as they are.
         result["run.oci.keep_original_groups"] = "1"
     result.update(config.annotations)

@@ -92,7 +92,7 @@ def find(spec: str, passwd: Sequence[Passwd], groups: Sequence[Group], added: Se
             entry = line
             break
     if entry is None and user_text and number is None:
-        raise UsageError(f"unable to find user {user_text}: no matching entries in passwd file")
+        raise UsageError(f"unable to find user {user_text}: no matching entries in passwd file", code=126)
     uid = entry.uid if entry is not None else number or 0
     gid = entry.gid if entry is not None else 0
     extra: set[int] = set()
@@ -120,7 +120,7 @@ def _group(text: str, groups: Sequence[Group]) -> int:
         if group.name == text or group.gid == number:
             return group.gid
     if number is None:
-        raise UsageError(f"unable to find group {text}: no matching entries in group file")
+        raise UsageError(f"unable to find group {text}: no matching entries in group file", code=126)
     return number
 
 

@@ -41,3 +41,13 @@ def can_raise() -> bool:
         return idmap.is_initial(idmap.of_process()) and "CAP_SYS_RESOURCE" in caps.bounding()
     except OSError:
         return False
+
+
+def pid_max() -> int:
+    """The kernel's highest pid (proc(5)): more processes there cannot be."""
+    from pypod.base import files
+
+    try:
+        return int(files.read("/proc/sys/kernel/pid_max"))
+    except (OSError, ValueError):
+        return 32768

@@ -26,7 +26,7 @@ def normalize(name: str, known: Sequence[str]) -> str:
     if not upper.startswith("CAP_"):
         upper = "CAP_" + upper
     if upper not in known:
-        raise ValueError(f"unknown capability {name}")
+        raise ValueError(f'"{upper}": unknown capability')
     return upper
 
 

@@ -94,10 +94,15 @@ def resolve(
         if rule.get("errnoRet") is not None:
             one["errnoRet"] = rule["errnoRet"]
         if rule.get("args"):
-            one["args"] = rule["args"]
+            one["args"] = [_argument(item) for item in rule["args"]]
         syscalls.append(one)
     result["syscalls"] = syscalls
     return result
+
+
+def _argument(item: Mapping[str, Any]) -> dict[str, Any]:
+    # A zero is what is meant when it is missing, and some runtimes are older than the field.
+    return {key: value for key, value in item.items() if key != "valueTwo" or value}
 
 
 def _holds(rule: Mapping[str, Any], machine: str, capabilities: Container[str], kernel: tuple[int, int]) -> bool:

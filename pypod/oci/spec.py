@@ -31,7 +31,7 @@ def default_mounts(*, tty_group: bool) -> list[dict[str, Any]]:
 
 
 # Limits that podman gives where it may: (name, soft and hard).
-DEFAULT_RLIMITS = (("nofile", 1048576), ("nproc", 4194304))
+DEFAULT_RLIMITS = (("nofile", 1048576), ("nproc", 1048576))  # nproc: less where pid_max is less
 
 # containers.conf(5), default_sysctls: anybody in the container may ping.
 DEFAULT_SYSCTLS = {"net.ipv4.ping_group_range": "0 0"}

@@ -60,4 +60,4 @@ def failure(name: str, message: str) -> RuntimeFailed:
         return CommandNotFound(
             f"{name}: {message}: OCI runtime attempted to invoke a command that was not found",
         )
-    return RuntimeFailed(f"{name}: {message}: OCI runtime error")
+    return RuntimeFailed(f"OCI runtime error: {name}: {message}")
