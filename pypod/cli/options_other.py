@@ -33,7 +33,7 @@ HISTORY = (
 LOAD = (("input i", "str", None, "FILE", "Read this archive or directory (default stdin)"), *_QUIET)
 IMPORT = (
     ("arch", "str", None, "ARCH", "Architecture of the image"),
-    ("change c", "array", (), "INSTRUCTION", "Apply an instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER..."),
+    ("change c", "array", (), "INSTRUCTION", "Apply an instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, WORKDIR and more"),
     ("message m", "str", None, "TEXT", "Comment in the image's history"),
     ("os", "str", None, "OS", "Operating system of the image"),
     *_QUIET,
