@@ -1,0 +1,139 @@
+/* Signals arrive by a descriptor; whose end a SIGCHLD was is found out by waiting. */
+#include "monitor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void the_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGQUIT);
+}
+
+void signals_block(struct monitor *m)
+{
+	sigset_t set;
+	the_signals(&set);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		fail(m, errno, "Failed to block signals");
+}
+
+static void forward(struct monitor *m, int number)
+{
+	if (m->container_pid > 0 && !m->container_done)
+		kill(m->container_pid, number);
+	else if (m->runtime_pid > 0 && !m->runtime_done)
+		kill(m->runtime_pid, number);
+}
+
+static void signal_ready(struct monitor *m, struct source *source, unsigned events)
+{
+	struct signalfd_siginfo info;
+	(void)events;
+	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			reap(m);
+		else
+			forward(m, (int)info.ssi_signo);
+	}
+}
+
+void signals_open(struct monitor *m)
+{
+	sigset_t set;
+	the_signals(&set);
+	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->signals.fd < 0)
+		fail(m, errno, "Failed to create signalfd");
+	m->signals.ready = signal_ready;
+	watch(m, &m->signals, EPOLLIN);
+}
+
+static void container_ended(struct monitor *m, int status)
+{
+	if (m->container_done)
+		return;
+	m->container_done = 1;
+	m->container_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void child_ended(struct monitor *m, pid_t pid, int status)
+{
+	if (pid == m->runtime_pid && !m->runtime_done) {
+		m->runtime_done = 1;
+		m->runtime_status = status;
+	} else if (pid == m->container_pid) {
+		container_ended(m, status);
+	} else if (!m->container_pid) {
+		/* Perhaps the container, which was faster than its pid file. */
+		struct stray *stray = &m->strays[m->n_strays++ % MAX_STRAYS];
+		stray->pid = pid;
+		stray->status = status;
+	}
+}
+
+void reap(struct monitor *m)
+{
+	int status;
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+		child_ended(m, pid, status);
+}
+
+static void pidfd_ready(struct monitor *m, struct source *source, unsigned events)
+{
+	(void)events;
+	reap(m);
+	if (!m->container_done) {
+		/* It was never our child (a runtime that double-forks past us): nobody can know its status. */
+		say(m, 0, "container process %d ended, but its exit status is lost", (int)m->container_pid);
+		m->container_done = 1;
+		m->container_status = -1;
+	}
+	drop(m, source);
+}
+
+void watch_container(struct monitor *m)
+{
+	for (unsigned i = 0; i < MAX_STRAYS; i++)
+		if (m->strays[i].pid == m->container_pid)
+			container_ended(m, m->strays[i].status);
+	reap(m);
+	if (m->container_done)
+		return;
+#ifdef SYS_pidfd_open
+	m->pidfd.fd = (int)syscall(SYS_pidfd_open, m->container_pid, 0);
+#endif
+	if (m->pidfd.fd >= 0) {
+		m->pidfd.ready = pidfd_ready;
+		watch(m, &m->pidfd, EPOLLIN);
+	} else if (kill(m->container_pid, 0) < 0 && errno == ESRCH) {
+		reap(m);
+		if (!m->container_done) {
+			m->container_done = 1;
+			m->container_status = -1;
+		}
+	}
+}
+
+void timeout_fire(struct monitor *m)
+{
+	m->timeout_at = 0;
+	m->timed_out = 1;
+	if (m->container_pid > 0) {
+		pid_t group = getpgid(m->container_pid);
+		if (group > 1 && group != getpgrp())
+			kill(-group, SIGKILL);
+		kill(m->container_pid, SIGKILL);
+	} else if (m->runtime_pid > 0) {
+		kill(m->runtime_pid, SIGKILL);
+	}
+}

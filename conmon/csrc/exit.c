@@ -1,0 +1,107 @@
+/* The container has ended: its last output, the exit files, the clients' rest, the exit command, in this order. */
+#include "monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int write_exit_file(struct monitor *m, const char *directory, const char *name, int status)
+{
+	char path[PATH_ROOM], text[24];
+	size_t length = decimal(text, status);
+	if (join_path(path, sizeof(path), directory, name) < 0 || replace_file(path, text, length) < 0) {
+		say(m, 0, "Failed to write %s to exit file %s/%s: %s", text, directory, name, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* Whether the one who is attached has cleaned up already: it holds the lock while it is alive. */
+static int cleaned_up(struct monitor *m)
+{
+	const char *path = m->options.exit_command_lock;
+	struct stat info;
+	char text[4] = "";
+	if (!path)
+		return 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT; /* the container is gone altogether */
+	while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+	int done = fstat(fd, &info) == 0 && info.st_nlink == 0;
+	if (!done)
+		done = read(fd, text, 4) == 4 && !memcmp(text, "done", 4);
+	close(fd);
+	return done;
+}
+
+static void exit_command_child(struct monitor *m) __attribute__((noreturn));
+static void exit_command_child(struct monitor *m)
+{
+	char *list[m->options.n_items + 2];
+	int count = 0, at = 0;
+	close_from(STDERR_FILENO + 1);
+	default_signals();
+	if (m->options.exit_delay > 0)
+		sleep((unsigned)m->options.exit_delay);
+	oom_restore(m);
+	union {
+		const char *in;
+		char *out;
+	} cast = {.in = m->options.exit_command};
+	list[count++] = cast.out;
+	while ((cast.in = options_next(&m->options, LIST_EXIT_ARG, &at)))
+		list[count++] = cast.out;
+	list[count] = NULL;
+	execv(list[0], list);
+	_exit(127);
+}
+
+void run_exit_command(struct monitor *m)
+{
+	if (!m->options.exit_command || cleaned_up(m))
+		return;
+	/* A container that it starts again has a monitor of its own, which is not to be ours. */
+	prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);
+	pid_t pid = fork();
+	if (pid < 0) {
+		say(m, 0, "Failed to fork the exit command: %s", strerror(errno));
+		return;
+	}
+	if (pid == 0)
+		exit_command_child(m);
+	int status;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status))
+		say(m, 1, "the exit command ended with status %d", WEXITSTATUS(status));
+}
+
+int finish(struct monitor *m)
+{
+	static const char timed_out[] = "command timed out";
+	int status = m->timed_out ? -1 : m->container_status, failed = 0;
+	stdio_drain(m);
+	oom_check(m);
+	drop(m, &m->notify);
+	close_inherited(m);
+	if (m->options.persist_dir)
+		failed |= write_exit_file(m, m->options.persist_dir, "exit", status);
+	if (m->options.exit_dir)
+		failed |= write_exit_file(m, m->options.exit_dir, m->options.cid, status);
+	if (m->options.exec) {
+		const char *text = m->timed_out ? timed_out : NULL;
+		sync_send(m, m->options.api_version ? "data" : "exit_code", status, text, text ? strlen(text) : 0);
+		close_fd(&m->sync_fd);
+	}
+	attach_finish(m);
+	run_exit_command(m);
+	log_close_and_sync(m);
+	return failed ? 1 : status & 255;
+}

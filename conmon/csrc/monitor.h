@@ -1,0 +1,219 @@
+/* The resident part: one process for each container or exec session, one epoll loop, no allocation. */
+#ifndef PYPOD_MONITOR_H
+#define PYPOD_MONITOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "options.h"
+#include "text.h"
+
+#define PATH_ROOM 4096
+#define READ_SIZE 65536
+#define TAIL_MAX 16384			   /* an unfinished line is held back up to this size */
+#define LOG_ROOM (READ_SIZE + TAIL_MAX + 81920) /* of formatted text per write */
+#define PACKET_MAX 8192			   /* payload of one attach packet: clients read 8193 bytes */
+#define RING_SIZE 327680
+#define RING_HIGH 65536			   /* stop reading the container while a client is this far behind */
+#define INPUT_SIZE 65536
+#define MAX_CLIENTS 64
+#define MAX_STRAYS 16
+#define MAX_FDS 4096
+
+struct monitor;
+
+/* Something the loop waits for. The handlers find out for themselves what happened: events are hints. */
+struct source {
+	int fd; /* -1: closed */
+	void (*ready)(struct monitor *m, struct source *source, unsigned events);
+};
+
+/* stdout, stderr or the terminal's master. */
+struct stream {
+	struct source source;
+	int kind;	   /* STREAM_OUT or STREAM_ERR */
+	int tty;
+	int polled;
+	int small_reads;   /* in a row */
+	int64_t last_read; /* ms */
+	int64_t flush_at;  /* ms: when the held tail is written as a partial line; 0: never */
+	int64_t retry_at;  /* ms: when a terminal that nobody had open is looked at again */
+	size_t held;
+	char *buffer;	   /* READ_SIZE + TAIL_MAX */
+};
+
+struct client {
+	struct source source;
+	int polled, eof, wrote, gone, fresh;
+	size_t cursor;	     /* how far in the ring it has been served; ring_head: up to date */
+	int64_t stalled_at;  /* ms: when it is dropped unless it takes something; 0: never */
+};
+
+struct log {
+	int fd, dir_fd, journal_fd, regular, max_files, used;
+	const char *path, *name;
+	long long size, limit, total, global_limit, dropped;
+	int drop_errno;
+	struct stamp stamp;
+};
+
+struct stray {
+	pid_t pid;
+	int status;
+};
+
+struct monitor {
+	struct options options;
+	int argc;
+	char **argv;
+	int64_t now; /* ms, monotonic; of the current turn of the loop */
+	int epoll, null_fd, bundle_fd;
+	int sync_fd, start_fd, attach_fd; /* the caller's pipes; -1: none */
+	int stdio_open;			  /* stderr is still the caller's */
+	int passthrough, syslog_open;
+	int oom_score, oom_score_changed;
+	/* Processes. */
+	struct source signals, pidfd;
+	pid_t pid, runtime_pid, container_pid;
+	int runtime_done, runtime_status;
+	int container_done, container_status, timed_out, registered;
+	int64_t timeout_at;
+	struct stray strays[MAX_STRAYS];
+	unsigned n_strays;
+	/* Standard streams. */
+	struct stream out, err;
+	struct source input; /* the container's stdin */
+	int input_closing;
+	size_t input_at, input_held;
+	int child_in, child_out, child_err; /* the container's ends until the runtime has them */
+	/* Terminal. */
+	struct source console_listener, console;
+	char console_path[108];
+	int rows, columns; /* a size that arrived before the terminal */
+	struct source ctl, winsz;
+	struct ctl_reader ctl_reader, winsz_reader;
+	/* Attach. */
+	struct source listener;
+	struct client clients[MAX_CLIENTS];
+	int n_clients, n_behind;
+	size_t ring_head;
+	/* The rest. */
+	struct log log;
+	struct source oom_event, notify;
+	char oom_path[512];
+	long long oom_count, oom_kill_count;
+	int oom_fd;
+	int notify_out;
+	int64_t idle_at;
+	unsigned char inherited[MAX_FDS / 8];
+	int inherited_more;
+	/* Large buffers, touched only under load. */
+	char out_buffer[READ_SIZE + TAIL_MAX] __attribute__((aligned(4096)));
+	char err_buffer[READ_SIZE + TAIL_MAX] __attribute__((aligned(4096)));
+	char log_buffer[LOG_ROOM] __attribute__((aligned(4096)));
+	char ring[RING_SIZE] __attribute__((aligned(4096)));
+	char input_buffer[INPUT_SIZE] __attribute__((aligned(4096)));
+};
+
+/* report.c: the monitor's own messages, and the answers on the sync pipe. Levels: 0 error … 4 trace. */
+void say(struct monitor *m, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Report an error to whoever waits, run the exit command if it is due, and exit with 1. */
+void fail(struct monitor *m, int errnum, const char *format, ...)
+	__attribute__((format(printf, 3, 4), noreturn));
+/* Returns 0 if the message was delivered. */
+int sync_send(struct monitor *m, const char *key, long long number, const char *text, size_t length);
+const char *sync_key(const struct monitor *m);
+
+/* sys.c: small services. */
+int64_t now_ms(void);
+int write_all(int fd, const void *data, size_t length);
+ssize_t read_file(const char *path, char *out, size_t room); /* -1 and errno */
+size_t decimal(char *out, long long value);		     /* with a NUL; the length */
+/* Write a whole file beside `path` and rename it over. -1 and errno. */
+int replace_file(const char *path, const char *text, size_t length);
+int join_path(char *out, size_t room, const char *directory, const char *name); /* -1: too long */
+void record_inherited(struct monitor *m);
+void close_inherited(struct monitor *m);
+void close_from(int first);
+void close_fd(int *fd);
+void set_cloexec(int fd);
+void default_signals(void);
+
+/* loop.c */
+void watch(struct monitor *m, struct source *source, unsigned events);
+void rewatch(struct monitor *m, struct source *source, unsigned events);
+void unwatch(struct monitor *m, struct source *source);
+void drop(struct monitor *m, struct source *source); /* unwatch and close */
+void loop(struct monitor *m);
+void sooner(int64_t *deadline, int64_t other); /* 0 means none */
+
+/* start.c */
+void read_environment(struct monitor *m);
+void wait_for_start(struct monitor *m);
+void become_monitor(struct monitor *m);
+
+/* runtime.c */
+void runtime_start(struct monitor *m);
+void runtime_finished(struct monitor *m);
+
+/* children.c: signals and the processes' ends. */
+void signals_block(struct monitor *m);
+void signals_open(struct monitor *m);
+void child_ended(struct monitor *m, pid_t pid, int status);
+void watch_container(struct monitor *m);
+void reap(struct monitor *m);
+void timeout_fire(struct monitor *m);
+
+/* stdio.c */
+void stdio_open(struct monitor *m);
+void stdio_close_child_ends(struct monitor *m);
+void stdio_listen(struct monitor *m);
+void stdio_timers(struct monitor *m);
+void stdio_deadline(struct monitor *m, int64_t *deadline);
+void stdio_resume(struct monitor *m);
+void stdio_drain(struct monitor *m);
+void stream_open(struct monitor *m, struct stream *stream, int fd, int kind, int tty);
+void input_write(struct monitor *m, size_t length); /* of input_buffer; only while !input_blocked() */
+int input_blocked(const struct monitor *m);
+void input_end(struct monitor *m); /* close once what is pending is written */
+void release_buffers(struct monitor *m);
+
+/* attach.c */
+void attach_open(struct monitor *m);
+void attach_ready(struct monitor *m); /* tell the caller of an exec session */
+void attach_send(struct monitor *m, int kind, const char *data, size_t length);
+int attach_backlogged(const struct monitor *m);
+void attach_poll(struct monitor *m);
+void attach_timers(struct monitor *m);
+void attach_deadline(struct monitor *m, int64_t *deadline);
+void attach_finish(struct monitor *m);
+
+/* terminal.c */
+void console_open(struct monitor *m);
+void console_close(struct monitor *m);
+void ctl_open(struct monitor *m);
+void set_size(struct monitor *m, int rows, int columns);
+
+/* logfile.c, journal.c */
+const char *log_open(struct monitor *m, int *errnum); /* NULL or what is wrong */
+void log_lines(struct monitor *m, int kind, const char *data, size_t length);
+void log_partial(struct monitor *m, int kind, const char *data, size_t length);
+void log_reopen(struct monitor *m);
+void log_close_and_sync(struct monitor *m);
+int journal_open(void);
+void journal_lines(struct monitor *m, int kind, const char *data, size_t length);
+void journal_send(struct monitor *m, int kind, const char *data, size_t length, int partial);
+
+/* oom.c, notify.c */
+void oom_adjust(struct monitor *m);
+void oom_restore(const struct monitor *m);
+void oom_watch(struct monitor *m);
+void oom_check(struct monitor *m);
+void notify_open(struct monitor *m);
+
+/* exit.c */
+int finish(struct monitor *m);
+void run_exit_command(struct monitor *m);
+
+#endif
