@@ -91,10 +91,10 @@ def _container(context: Context, store: Store, word: str, size: bool) -> dict[st
 
 
 def _image(context: Context, store: Store, word: str, size: bool) -> dict[str, Any]:
-    from pypod.engine import images
+    from pypod.engine import image_view
 
     try:
-        return images.inspect(store, word)
+        return image_view.inspect(store, store.find_image(word))
     except NoSuchImage:
         raise NoSuchImage(f"{word}: image not known") from None
 

@@ -27,13 +27,29 @@ _HIDDEN: dict[str, dict[str, Any]] = {
         "UseImageHostname": False,
     },
     "NetworkSettings": {"Networks": {}, "AdditionalMacAddresses": None},
-    "Config": {"Healthcheck": None, "ExposedPorts": {}, "Secrets": None, "SystemdMode": False, "Timezone": ""},
+    "Config": {
+        "Cmd": [],
+        "Entrypoint": [],
+        "Env": [],
+        "Labels": {},
+        "OnBuild": [],
+        "StopSignal": "",
+        "User": "",
+        "Volumes": {},
+        "WorkingDir": "",
+        "Healthcheck": None,
+        "ExposedPorts": {},
+        "Secrets": None,
+        "SystemdMode": False,
+        "Timezone": "",
+    },
     "HostConfig": {"IDMappings": None, "AutoRemoveImage": False},
     "Mounts": {"Name": "", "SubPath": ""},
     "State": {"ConmonPid": 0, "CgroupPath": "", "Healthcheck": None},
     "libimage.ImageData": {"Healthcheck": None},
     "define.VolumeConfigResponse": {"UID": 0, "GID": 0, "Anonymous": False, "Status": None, "Timeout": 0},
 }
+_POINTERS = frozenset("Healthcheck IDMappings IPAMConfig SizeRw Status".split())
 _TIMES = frozenset("Created StartedAt FinishedAt CheckpointedAt RestoredAt CreatedAt created".split())
 
 
@@ -54,6 +70,8 @@ def _wrap(value: Any, name: str) -> Any:
         return Struct(inner, name, _HIDDEN.get(name))
     if isinstance(value, list):
         return [_wrap(item, name) for item in value]
+    if value is None and name not in _POINTERS:
+        return {} if name in _MAPS else []  # Go's nil maps and slices are empty ones
     if isinstance(value, str) and name in _TIMES and "T" in value:
         return Time(value)
     return value
