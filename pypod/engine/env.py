@@ -52,8 +52,8 @@ def read_file(path: str, caller: Mapping[str, str]) -> dict[str, str]:
     except UnicodeDecodeError:
         raise UsageError(f"cannot read environment file {path}: it is not UTF-8 text") from None
     result: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.lstrip(" \t")
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.lstrip(" \t").removesuffix("\r")
         if not line or line.startswith("#"):
             continue
         name = line.partition("=")[0]
