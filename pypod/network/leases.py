@@ -1,0 +1,141 @@
+"""Which container has which address of a bridge network, and which host ports lead to it.
+
+One file per network for the whole host, as the bridge is the host's, too: two stores must not hand out one address.
+It lies on a tmpfs: after a reboot there is no bridge and no lease.
+"""
+
+from __future__ import annotations
+
+from pypod.base import fastjson, files
+from pypod.base.locks import FileLock
+from pypod.errors import NetworkError
+from pypod.linux import proc
+from pypod.network import addr
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+DIRECTORY = "/run/pypod/networks"
+
+
+def _update(path: str, change: Callable[[dict[str, Any]], Any]) -> Any:
+    files.make_directory(path.rpartition("/")[0])
+    with FileLock(path + ".lock"):
+        try:
+            values = files.read_json(path)
+        except (FileNotFoundError, fastjson.BadJson):
+            values = {}
+        result = change(values)
+        files.replace_json(path, values)
+        return result
+
+
+def path_of(network: str, directory: str = "") -> str:
+    return f"{directory or DIRECTORY}/{network}.json"
+
+
+def _range(network: dict[str, Any], subnet: dict[str, Any]) -> tuple[int, int, int]:
+    """(first, last, bits) of the addresses that may be given away."""
+    first, length, bits = addr.network(subnet["subnet"])
+    last = first + (1 << (bits - length)) - 1
+    limits = subnet.get("lease_range")
+    if limits:
+        return addr.number(limits["start_ip"])[0], addr.number(limits["end_ip"])[0], bits
+    if network["name"] == "podman":
+        # podman keeps its own books of this network and counts from the lower end.
+        return first + (last - first) // 2 + 1, last - 1, bits
+    return first + 1, last - (1 if bits == 32 else 0), bits
+
+
+def take(path: str, network: dict[str, Any], identity: str, pid: int, wanted: str = "") -> list[str]:
+    """Addresses for container ``identity``, one of each subnet; ``wanted`` is the one it asks for.
+
+    Raises NetworkError if that is taken or outside, or none is left.
+    """
+    started = proc.start_time(pid)
+
+    def change(values: dict[str, Any]) -> list[str]:
+        taken: dict[str, Any] = values.setdefault("leases", {})
+        result = []
+        asked = wanted
+        for subnet in network["subnets"]:
+            if asked and addr.contains(subnet["subnet"], asked):
+                holder = taken.get(asked)
+                if asked == subnet.get("gateway") or (holder and proc.alive(holder["pid"], holder["start"])):
+                    raise NetworkError(f"requested ip address {asked} is already allocated")
+                address, asked = asked, ""
+            else:
+                address = _next(values, taken, network, subnet)
+            taken[address] = {"id": identity, "pid": pid, "start": started}
+            result.append(address)
+        if asked:
+            raise NetworkError(f"requested static ip {asked} not in any subnet on network {network['name']}")
+        return result
+
+    found: list[str] = _update(path, change)
+    return found
+
+
+def _next(values: dict[str, Any], taken: dict[str, Any], network: dict[str, Any], subnet: dict[str, Any]) -> str:
+    """The first free address after the one given away last, so that none is used again soon."""
+    first, last, bits = _range(network, subnet)
+    marks = values.setdefault("last", {})
+    begin = marks.get(subnet["subnet"], first - 1) + 1
+    if not first <= begin <= last:
+        begin = first
+    for everyone in (False, True):
+        for value in (*range(begin, min(last + 1, begin + 65536)), *range(first, begin)):
+            address = addr.text(value, bits)
+            holder = taken.get(address)
+            if address == subnet.get("gateway"):
+                continue
+            if holder is None or (everyone and not proc.alive(holder["pid"], holder["start"])):
+                marks[subnet["subnet"]] = value
+                return address
+    raise NetworkError(f"cannot give an address: no free IP left in network {network['name']} ({subnet['subnet']})")
+
+
+def release(path: str, identity: str) -> None:
+    """Give back what the container has."""
+
+    def change(values: dict[str, Any]) -> None:
+        taken = values.get("leases", {})
+        for address in [key for key, holder in taken.items() if holder.get("id") == identity]:
+            del taken[address]
+        ports = values.get("ports", {})
+        for key in [key for key, holder in ports.items() if holder.get("id") == identity]:
+            del ports[key]
+
+    _update(path, change)
+
+
+def take_ports(path: str, ports: Sequence[tuple[str, str, int]], identity: str, pid: int) -> None:
+    """Note (protocol, host address, port) as led to the container: the firewall binds nothing that would say so.
+
+    Raises NetworkError if another running container has one of them.
+    """
+    started = proc.start_time(pid)
+
+    def change(values: dict[str, Any]) -> None:
+        noted: dict[str, Any] = values.setdefault("ports", {})
+        for protocol, address, port in ports:
+            for key, holder in noted.items():
+                other_protocol, other_port, other_address = key.split(" ", 2)
+                clash = not address or other_address in ("", address) or address in ("0.0.0.0", "::")
+                if (
+                    (protocol, str(port)) == (other_protocol, other_port)
+                    and (clash or other_address in ("0.0.0.0", "::"))
+                    and holder["id"] != identity
+                    and proc.alive(holder["pid"], holder["start"])
+                ):
+                    raise NetworkError(
+                        f"cannot publish port: listen {protocol} {address or '0.0.0.0'}:{port}: bind: address"
+                        " already in use",
+                        hint=f"container {holder['id'][:12]} has it",
+                    )
+        for protocol, address, port in ports:
+            noted[f"{protocol} {port} {address}"] = {"id": identity, "pid": pid, "start": started}
+
+    _update(path, change)
