@@ -114,7 +114,8 @@ def unmount(store: Store, container: Container) -> None:
             store.unmount(container.config.layer)
         except (PypodError, OSError):
             pass
-    for name in ("shm", "rootfs"):
+    images = [f"image{number}" for number, item in enumerate(container.config.mounts) if item.type == "image"]
+    for name in ("shm", "rootfs", *images):
         try:
             syscalls.umount(f"{container.rundir}/{name}", syscalls.MNT_DETACH)
         except OSError:

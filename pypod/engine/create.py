@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from pypod.base import files, times
-from pypod.base.record import to_json
+from pypod.base.record import replace, to_json
 from pypod.engine import container as containers
 from pypod.engine import context as contexts
-from pypod.engine import names, options, rootless
+from pypod.engine import images, names, options, rootless
 from pypod.engine.container import Container
 from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError, reason
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from pypod.engine.config import ContainerConfig
     from pypod.engine.context import Context
     from storage.store import Store
 
@@ -46,8 +47,6 @@ def create(
     image = None
     info = None
     if not flags.get("rootfs"):
-        from pypod.engine import images
-
         image = images.find_or_embedded(store, image_name, pull=str(flags.get("pull") or "missing"))
         info = images.image_info(store, image, image_name)
     identity = names.random_id()
@@ -64,6 +63,11 @@ def create(
         context=context,
         store=store,
     )
+    if config.uid_map:
+        # The image's files are copied up with their new owners in an overlay of its own.
+        rootless.private_mounts(context)
+    if image is not None and config.image == images.EMBEDDED:
+        config = _introduce(context, config)
     metadata = _metadata(config.image, config.image_id, config.name)
     record = store.create_container(
         id=identity,
@@ -90,6 +94,17 @@ def create(
         store.delete_container(identity)
         raise
     return made
+
+
+def _introduce(context: Context, config: ContainerConfig) -> ContainerConfig:
+    """Tell the greeter what it cannot see from inside: who started it and who watches it."""
+    from pypod.engine import runtimes, start
+
+    known = (
+        f"PYPOD_HELLO_RUNTIME={runtimes.path_of(context, config.runtime)}",
+        f"PYPOD_HELLO_MONITOR={start.monitor_path(context)}",
+    )
+    return replace(config, env=[*config.env, *known])
 
 
 def _metadata(image: str, image_id: str, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.engine import env, health_options, mounts, namespaces, ports, resources, security, signals
+from pypod.engine import env, health_options, limits, mounts, namespaces, ports, resources, security, signals
 from pypod.engine.config import ContainerConfig, Mount, Namespace
 from pypod.errors import UsageError, reason
 
@@ -109,9 +109,11 @@ def build_config(
     if stop_timeout is None:
         stop_timeout = context.engine.get("stop_timeout", 10)
 
-    if options.get("init") and systemd and options.get("systemd") == "always":
+    if not entrypoint and not words:
+        raise UsageError("no command or entrypoint provided, and no CMD or ENTRYPOINT from image")
+    if options.get("init") and options.get("systemd") == "always":
         raise UsageError("cannot use --init and --systemd=always together")
-    return ContainerConfig(
+    config = ContainerConfig(
         id=id,
         name=name,
         created=created,
@@ -194,6 +196,9 @@ def build_config(
         systemd=systemd,
         dependencies=list(dict.fromkeys([*dependencies, *volumes_from, *_required(options, context, store)])),
     )
+    if limits.given(config):
+        limits.warn(context, config)
+    return config
 
 
 def make_volumes(context: Context, config: ContainerConfig) -> None:
@@ -252,12 +257,6 @@ def _command(
             except fastjson.BadJson:
                 pass  # a program may be called [
     return entrypoint, words
-
-
-def check_command(config: ContainerConfig) -> None:
-    """Raise UsageError if there is nothing to run."""
-    if not config.entrypoint and not config.command:
-        raise UsageError("no command or entrypoint provided, and no CMD or ENTRYPOINT from image")
 
 
 def _cgroupns() -> str:

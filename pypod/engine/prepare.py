@@ -39,6 +39,8 @@ class Extra:
 def prepare(context: Context, store: Store, container: Container, root_fd: int, user: User) -> Extra:
     """Fill new volumes, make the working directory, add the user to /etc/passwd. Raises PypodError, UsageError."""
     config = container.config
+    if config.uid_map and not any(first <= 0 < first + count for _, first, count in config.uid_map):
+        _make_accessible(container, root_fd)
     found: dict[str, str] = {}
     if config.passwd and (not user.in_passwd or config.userns.mode == "keep-id" or config.host_users):
         from pypod.engine import passwd
@@ -57,6 +59,25 @@ def prepare(context: Context, store: Store, container: Container, root_fd: int, 
         if zone:
             found["/etc/localtime"] = zone
     return Extra(user=user, files=found, mounts=_image_mounts(store, container))
+
+
+def _make_accessible(container: Container, root_fd: int) -> None:
+    """Let the container's root pass through the directories above its files: ours, but its ids do not have us.
+
+    Search permission alone, and only what is ours to change; podman does the same.
+    """
+    places = [container.rundir, container.userdata, os.readlink(f"/proc/self/fd/{root_fd}")]
+    places += [item.source for item in container.config.mounts if item.type == "volume"]
+    for place in places:
+        path = place
+        while path not in ("/", ""):
+            try:
+                mode = os.stat(path).st_mode
+                if not mode & 0o001:
+                    os.chmod(path, mode & 0o7777 | 0o011)
+            except OSError:
+                break  # not ours: the runtime will say what cannot be reached
+            path = os.path.dirname(path)
 
 
 def _workdir(config: ContainerConfig, root_fd: int, user: User) -> None:
@@ -113,13 +134,13 @@ def timezone(name: str) -> str:
 
 def _image_mounts(store: Store, container: Container) -> list[dict[str, Any]]:
     """--mount type=image: the image's file system, read-only, mounted in our mount namespace and bound from there."""
-    wanted = [item for item in container.config.mounts if item.type == "image"]
+    wanted = [(number, item) for number, item in enumerate(container.config.mounts) if item.type == "image"]
     if not wanted:
         return []
     from pypod.oci import spec
 
     result = []
-    for number, item in enumerate(wanted):
+    for number, item in wanted:
         image = store.find_image(item.source)
         target = f"{container.rundir}/image{number}"
         files.make_directory(target)
