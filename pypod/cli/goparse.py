@@ -131,8 +131,8 @@ class Parser:
 
     def close(self) -> None:
         """Take the }} that ends an action, and note whether it trims."""
-        spaced = self.blanks()
-        if spaced and self.text.startswith("-}}", self.at):
+        self.blanks()
+        if self.closing() and self.text.startswith("-}}", self.at):
             self.trim = True
             self.at += 3
         elif self.text.startswith("}}", self.at):

@@ -1,0 +1,156 @@
+"""``logs``: what containers wrote, stdout to stdout and stderr to stderr."""
+
+from __future__ import annotations
+
+import os
+
+from conmon import logs
+from pypod.base import files
+from pypod.cli import targets
+from pypod.engine import container as containers
+from pypod.errors import PypodError, StorageError, UsageError, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pypod.cli.invocation import Invocation
+    from pypod.engine.container import Container
+
+_COLOURS = (37, 31, 32, 33, 34, 35, 36)
+_FULL = 1 << 16  # bytes gathered before they are written
+
+
+def run(invocation: Invocation) -> int:
+    options = invocation.options
+    since, until = moment(options["since"]), moment(options["until"])
+    context, store = targets.open_engine(invocation)
+    chosen: list[Container] = []
+    for target in targets.choose(invocation, context, store):
+        if target.error is not None:
+            raise target.error
+        assert target.container is not None
+        readable(target.container)
+        chosen.append(target.container)
+    jobs = [_job(container, number, options, since, until) for number, container in enumerate(chosen)]
+    if options["follow"] and len(jobs) > 1:
+        return _together(jobs)
+    for job in jobs:
+        job()
+    return 0
+
+
+def moment(text: str | None) -> int:
+    """ns since 1970 of --since or --until; 0 for no bound. Raises UsageError."""
+    if not text:
+        return 0
+    from pypod.engine import filters
+
+    return filters.parse_moment(text)
+
+
+def readable(container: Container) -> None:
+    """Raise UsageError unless the container's log driver keeps what can be read."""
+    driver = container.config.log_driver
+    if driver not in ("k8s-file", "json-file"):
+        raise UsageError(
+            f"this container is using the '{driver}' log driver, cannot read logs: this container is not logging"
+            " output"
+        )
+
+
+def _job(container: Container, number: int, options: dict[str, Any], since: int, until: int) -> Callable[[], None]:
+    path = container.config.log_path or container.userdata + "/ctr.log"
+    name = ""
+    if options["names"]:
+        name = container.name + " "
+    colour = _COLOURS[number % len(_COLOURS)] if options["color"] else 0
+    sink = _Sink(name, timestamps=options["timestamps"], colour=colour, eager=options["follow"])
+
+    def work() -> None:
+        entries = (
+            logs.follow(
+                path,
+                lambda: not containers.observe(container).live,
+                tail=options["tail"],
+                since=since,
+                until=until,
+            )
+            if options["follow"]
+            else logs.read(path, tail=options["tail"], since=since, until=until)
+        )
+        try:
+            for entry in entries:
+                sink.take(entry)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StorageError(f"cannot read log of container {container.name}: {reason(error)}") from None
+        sink.flush()
+
+    return work
+
+
+def _together(jobs: list[Callable[[], None]]) -> int:
+    """Follow several logs at once, a process for each: a line is written whole."""
+    children = []
+    for job in jobs:
+        pid = os.fork()
+        if pid:
+            children.append(pid)
+            continue
+        code = 1
+        try:
+            job()
+            code = 0
+        except PypodError as error:
+            targets.complain(error)
+            code = error.code
+        except (KeyboardInterrupt, BrokenPipeError):
+            pass
+        finally:
+            os._exit(code)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    return max(codes)
+
+
+class _Sink:
+    """Puts entries together to lines and writes them where they belong."""
+
+    def __init__(self, name: str, *, timestamps: bool, colour: int, eager: bool) -> None:
+        self.name = name.encode("utf-8", "surrogateescape")
+        self.timestamps = timestamps
+        self.before, self.after = (f"\033[{colour}m".encode(), b"\033[0m") if colour else (b"", b"")
+        self.eager = eager
+        self.fd = 1
+        self.size = 0
+        self.parts: list[bytes] = []
+        self.open: set[str] = set()  # streams in the middle of a line
+
+    def take(self, entry: logs.Entry) -> None:
+        stamp, stream, piece, text = entry
+        fd = 2 if stream == "stderr" else 1
+        if fd != self.fd:
+            self.flush()
+            self.fd = fd
+        line = self.before + text + self.after
+        if stream not in self.open:
+            if self.timestamps:
+                line = stamp.encode() + b" " + line
+            line = self.name + line
+        if piece:
+            self.open.add(stream)
+        else:
+            self.open.discard(stream)
+            line += b"\n"
+        self.parts.append(line)
+        self.size += len(line)
+        if self.eager or self.size > _FULL:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.parts:
+            files.write_all(self.fd, b"".join(self.parts))
+            self.parts.clear()
+            self.size = 0
