@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pypod.network.records import Port
 
+_FIRST_FD = 100
+
 
 def start(ports: Sequence[Port], pid: int, netns_fd: int) -> tuple[int, int]:
     """Relay ``ports`` into the network namespace for as long as process ``pid`` lives; the relay's (pid, start time).
@@ -27,30 +29,55 @@ def start(ports: Sequence[Port], pid: int, netns_fd: int) -> tuple[int, int]:
     Raises NetworkError, also for a port in use.
     """
     sockets = []
-    home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         words = []
-        keep = []
+        keep: list[tuple[int, int]] = []
         for protocol, address, port, inside in published.expand(ports):
             sock = published.listen(protocol, address, port)
             sockets.append(sock)
             # Above every descriptor that is being passed, so that no dup2 overwrites one that is still to come.
-            number = 100 + len(sockets)
+            number = _FIRST_FD + len(keep)
             keep.append((sock.fileno(), number))
             words.append(f"{number}:{inside}")
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay_main.py")
         argv = [sys.executable, "-IS", "-B", program, str(pid), *words]
-        try:
-            # A child starts in the network namespace that its parent is in.
-            syscalls.setns(netns_fd, syscalls.CLONE_NEWNET)
-            try:
-                relay = process.spawn(argv, env={}, stdin=-1, stdout=-1, stderr=-1, keep=keep, new_session=True)
-            finally:
-                syscalls.setns(home, syscalls.CLONE_NEWNET)
-        except OSError as error:
-            raise NetworkError(f"cannot start the relay of UDP ports: {reason(error)}") from None
+        relay = _start(argv, netns_fd, keep)
     finally:
-        os.close(home)
         for sock in sockets:
             sock.close()
     return relay, proc.start_time(relay)
+
+
+def _start(argv: Sequence[str], netns_fd: int, keep: Sequence[tuple[int, int]]) -> int:
+    """Run ``argv`` in the network namespace; its pid.
+
+    The child enters it, not we: without root there is no way back into the host's.
+    """
+    err_read, err_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setsid()
+                syscalls.setns(netns_fd, syscalls.CLONE_NEWNET)
+                null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+                for source, number in ((null, 0), (null, 1), (null, 2), *keep):
+                    os.dup2(source, number)
+                os.execve(argv[0], list(argv), {})
+            except BaseException as error:
+                os.write(err_write, str(error).encode())
+            finally:
+                os._exit(127)
+        os.close(err_write)
+        err_write = -1
+        said = os.read(err_read, 1000)
+        if said:
+            process.wait(child)
+            raise NetworkError(f"cannot start the relay of UDP ports: {said.decode('utf-8', 'replace')}")
+    except OSError as error:
+        raise NetworkError(f"cannot start the relay of UDP ports: {reason(error)}") from None
+    finally:
+        os.close(err_read)
+        if err_write >= 0:
+            os.close(err_write)
+    return child
