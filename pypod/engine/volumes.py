@@ -61,7 +61,7 @@ def load(context: Context, name: str) -> Volume:
         values = files.read_json(_record(context, name))
         return from_json(Volume, values)
     except (FileNotFoundError, NotADirectoryError):
-        raise NoSuchVolume(f"no volume with name {name!r} found: no such volume") from None
+        raise NoSuchVolume(f'no volume with name "{name}" found: no such volume') from None
     except OSError as error:
         raise StorageError(f"cannot read volume {name}: {error.filename}: {reason(error)}") from None
     except (fastjson.BadJson, TypeError, AttributeError) as error:
@@ -150,7 +150,7 @@ def find(context: Context, name: str) -> Volume:
             return found[0]
         if found:
             raise NoSuchVolume(f"more than one result for volume name {name}: volume already exists")
-    raise NoSuchVolume(f"no volume with name {name!r} found: no such volume")
+    raise NoSuchVolume(f'no volume with name "{name}" found: no such volume')
 
 
 def users(context: Context, store: Store, name: str) -> list[str]:
@@ -164,7 +164,7 @@ def users(context: Context, store: Store, name: str) -> list[str]:
     ]
 
 
-def remove(context: Context, store: Store, name: str, *, force: bool = False) -> None:
+def remove(context: Context, store: Store, name: str, *, force: bool = False, timeout: int | None = None) -> None:
     """Remove a volume and what is in it; ``force`` removes the containers that use it first.
 
     Raises InUse, NoSuchVolume, StorageError.
@@ -180,7 +180,7 @@ def remove(context: Context, store: Store, name: str, *, force: bool = False) ->
         from pypod.engine import remove as removal
 
         for identity in using:
-            removal.remove(context, store, container.find(context, store, identity), force=True)
+            removal.remove(context, store, container.find(context, store, identity), force=True, timeout=timeout)
     delete(context, name)
 
 
