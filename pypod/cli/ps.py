@@ -77,7 +77,7 @@ def _show(invocation: Invocation) -> None:
         last=max(options["last"], 0),
         latest=options["latest"],
         size=size,
-        namespaces=options["ns"] or template is not None,
+        namespaces=options["ns"],
         sort=options["sort"],
     )
     if options["quiet"]:
@@ -222,5 +222,5 @@ class Fields:
             return lambda key: config.labels.get(key, "")
         spaces = {"MNT": "Mnt", "NET": "Net", "IPC": "Ipc", "PIDNS": "Pidns", "UTS": "Uts", "USERNS": "User"}
         if name in spaces or name == "Cgroup":
-            return row.namespaces.get(spaces.get(name, name), "")
+            return ps_view.namespace_ids(row.state.pid).get(spaces.get(name, name), "")
         return row.json()[name]

@@ -43,7 +43,7 @@ class Row:
     def status(self) -> str:
         """ "Up 3 seconds", "Exited (0) 5 minutes ago", "Created"."""
         state = self.state
-        if state.status in ("running", "stopping") and state.started_at:
+        if state.status == "running":
             text = "Up " + units.duration(self.now - state.started_at)
         elif state.status == "exited":
             text = f"Exited ({state.exit_code}) {units.ago(state.finished_at, self.now)}"
