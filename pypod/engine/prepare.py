@@ -144,6 +144,12 @@ def _image_mounts(store: Store, container: Container) -> list[dict[str, Any]]:
         image = store.find_image(item.source)
         target = f"{container.rundir}/image{number}"
         files.make_directory(target)
-        store.mount(image.layer, read_only=True, target=target)
+        store.mount(
+            image.layer,
+            read_only=True,
+            target=target,
+            uid_map=container.config.uid_map,
+            gid_map=container.config.gid_map,
+        )
         result.append(spec.mount(item.destination, "bind", target, ["rbind", "ro", "rprivate", "nosuid", "nodev"]))
     return result

@@ -48,7 +48,11 @@ class Root:
             rootless.enter(self.context)
             path = self.container.config.rootfs
             if not path:
-                path = self.store.mount(self.container.record.layer)
+                path = self.store.mount(
+                    self.container.record.layer,
+                    uid_map=self.container.config.uid_map,
+                    gid_map=self.container.config.gid_map,
+                )
                 self._mounted = True
             self._open(path)
         except BaseException:

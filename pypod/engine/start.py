@@ -247,7 +247,7 @@ def _mount(context: Context, store: Store, container: Container) -> str:
         if not os.path.isdir(config.rootfs):
             raise PypodError(f"cannot use root file system {config.rootfs}: not a directory")
         return config.rootfs
-    return store.mount(config.layer, volatile=config.auto_remove)
+    return store.mount(config.layer, volatile=config.auto_remove, uid_map=config.uid_map, gid_map=config.gid_map)
 
 
 def _spawn(context: Context, container: Container, state: State, preserve_fds: int) -> State:
