@@ -253,7 +253,9 @@ class Extractor:
         if entry.kind == tar.DIRECTORY:
             self._directory(entry, fd, base, cleaned)
         elif entry.kind == tar.LINK:
-            self._link(entry, fd, base, parts)
+            if clean(entry.target) == parts and cleaned in self._names:
+                return  # a link to itself: the file's own record stays
+            self._link(entry, fd, base)
         else:
             self._special(entry, fd, base)
         self._record(cleaned, entry, 0)
@@ -336,10 +338,8 @@ class Extractor:
             os.close(own)
         self._times.append((cleaned, entry.mtime))
 
-    def _link(self, entry: tar.Entry, fd: int, base: bytes, parts: list[bytes]) -> None:
+    def _link(self, entry: tar.Entry, fd: int, base: bytes) -> None:
         target = clean(entry.target)
-        if target == parts:
-            return
         if not target:
             raise BadArchive(f"broken archive: {tar.show(entry.name)}: a hard link to nothing")
         try:

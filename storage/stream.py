@@ -25,6 +25,7 @@ _MAGIC = (
     (b"\xfd7zXZ\x00", XZ),
     (b"\x28\xb5\x2f\xfd", ZSTD),
 )
+_SKIPPABLE = b"\x2a\x4d\x18"  # zstd: the end of the magic number of frames that hold no data
 _NAMES = {BZIP2: "bzip2", GZIP: "gzip", XZ: "xz", ZSTD: "zstd"}
 
 
@@ -33,8 +34,8 @@ def compression_of(start: bytes) -> int:
     for magic, kind in _MAGIC:
         if start.startswith(magic):
             return kind
-    if len(start) >= 4 and start[1:4] == b"\x2a\x4d\x18" and 0x50 <= start[0] <= 0x5F:
-        return ZSTD  # a skippable frame
+    if start[1:4] == _SKIPPABLE and 0x50 <= start[0] <= 0x5F:
+        return ZSTD
     return PLAIN
 
 
@@ -178,45 +179,51 @@ def _others(source: Source, kind: int) -> Iterator[bytes]:
 
 
 def _zstd(source: Source) -> Iterator[bytes]:
+    """Frame by frame and block by block (RFC 8878, 3.1.1): a block gives at most 128 KiB, however little it takes."""
     import zstandard
 
-    data = source.read(CHUNK)
-    while data:
-        if compression_of(data[:4].ljust(4, b"?")) != ZSTD:
-            data += source.read(4 - len(data)) if len(data) < 4 else b""
-        if len(data) >= 4 and data[1:4] == b"\x2a\x4d\x18" and 0x50 <= data[0] <= 0x5F:
-            data = _skip_frame(source, data)
+    def pieces() -> Iterator[bytes]:
+        while data := source.read(CHUNK):
+            yield data
+
+    buffer = Buffer(pieces(), hashed=False)
+
+    def exactly(count: int) -> bytes:
+        data = buffer.exactly(count)
+        if len(data) < count:
+            raise EOFError("it ends in the middle of the data")
+        return data
+
+    while magic := buffer.exactly(4):
+        if compression_of(magic.ljust(4, b"?")) != ZSTD:
+            if magic.strip(b"\0"):
+                raise ValueError("garbage after the data")
             continue
-        one = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(write_size=CHUNK)
+        if magic[1:] == _SKIPPABLE:
+            if not buffer.skip(int.from_bytes(exactly(4), "little")):
+                raise EOFError("it ends in the middle of a frame")
+            continue
+        kind = exactly(1)[0]
+        single = kind >> 5 & 1
+        length = (1 - single) + (0, 1, 2, 4)[kind & 3] + (single, 2, 4, 8)[kind >> 6]
+        one = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
         try:
-            while not one.eof:
-                if not data:
-                    data = source.read(CHUNK)
-                    if not data:
-                        raise EOFError("it ends in the middle of the data")
-                # A small piece at a time: one piece may grow by a factor of thousands.
-                out = one.decompress(data[:16384])
-                data = data[16384:]
-                if out:
+            one.decompress(magic + bytes((kind,)) + exactly(length))
+            last = False
+            while not last:
+                header = exactly(3)
+                word = int.from_bytes(header, "little")
+                last, form, size = bool(word & 1), word >> 1 & 3, word >> 3
+                if form == 3 or size > 1 << 17:
+                    raise ValueError("a block is malformed")
+                if out := one.decompress(header + exactly(1 if form == 1 else size)):
                     yield out
+            if kind & 4:
+                one.decompress(exactly(4))
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from None
-        data = one.unused_data + data or source.read(CHUNK)
-
-
-def _skip_frame(source: Source, data: bytes) -> bytes:
-    while len(data) < 8:
-        more = source.read(8 - len(data))
-        if not more:
-            raise EOFError("it ends in the middle of a frame")
-        data += more
-    left = int.from_bytes(data[4:8], "little") + 8
-    while left > len(data):
-        left -= len(data)
-        data = source.read(CHUNK)
-        if not data:
-            raise EOFError("it ends in the middle of a frame")
-    return data[left:] or source.read(CHUNK)
+        if not one.eof:
+            raise ValueError("a frame does not end where it says")
 
 
 class Buffer:

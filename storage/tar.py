@@ -18,6 +18,8 @@ _ZERO = bytes(BLOCK)
 LONGEST_NAME = 1 << 16
 MOST_PAX = 1 << 20  # bytes of one pax header, as Go's reader allows
 
+_EXPONENT = frozenset(b"0123456789.e+-")
+
 REGULAR, LINK, SYMLINK, CHARACTER, DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 
 
@@ -128,6 +130,11 @@ def _time(value: bytes) -> int:
     sign = -1 if whole.startswith(b"-") else 1
     whole = whole.lstrip(b"-")
     if not whole.isdigit() or (fraction and not fraction.isdigit()) or len(whole) > 12:
+        if _EXPONENT.issuperset(value) and len(value) < 32:
+            try:
+                return round(float(value) * 1e9)  # Python's tarfile writes 1e-05
+            except (ValueError, OverflowError):
+                pass
         raise BadArchive("broken archive: a time in a pax header is not a number")
     return sign * (int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, b"0") or b"0"))
 
@@ -277,7 +284,8 @@ class Reader:
         shown = show(entry.name)
         if not entry.name or b"\0" in entry.name:
             raise BadArchive("broken archive: an entry has no name")
-        if size < 0 or not 0 <= entry.uid < 1 << 32 or not 0 <= entry.gid < 1 << 32:
+        small = (entry.uid, entry.gid, entry.major, entry.minor)
+        if size < 0 or abs(entry.mtime) > 1 << 62 or not all(0 <= value < 1 << 32 for value in small):
             raise BadArchive(f"broken archive: {shown}: a negative or too big number in its header")
         entry.stored = size
         if kind in (b"\0", b"7", REGULAR):

@@ -183,7 +183,7 @@ def rebuild(path: str, directories: list[str]) -> Iterator[bytes]:
             size = item.get("size") or 0
             if not size:
                 continue
-            name = name_of(item)
+            name = os.path.normpath(name_of(item))
             fd = -1
             for root in roots:
                 try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pypod.base import times, units
+from pypod.base import fastjson, times, units
 from pypod.cli import output, targets
 from pypod.engine import image_view
 from pypod.errors import UsageError
@@ -28,7 +28,7 @@ def run(invocation: Invocation) -> int:
     steps = image_view.history(store, store.find_image(invocation.args[0]))
     full = options["no_trunc"]
     if output.is_json(template):
-        output.json([_json(step) for step in steps], 2)
+        output.line(fastjson.dumps([_json(step) for step in steps]))
     elif options["quiet"]:
         for step in steps:
             output.line(_id(step, full))
@@ -38,7 +38,7 @@ def run(invocation: Invocation) -> int:
         rows = [Fields(step, full, options["human"]) for step in steps]
         names = ("ID", "Created", "CreatedBy", "Size", "Comment")
         output.table(
-            ["ID", "CREATED" if options["human"] else "CREATED AT", "CREATED BY", "SIZE", "COMMENT"],
+            ["ID", "CREATED", "CREATED BY", "SIZE", "COMMENT"],
             [[str(row.go_field(name)) for name in names] for row in rows],
         )
     return 0

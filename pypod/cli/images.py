@@ -38,8 +38,6 @@ def run(invocation: Invocation) -> int:
     if options["quiet"] and template is not None:
         raise UsageError("quiet and format are mutually exclusive")
     name = invocation.args[0] if invocation.args else ""
-    if name and options["all"]:
-        raise UsageError("cannot specify an image and --all")
     _, store = targets.open_engine(invocation)
     found = images.summaries(
         store,

@@ -27,16 +27,16 @@ def inspect(store: Store, image: Image) -> dict[str, Any]:
     history = config.get("history") or []
     parent = overview.parent(image)
     size = overview.size(image)
-    kind = manifest.get("mediaType")
-    if not kind:
-        kind = "application/vnd.oci.image.manifest.v1+json" if manifest.get("schemaVersion") == 2 else ""
+    kind = manifest.get("mediaType") or "application/vnd.oci.image.manifest.v1+json"
+    # A Docker config has a comment of its own, an OCI one only those of its history.
+    comment = config.get("comment") if "docker" in kind else history[-1].get("comment") if history else ""
     result: dict[str, Any] = {
         "Id": image.id,
         "Digest": image.digest,
         "RepoTags": [name for name in image.names if "@" not in name],
         "RepoDigests": images.repo_digests(image),
         "Parent": parent.id if parent is not None else "",
-        "Comment": config.get("comment") or (history[-1].get("comment", "") if history else ""),
+        "Comment": comment or "",
         "Created": config.get("created"),
         "Config": {key: inner[key] for key in ORDER if inner.get(key)},
         "Version": config.get("docker_version") or "",

@@ -94,7 +94,7 @@ def repo_digests(image: Image) -> list[str]:
         for digest in digests:
             if f"{repository}@{digest}" not in result:
                 result.append(f"{repository}@{digest}")
-    return result
+    return sorted(result)
 
 
 def created_at(image: Image) -> int:
