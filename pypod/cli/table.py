@@ -534,7 +534,7 @@ def unknown(path: str) -> UsageError:
     close = suggestions(verb, known)
     shown = " ".join(("pypod", path))
     if close:
-        more = "\nDid you mean this?\n\t" + "\n\t".join(close)
+        more = "Did you mean this? " + ", ".join(close)
     else:
         more = f"Try 'pypod{' ' if group else ''}{group} --help' for more information"
     return UsageError(f"unrecognized command `{shown}`\n{more}")

@@ -90,13 +90,17 @@ def _execute(context: Context, container: Container, check: HealthCheck) -> tupl
                 break
             output = (output + chunk)[:_LOG_OUTPUT]
     os.close(read)
-    if late:
-        for one in [*reversed(_descendants(pid)), pid]:
+    # The runtime and the command are killed; our own child lives to clean up the session.
+    ended, wait_status = os.waitpid(pid, os.WNOHANG if late else 0)
+    while not ended:
+        for one in reversed(_descendants(pid)):
             try:
                 os.kill(one, _KILL)
             except ProcessLookupError:
                 continue
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        time.sleep(0.02)
+        ended, wait_status = os.waitpid(pid, os.WNOHANG)
+    status = os.waitstatus_to_exitcode(wait_status)
     text = output.decode("utf-8", "replace")
     return (-1, text or f"the check took longer than {check.timeout / 1e9:g} s") if late else (status, text)
 
@@ -107,15 +111,21 @@ def _descendants(pid: int) -> list[int]:
     pending = [pid]
     while pending:
         one = pending.pop()
-        try:
-            threads = os.listdir(f"/proc/{one}/task")
-            texts = [files.read(f"/proc/{one}/task/{thread}/children") for thread in threads]
-        except OSError:
-            continue
-        children = [int(word) for text in texts for word in text.split()]
-        found += children
-        pending += children
+        for place in _threads(one):
+            try:
+                children = [int(word) for word in files.read(place + "/children").split()]
+            except OSError:
+                continue
+            found += children
+            pending += children
     return found
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        return [f"/proc/{pid}/task/{thread}" for thread in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
 
 
 def _record(

@@ -133,7 +133,10 @@ def test_help_is_asked_for():
 def test_an_unknown_command_names_its_neighbours(path, close):
     assert table.canonical(path) is None
     error = table.unknown(path)
-    assert error.message.startswith(f"unrecognized command `pypod {path}`\n") and f"\t{close}" in error.message
+    assert (
+        error.message.startswith(f"unrecognized command `pypod {path}`\n")
+        and error.message.partition("? ")[2].split(", ")[0] == close
+    )
 
 
 def test_every_spelling_of_a_command():
@@ -257,3 +260,27 @@ def test_tables_are_well_formed(path):
     assert Parser(flags, options.GLOBAL).parse([]) == []
     assert command.section in ("", *table.SECTIONS)
     clickfront.command(path)
+
+
+def test_no_flag_is_accepted_and_ignored():
+    """Every key of every table is read somewhere: options["key"], options.get("key"), or a pair of such words."""
+    import ast
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[3] / "pypod"
+    words = set()
+    for path in root.rglob("*.py"):
+        if (
+            path.name in ("options.py", "options_run.py", "options_other.py", "table.py")
+            and path.parent.name == "cli"
+        ):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                words.add(node.value)
+    unread = {}
+    for path in table.COMMANDS:
+        for flag in table.Command(path, path).flags():
+            if key(flag) not in words:
+                unread.setdefault(key(flag), []).append(path)
+    assert not unread
