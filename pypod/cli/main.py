@@ -74,6 +74,11 @@ def _check_globals(given: dict[str, Any]) -> None:
     level = given.get("log_level")
     if level is not None and level.lower() not in _LEVELS:
         raise UsageError(f'Log Level "{level}" is not supported, choose from: {", ".join(_LEVELS)}', code=1)
+    for key in ("hooks_dir", "module", "syslog"):
+        if given.get(key):
+            raise UsageError(f"--{key.replace('_', '-')} is not supported yet")
+    if given.get("events_backend") not in (None, "none"):
+        raise UsageError(f'events backend "{given["events_backend"]}" is not supported yet', hint="only none is")
     if given.get("noout") or given.get("out"):
         from pypod.cli import output
 

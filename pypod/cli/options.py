@@ -21,7 +21,6 @@ from __future__ import annotations
 # Before or after the verb. pypod's own --version and --help are answered before.
 GLOBAL = (
     ("cgroup-manager", "str", None, "MANAGER", "How cgroups are made", ("cgroupfs", "systemd")),
-    ("config", "str", None, "DIR", ""),
     ("conmon", "str", None, "FILE", "The monitor to use"),
     ("events-backend", "str", None, "BACKEND", "Where events go", ("file", "journald", "none")),
     ("hooks-dir", "array", (), "DIR", "A directory with OCI hooks"),

@@ -1,4 +1,7 @@
-"""The flags of ``run`` and ``create`` (podman-run(1), podman-create(1)). The shape is in ``options``."""
+"""The flags of ``run`` and ``create`` (podman-run(1), podman-create(1)). The shape is in ``options``.
+
+The flags that speak to a registry (--authfile, --creds, --tls-verify, --platform and so on) come with pulling.
+"""
 
 from __future__ import annotations
 
@@ -67,10 +70,6 @@ _PROCESS = (
 )
 
 _IMAGE = (
-    ("arch", "str", None, "ARCH", "Choose the image by this architecture"),
-    ("authfile", "str", None, "FILE", "The registry credentials to use"),
-    ("cert-dir", "str", None, "DIR", "TLS certificates for the registry"),
-    ("creds", "str", None, "USER[:PASSWORD]", "Credentials for the registry"),
     (
         "image-volume",
         "str",
@@ -79,13 +78,9 @@ _IMAGE = (
         "What becomes of the volumes that the image declares (default anonymous)",
         ("anonymous", "bind", "tmpfs", "ignore"),
     ),
-    ("os", "str", None, "OS", "Choose the image by this operating system"),
-    ("platform", "str", None, "OS/ARCH", "Choose the image by this platform"),
     ("pull", "str", "missing", "POLICY", "When to pull the image", ("always", "missing", "never", "newer")),
     ("quiet q", "bool", False, "", "No progress output while pulling"),
     ("rootfs", "bool", False, "", "The first argument is a directory with a root file system, not an image"),
-    ("tls-verify", "bool", None, "", "Ask for HTTPS and valid certificates"),
-    ("variant", "str", None, "VARIANT", "Choose the image by this architecture variant"),
 )
 
 _NAMESPACES = (

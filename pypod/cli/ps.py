@@ -33,6 +33,7 @@ def run(invocation: Invocation) -> int:
     options = invocation.options
     if options["last"] >= 0 and options["latest"]:
         raise UsageError("last and latest are mutually exclusive")
+    # --sync asks for the truth from the runtime. The states shown are always true: the kernel is asked.
     if options["pod"]:
         raise UsageError("cannot show pods: no container of this version is in a pod")
     if options["external"] and (options["filter"] or options["latest"] or options["last"] >= 0):

@@ -141,7 +141,7 @@ def _host(context: Context) -> dict[str, Any]:
             "distribution": release.get("ID", "unknown"),
             "version": release.get("VERSION_ID", "unknown"),
         },
-        "eventLogger": str(context.flags.get("events_backend") or context.engine.get("events_logger") or "none"),
+        "eventLogger": "none",
         "hostname": uname.nodename,
         "idMappings": _mappings(context),
         "kernel": uname.release,

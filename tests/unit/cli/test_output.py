@@ -114,3 +114,10 @@ def test_man_pages(tmp_path):
         assert text.startswith(".TH ") and ".SH SYNOPSIS" in text
         assert not any(line.startswith("'") for line in text.splitlines())
     assert "### pypod run" in (tmp_path / "commands.md").read_text()
+
+
+def test_docs_commands_is_up_to_date():
+    from pathlib import Path
+
+    path = Path(__file__).resolve().parents[3] / "docs" / "commands.md"
+    assert path.read_text() == manpages.markdown(), "make it anew: python -m pypod.cli.manpages DIR docs/commands.md"
