@@ -46,7 +46,7 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any], network: Name
         name, colon, address = entry.partition(":")
         if not colon or not name or (address != "host-gateway" and not addresses.is_address(address.strip("[]"))):
             raise UsageError(
-                f'invalid IP address in add-host: "{address}"' if colon else f"bad host format: {entry!r}"
+                f'invalid IP address in add-host: "{address}"' if colon else f'bad format for add-host: "{entry}"'
             )
     file = options.get("hosts_file")
     if file and file != "none":

@@ -109,6 +109,14 @@ def build_config(
     if stop_timeout is None:
         stop_timeout = context.engine.get("stop_timeout", 10)
 
+    if (options.get("cgroups") or "enabled") == "disabled":
+        from pypod.engine import runtimes
+
+        if os.path.basename(runtimes.path_of(context)) == "runc":
+            raise UsageError(
+                "requested OCI runtime runc is not compatible with NoCgroups: invalid argument",
+                hint="use crun: --runtime crun",
+            )
     if not entrypoint and not words:
         raise UsageError("no command or entrypoint provided, and no CMD or ENTRYPOINT from image")
     if options.get("init") and options.get("systemd") == "always":

@@ -97,6 +97,8 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any], spaces: Mappi
 def _cgroups(mode: str) -> str:
     if mode not in ("enabled", "disabled", "no-conmon", "split"):
         raise UsageError(f'running container create option: invalid cgroup mode "{mode}": invalid argument')
+    if mode == "split":
+        raise UsageError("--cgroups split is not supported yet")
     return mode
 
 
