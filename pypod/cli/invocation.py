@@ -89,8 +89,8 @@ def _check_names(message: str, count: int, values: dict[str, Any]) -> None:
         raise UsageError("--all, --latest, and --cidfile cannot be used together")
     if everything and latest:
         raise UsageError("--all and --latest cannot be used together")
-    if filters and (everything or latest or file):
-        raise UsageError("--filter cannot be used with --all, --latest or --cidfile")
+    if filters and (latest or file):
+        raise UsageError("--filter cannot be used with --latest or --cidfile")
     if count:
         if everything:
             raise UsageError("no arguments are needed with --all")

@@ -58,11 +58,18 @@ def one(invocation: Invocation, context: Context, store: Store) -> Container:
     return containers.find(context, store, invocation.args.pop(0))
 
 
-def choose(invocation: Invocation, context: Context, store: Store, *, states: Collection[str] = ()) -> list[Target]:
+def choose(
+    invocation: Invocation,
+    context: Context,
+    store: Store,
+    *,
+    states: Collection[str] = (),
+    keep_missing: bool = False,
+) -> list[Target]:
     """Everything that the arguments, --cidfile, --latest, --all and --filter mean.
 
     ``states`` restricts --all and --filter to containers in these states. With --ignore what does not exist is left
-    out. Raises UsageError if nothing was named.
+    out, unless ``keep_missing``. Raises UsageError if nothing was named.
     """
     options = invocation.options
     cidfiles = options.get("cidfile") or []
@@ -103,7 +110,7 @@ def choose(invocation: Invocation, context: Context, store: Store, *, states: Co
         try:
             result.append(Target(typed=word, container=containers.find(context, store, word)))
         except NoSuchContainer as error:
-            if not options.get("ignore"):
+            if keep_missing or not options.get("ignore"):
                 result.append(Target(typed=word, error=error))
     return result
 

@@ -20,8 +20,11 @@ def run(invocation: Invocation) -> int:
     interval = _interval(options["interval"])
     context, store = targets.open_engine(invocation)
     code = 0
-    for target in targets.choose(invocation, context, store):
+    for target in targets.choose(invocation, context, store, keep_missing=True):
         try:
+            if target.error is not None and options["ignore"]:
+                output.line("-1")
+                continue
             if target.error is not None:
                 raise target.error
             assert target.container is not None

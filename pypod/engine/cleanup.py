@@ -12,7 +12,7 @@ from pypod.base.locks import FileLock
 from pypod.base.record import replace
 from pypod.engine import rootless, runtimes
 from pypod.engine.container import Container, State, observe, read_exit_file, save_state, stored_state
-from pypod.errors import BadState, NoSuchContainer, PypodError
+from pypod.errors import BadState, PypodError
 from pypod.linux import proc, syscalls
 
 TYPE_CHECKING = False
@@ -135,13 +135,11 @@ def enter(context: Context, state: State) -> None:
 def cleanup(context: Context, store: Store, container: Container, *, remove: bool = False) -> State:
     """``container cleanup``: what the exit command does, also removal (--rm) and restart.
 
-    Raises BadState if the container runs.
+    Raises BadState if the container runs, NoSuchContainer if it was removed meanwhile.
     """
     from pypod.engine import remove as removal
 
     with container.lock:
-        if not os.path.exists(container.userdata):
-            raise NoSuchContainer(f'no container with name or ID "{container.id}" found: no such container')
         state = finish(context, store, container)
         if remove or container.config.auto_remove:
             removal.delete(context, store, container)

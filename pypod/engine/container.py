@@ -73,8 +73,33 @@ class Container:
     exit_file: str
 
     @property
-    def lock(self) -> FileLock:
-        return FileLock(self.rundir + "/lock")
+    def lock(self) -> ContainerLock:
+        return ContainerLock(self)
+
+
+class ContainerLock(FileLock):
+    """The lock under which a container's state changes. Raises NoSuchContainer if it was removed meanwhile."""
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(container.rundir + "/lock")
+        self.container = container
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        try:
+            taken = super().acquire(blocking=blocking)
+        except FileNotFoundError:
+            if not os.path.exists(self.container.userdata):
+                raise self._gone() from None
+            # A reboot has emptied the runroot.
+            files.make_directory(self.container.rundir)
+            taken = super().acquire(blocking=blocking)
+        if taken and not os.path.exists(self.container.userdata):
+            self.release()
+            raise self._gone()
+        return taken
+
+    def _gone(self) -> NoSuchContainer:
+        return NoSuchContainer(f'no container with name or ID "{self.container.id}" found: no such container')
 
 
 def open_store(context: Context) -> Store:

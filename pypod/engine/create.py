@@ -42,7 +42,9 @@ def create(
     name = names.check(flags["name"]) if flags.get("name") else ""
     contexts.make_directories(context)
     rootless.enter_user(context)
-    if name and flags.get("replace"):
+    if flags.get("replace"):
+        if not name:
+            raise UsageError("cannot replace container without --name being set")
         _replace(context, store, name)
     image = None
     info = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pypod.engine import attach, cleanup, remove, rootless
 from pypod.engine import container as containers
 from pypod.engine import start as starting
@@ -88,10 +86,9 @@ def _prepare(context: Context, store: Store, container: Container, preserve_fds:
 
 
 def _clean(context: Context, store: Store, container: Container) -> None:
-    if os.path.exists(container.userdata):
-        cleanup.finish(context, store, container)
-        if container.config.auto_remove:
-            remove.delete(context, store, container)
+    cleanup.finish(context, store, container)
+    if container.config.auto_remove:
+        remove.delete(context, store, container)
 
 
 def run_detached(context: Context, store: Store, container: Container, *, preserve_fds: int = 0) -> None:

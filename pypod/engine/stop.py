@@ -6,8 +6,8 @@ import os
 
 from pypod.base.record import replace
 from pypod.engine import cleanup, rootless, runtimes, signals
-from pypod.engine.container import Container, State, observe, save_state
-from pypod.errors import BadState, PypodError, reason
+from pypod.engine.container import Container, State, observe, save_state, stored_state
+from pypod.errors import BadState, NoSuchContainer, PypodError, reason
 from pypod.linux import proc
 
 TYPE_CHECKING = False
@@ -47,6 +47,9 @@ def kill(context: Context, container: Container, number: int) -> None:
             f"can only kill running containers. {container.id} is in state {state.status}: container state improper"
         )
     rootless.enter_user(context)
+    with container.lock:
+        # What the user ends stays down, whatever the restart policy (podman-kill(1)).
+        save_state(container, replace(stored_state(container), stopped_by_user=True))
     send(container, state, number)
 
 
@@ -86,7 +89,10 @@ def stop(
             runtimes.of(context, container, state.runtime, state.cgroup_manager).resume(container.id)
         if state.live:
             _end(context, container, state, seconds, quiet)
-        _finish(context, store, container, remove)
+        try:
+            _finish(context, store, container, remove)
+        except NoSuchContainer:
+            pass  # its exit command was faster
         exit_lock.done()
     finally:
         exit_lock.release()
@@ -120,8 +126,6 @@ def _kill_all(context: Context, container: Container, state: State) -> None:
 
 def _finish(context: Context, store: Store, container: Container, remove: bool) -> None:
     with container.lock:
-        if not os.path.exists(container.userdata):
-            return
         cleanup.finish(context, store, container)
         if remove and container.config.auto_remove:
             from pypod.engine import remove as removal

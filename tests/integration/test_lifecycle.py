@@ -152,7 +152,7 @@ def test_pause_and_unpause(pypod: Pypod, image: str) -> None:
         return
     assert pypod("pause", "c").ok().out == "c\n"
     assert pypod.state("c") == "paused"
-    assert pypod("ps", "--format", "{{.Status}}").ok().out.startswith("Paused")
+    assert pypod("ps", "-a", "--format", "{{.Status}}").ok().out.startswith("Paused")
     pypod("pause", "c").fails(125, "c")
     assert pypod("unpause", "c").ok().out == "c\n"
     assert pypod.state("c") == "running"
