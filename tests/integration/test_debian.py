@@ -70,7 +70,7 @@ def test_bash_on_a_terminal(pypod: Pypod, debian: str) -> None:
         terminal.send(b"\x03")
         terminal.expect(r":/# ")
         terminal.send("echo status $?\r")
-        terminal.expect(rb"\nstatus 130")
+        terminal.expect(rb"status 130\r\n")
         terminal.send("jobs; sleep 50 & \r")
         terminal.expect(rb"\[1\] \d+")  # job control works: the shell is the leader of its session
         terminal.send(b"\x04")
