@@ -322,7 +322,7 @@ def unmount(target: str) -> bool:
     try:
         syscalls.umount(target, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
     except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ENOENT):
+        if error.errno in (errno.EINVAL, errno.ENOENT) or error.errno == errno.EPERM and os.geteuid():
             return False
         raise StorageError(f"cannot unmount {target}: {reason(error)}") from None
     return True

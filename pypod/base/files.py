@@ -121,6 +121,9 @@ def remove_tree(path: str, *, dir_fd: int | None = None) -> None:
         fd = os.open(path, flags, dir_fd=dir_fd)
     except FileNotFoundError:
         return
+    except NotADirectoryError:
+        # A file in a directory that is not ours to write: the caller opens that up.
+        raise PermissionError(13, os.strerror(13), path) from None
     try:
         names = os.listdir(fd)
         for attempt in (1, 2):

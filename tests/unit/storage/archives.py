@@ -23,6 +23,10 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o644, **fields:
     return info
 
 
+def directory(name: str, mode: int = 0o755) -> tarfile.TarInfo:
+    return entry(name, tarfile.DIRTYPE, mode)
+
+
 def pack(*members: tuple[tarfile.TarInfo, bytes] | tarfile.TarInfo, form: int = tarfile.PAX_FORMAT) -> bytes:
     """A tar archive of entries, each alone or with its content."""
     out = io.BytesIO()

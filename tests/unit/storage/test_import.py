@@ -11,17 +11,18 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from archives import digest, docker_archive, entry, layer, oci_layout, pack
+from archives import digest, directory, docker_archive, entry, layer, oci_layout, pack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_tar import gnu_sparse
 
 from pypod.oci.reference import normalise
-from storage import archive, load, tarsplit
+from storage import archive, load, overlay, tarsplit
 from storage.records import Image
 from storage.store import Store
 
 ROOT = os.geteuid() == 0
+OPAQUE = "user.overlay.opaque" if overlay.in_user_namespace() else "trusted.overlay.opaque"
 needs_root = pytest.mark.skipif(not ROOT, reason="whiteouts are device nodes")
 
 
@@ -72,15 +73,15 @@ ODD_ARCHIVES = {
     "no end": pack((entry("a"), b"x" * 512), form=tarfile.USTAR_FORMAT)[:1024],
     "junk after the end": pack((entry("a"), b"x")) + b"junk" * 1000,
     "the same file twice": pack((entry("a"), b"one"), (entry("b"), b"two"), (entry("./a"), b"three")),
-    "the same file, then a directory": pack((entry("a"), b"one"), entry("a", tarfile.DIRTYPE), (entry("a/b"), b"x")),
-    "a directory, then a file": pack(entry("a", tarfile.DIRTYPE), (entry("a/b"), b"gone"), (entry("a"), b"file")),
-    "a directory twice": pack(entry("a", tarfile.DIRTYPE, 0o700), (entry("a/b"), b"x"), entry("a/", tarfile.DIRTYPE, 0o755)),
+    "the same file, then a directory": pack((entry("a"), b"one"), directory("a"), (entry("a/b"), b"x")),
+    "a directory, then a file": pack(directory("a"), (entry("a/b"), b"gone"), (entry("a"), b"file")),
+    "a directory twice": pack(directory("a", 0o700), (entry("a/b"), b"x"), directory("a/")),
     "three times": pack((entry("a"), b"1"), (entry("a"), b"22"), (entry("a"), b"333")),
     "hard links": pack((entry("a"), b"content"), entry("d/b", tarfile.LNKTYPE, linkname="a")),
     "a hard link to itself": pack((entry("a"), b"content"), entry("a", tarfile.LNKTYPE, linkname="./a")),
     "a linked file replaced": pack((entry("a"), b"1"), entry("b", tarfile.LNKTYPE, linkname="a"), (entry("a"), b"2")),
     "absolute names": pack((entry("/abs/file"), b"x")),
-    "dots": pack(entry("./", tarfile.DIRTYPE), (entry("./x/./y"), b"y"), (entry("x/../z"), b"z")),
+    "dots": pack(directory("./"), (entry("./x/./y"), b"y"), (entry("x/../z"), b"z")),
     "gnu sparse": gnu_sparse(100_000, [(0, b"abc"), (70_000, b"def")]),
     "a name that is not UTF-8": pack((entry("caf\udce9"), b"x"), form=tarfile.GNU_FORMAT),
     "long names": pack((entry("d/" * 60 + "n" * 200), b"x"), form=tarfile.GNU_FORMAT),
@@ -192,7 +193,7 @@ def test_whiteouts(store: Store, tmp_path: Path) -> None:
     for name in ("etc/group", "home", "gone", "odd/x"):
         status = (top / name).lstat()
         assert stat.S_ISCHR(status.st_mode) and status.st_rdev == 0, name
-    assert os.getxattr(top / "var", "trusted.overlay.opaque") == b"y"
+    assert os.getxattr(top / "var", OPAQUE) == b"y"
     assert exported(store, image.layer) == upper
 
 

@@ -1,0 +1,90 @@
+"""What a layer changes, from directories as overlayfs leaves them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from storage import overlay
+from storage.changes import changes
+
+OPAQUE = "user.overlay.opaque" if overlay.in_user_namespace() else "trusted.overlay.opaque"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="whiteouts are device nodes")
+
+
+def make(base: Path, *names: str) -> Path:
+    for name in names:
+        path = base / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_text(name)
+    base.mkdir(exist_ok=True)
+    same_time(base)
+    return base
+
+
+def same_time(base: Path) -> None:
+    for directory, names, found in os.walk(base):
+        for name in (*names, *found):
+            os.utime(os.path.join(directory, name), (1, 1))
+
+
+def whiteout(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
+
+
+def test_added_and_changed(tmp_path: Path) -> None:
+    lower = make(tmp_path / "l", "etc/passwd", "etc/group", "usr/bin/x", "tmp/")
+    upper = make(tmp_path / "u", "etc/passwd", "new/file", "usr/bin/y", "tmp/")
+    assert list(changes(str(upper), [str(lower)])) == [
+        ("C", "/etc"),
+        ("C", "/etc/passwd"),
+        ("A", "/new"),
+        ("A", "/new/file"),
+        ("C", "/usr"),
+        ("C", "/usr/bin"),
+        ("A", "/usr/bin/y"),
+    ]
+    os.chmod(upper / "tmp", 0o711)
+    assert ("C", "/tmp") in list(changes(str(upper), [str(lower)]))
+    assert list(changes(str(upper), []))[0] == ("A", "/etc")
+
+
+@needs_root
+def test_deleted(tmp_path: Path) -> None:
+    base = make(tmp_path / "b", "a/one", "a/two", "b/x", "c/y", "d/z", "e/deep/er")
+    middle = make(tmp_path / "m", "d/new")
+    whiteout(middle / "b")
+    os.setxattr(middle / "d", OPAQUE, b"y")
+    upper = make(tmp_path / "u", "b/again", "d/z", "e/deep/fresh")
+    whiteout(upper / "a/one")
+    whiteout(upper / "c")
+    os.setxattr(upper / "e/deep", OPAQUE, b"y")
+    same_time(upper)
+    found = list(changes(str(upper), [str(middle), str(base)]))
+    assert found == [
+        ("C", "/a"),
+        ("D", "/a/one"),
+        ("A", "/b"),
+        ("A", "/b/again"),
+        ("D", "/c"),
+        ("C", "/d"),
+        ("A", "/d/z"),
+        ("C", "/e"),
+        ("C", "/e/deep"),
+        ("D", "/e/deep/er"),
+        ("A", "/e/deep/fresh"),
+    ]
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    lower = make(tmp_path / "l", "x/")
+    (lower / "etc").symlink_to("/etc")
+    upper = make(tmp_path / "u", "etc/passwd")
+    assert list(changes(str(upper), [str(lower)])) == [("C", "/etc"), ("A", "/etc/passwd")]
