@@ -82,6 +82,8 @@ def create(suffix: str = "") -> User:
     runtime_dir.mkdir(mode=0o700, exist_ok=True)
     os.chown(runtime_dir, entry.pw_uid, entry.pw_gid)
     os.chmod(entry.pw_dir, 0o711)
+    if os.path.exists("/dev/net/tun"):
+        os.chmod("/dev/net/tun", 0o666)  # as udev does; a machine without udev leaves it to root
     return User(
         name=name,
         uid=entry.pw_uid,
