@@ -6,7 +6,7 @@ import os
 
 from pypod.base import fastjson, files
 from pypod.base.record import record
-from pypod.engine import limits, rootfs, specgen, users
+from pypod.engine import limits, netconfig, rootfs, specgen, users
 from pypod.errors import NotFound, PypodError
 
 TYPE_CHECKING = False
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from pypod.engine.container import Container
     from pypod.engine.context import Context
     from storage.store import Store
-
-# Inside the container → our file's name in the run directory.
-ETC_FILES = {"/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/etc/hostname": "hostname"}
-
 
 @record
 class Bundle:
@@ -38,7 +34,7 @@ def write(context: Context, store: Store, container: Container, root: str, joine
     root_fd = rootfs.open_root(root)
     try:
         named = users.resolve(root_fd, config.user, config.groups)
-        etc_files = _etc_files(context, store, container, joined)
+        etc_files = netconfig.etc_files(context, store, container)
         from pypod.engine import prepare
 
         extra = prepare.prepare(context, store, container, root_fd, named)
@@ -85,24 +81,3 @@ def _init_path(context: Context, container: Container) -> str:
     if found is None:
         raise NotFound(f"container-init binary {wanted or 'catatonit'} not found", hint="apt-get install catatonit")
     return found
-
-
-def _etc_files(context: Context, store: Store, container: Container, joined: dict[str, str]) -> dict[str, str]:
-    """The files that we give to the container in place of the image's; another's where the network is another's."""
-    config = container.config
-    directory = container.rundir
-    if config.network.mode == "container":
-        from pypod.engine import container as containers
-
-        directory = containers.find(context, store, config.network.value).rundir
-    result = {}
-    for inside, name in ETC_FILES.items():
-        path = f"{directory}/{name}"
-        if directory == container.rundir:
-            try:
-                files.replace(path, b"", mode=0o644)
-            except OSError as error:
-                raise PypodError(f"cannot write {path}: {error.strerror}") from None
-        if os.path.exists(path):
-            result[inside] = path
-    return result
