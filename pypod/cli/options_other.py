@@ -33,7 +33,13 @@ HISTORY = (
 LOAD = (("input i", "str", None, "FILE", "Read this archive or directory (default stdin)"), *_QUIET)
 IMPORT = (
     ("arch", "str", None, "ARCH", "Architecture of the image"),
-    ("change c", "array", (), "INSTRUCTION", "Apply an instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, WORKDIR and more"),
+    (
+        "change c",
+        "array",
+        (),
+        "INSTRUCTION",
+        "Apply an instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, WORKDIR and more",
+    ),
     ("message m", "str", None, "TEXT", "Comment in the image's history"),
     ("os", "str", None, "OS", "Operating system of the image"),
     *_QUIET,
@@ -67,12 +73,6 @@ VOLUME_INSPECT = (("all a", "bool", False, "", "Every volume"), *FORMAT)
 VOLUME_PRUNE = (("filter", "array", (), "KEY=VALUE", "Only volumes that this describes"), *_FORCE)
 VOLUME_EXPORT = (("output o", "str", None, "FILE", "Write to this file (default stdout)"),)
 
-SYSTEM_CHECK = (
-    ("force f", "bool", False, "", "With --repair, remove damaged containers too"),
-    ("max m", "str", "24h", "DURATION", "Layers that nothing uses are left alone if younger than this"),
-    ("quick q", "bool", False, "", "Leave out the checks that read every file"),
-    ("repair r", "bool", False, "", "Remove what is damaged"),
-)
 UNSHARE = (("rootless-netns", "bool", False, "", "Join the network namespace of rootless bridges too"),)
 COMPLETION = (
     ("file f", "str", None, "FILE", "Write to this file (default stdout)"),

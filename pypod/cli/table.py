@@ -315,15 +315,6 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _NAMES,
         "container",
     ),
-    "system check": (
-        "system_check",
-        "Check the store, and repair it",
-        _SYSTEM,
-        "options_other.SYSTEM_CHECK",
-        "[options]",
-        (0, 0),
-        "",
-    ),
     "tag": (
         "tag",
         "Give an image more names",

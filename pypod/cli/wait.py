@@ -5,7 +5,7 @@ from __future__ import annotations
 from pypod.cli import output, targets
 from pypod.engine import sizes
 from pypod.engine import wait as engine
-from pypod.errors import PypodError, UsageError
+from pypod.errors import NoSuchContainer, PypodError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ def run(invocation: Invocation) -> int:
     interval = _interval(options["interval"])
     context, store = targets.open_engine(invocation)
     code = 0
+    ignore = options["ignore"]
+    options["ignore"] = False  # what is missing keeps its place in the output
     for target in targets.choose(invocation, context, store, keep_missing=True):
         try:
             if target.error is not None and options["ignore"]:
@@ -32,6 +34,9 @@ def run(invocation: Invocation) -> int:
                 str(engine.wait(context, store, target.container, options["condition"], max(interval, 0.001)))
             )
         except PypodError as error:
+            if ignore and isinstance(error, NoSuchContainer):
+                output.line("-1")
+                continue
             targets.complain(error)
             code = code or error.code
             continue
