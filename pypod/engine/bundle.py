@@ -7,7 +7,7 @@ import os
 from pypod.base import fastjson, files
 from pypod.base.record import record
 from pypod.engine import limits, netconfig, rootfs, specgen, users
-from pypod.errors import NotFound, PypodError
+from pypod.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from conmon import spawn as monitors
 from pypod import network
 from pypod.base import files, times
 from pypod.base.record import replace, to_json
-from pypod.engine import bundle, cleanup, exit_command, rootless, runtimes, specgen
+from pypod.engine import bundle, cleanup, exit_command, netconfig, rootless, runtimes
 from pypod.engine import container as containers
 from pypod.engine.container import Container, State, observe, save_state
 from pypod.errors import BadState, MonitorError, PypodError, reason
@@ -81,7 +81,7 @@ def initialize(
     try:
         joined = _join_paths(context, store, container)
         rootfs = _mount(context, store, container)
-        request = network_request(context, container)
+        request = netconfig.request(context, container)
         network.prepare(request)
         made = bundle.write(context, store, container, rootfs, joined)
         attempt = replace(attempt, cgroup_path=made.cgroups_path, cgroup_manager=made.cgroup_manager)
@@ -167,38 +167,6 @@ def _abandon(context: Context, store: Store, container: Container, attempt: Stat
     files.remove_tree(container.exit_file)
     status = "exited" if before.status == "exited" else "created"
     save_state(container, replace(before, status=status, pid=0, conmon_pid=0, network={}, unclean=False))
-
-
-def network_request(context: Context, container: Container) -> network.NetworkRequest:
-    """What the network driver has to know."""
-    config = container.config
-    mode = config.network.mode
-    if mode in ("private", "default", ""):
-        mode = network.default_mode(
-            context.rootless, context.helper_dirs, str(context.network.get("default_rootless_network_cmd") or "")
-        )
-    return network.NetworkRequest(
-        id=container.id,
-        name=container.name,
-        hostname=specgen.default_hostname(config),
-        mode=mode,
-        options=config.network_options,
-        ports=[network.Port(**port.__dict__) for port in config.ports],
-        static_ip=config.static_ip,
-        static_mac=config.static_mac,
-        aliases=config.network_aliases,
-        dns=config.dns,
-        dns_search=config.dns_search,
-        dns_options=config.dns_options,
-        add_hosts=config.add_hosts,
-        no_hosts=config.no_hosts,
-        rootless=context.rootless,
-        rundir=container.rundir,
-        state_dir=context.state_dir,
-        config_dir=str(context.flags.get("network_config_dir") or ""),
-        helper_dirs=context.helper_dirs,
-        command=str(context.flags.get("network_cmd_path") or ""),
-    )
 
 
 def _join_paths(context: Context, store: Store, container: Container) -> dict[str, str]:

@@ -1,0 +1,102 @@
+"""From a container's configuration to what the network drivers take."""
+
+from __future__ import annotations
+
+import os
+
+from pypod import network
+from pypod.base import files
+from pypod.engine import specgen
+from pypod.errors import ConfigError, PypodError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.container import Container
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+# Inside the container → our file's name in the run directory.
+ETC_FILES = {"/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/etc/hostname": "hostname"}
+
+
+def request(context: Context, container: Container) -> network.NetworkRequest:
+    """What the network driver has to know. Raises NetworkError, ConfigError."""
+    config = container.config
+    settings = context.network
+    mode = config.network.mode
+    if mode in ("private", "default", ""):
+        mode = network.default_mode(
+            context.rootless, context.helper_dirs, str(settings.get("default_rootless_network_cmd") or "")
+        )
+    defaults = {
+        "pasta": settings.get("pasta_options"),
+        "slirp4netns": context.engine.get("network_cmd_options"),
+    }
+    return network.NetworkRequest(
+        id=container.id,
+        name=container.name,
+        hostname=specgen.default_hostname(config),
+        mode=mode,
+        options=config.network_options,
+        ports=[network.Port(**port.__dict__) for port in config.ports],
+        static_ip=config.static_ip,
+        static_mac=config.static_mac,
+        aliases=config.network_aliases,
+        dns=config.dns,
+        dns_search=config.dns_search,
+        dns_options=config.dns_options,
+        add_hosts=config.add_hosts,
+        no_hosts=config.no_hosts,
+        base_hosts=_word(context.containers.get("base_hosts_file"), "base_hosts_file"),
+        host_gateway=_word(context.containers.get("host_containers_internal_ip"), "host_containers_internal_ip"),
+        rootless=context.rootless,
+        rundir=container.rundir,
+        state_dir=context.state_dir,
+        config_dir=str(context.flags.get("network_config_dir") or ""),
+        helper_dirs=context.helper_dirs,
+        command=str(context.flags.get("network_cmd_path") or context.engine.get("network_cmd_path") or ""),
+        command_options=_words(defaults.get(mode), mode),
+    )
+
+
+def _word(value: object, key: str) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise ConfigError(f"cannot use configuration: {key} is not a text")
+
+
+def _words(value: object, mode: str) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"cannot use configuration: the options of {mode} are not a list of texts")
+    return list(value)
+
+
+def etc_files(context: Context, store: Store, container: Container) -> dict[str, str]:
+    """The files that are mounted over the image's, by their paths inside; ours are made, empty.
+
+    With the network of another container they are that one's. --no-hosts and --dns none leave the image its own, and
+    without a network there are no name servers to tell. Raises PypodError.
+    """
+    config = container.config
+    directory = container.rundir
+    if config.network.mode == "container":
+        from pypod.engine import container as containers
+
+        directory = containers.find(context, store, config.network.value).rundir
+    result = {}
+    for inside, name in ETC_FILES.items():
+        if name == "hosts" and config.no_hosts:
+            continue
+        if name == "resolv.conf" and (config.dns == ["none"] or config.network.mode == "none"):
+            continue
+        path = f"{directory}/{name}"
+        if directory == container.rundir:
+            try:
+                files.replace(path, b"", mode=0o644)
+            except OSError as error:
+                raise PypodError(f"cannot write {path}: {error.strerror}") from None
+        if os.path.exists(path):
+            result[inside] = path
+    return result
