@@ -119,9 +119,17 @@ def _kill_all(context: Context, container: Container, state: State) -> None:
     send(container, state, SIGKILL)
     if container.config.pid.mode != "private":
         # Without a pid namespace the first process takes nobody along.
-        runtimes.of(context, container, state.runtime, state.cgroup_manager).kill(
-            container.id, SIGKILL, everybody=True
-        )
+        try:
+            runtimes.of(context, container, state.runtime, state.cgroup_manager).kill(
+                container.id, SIGKILL, everybody=True
+            )
+        except PypodError:
+            # Without a cgroup the runtime does not know them either. The monitor, which adopts orphans, does.
+            for pid in proc.descendants(state.conmon_pid):
+                try:
+                    os.kill(pid, SIGKILL)
+                except OSError:
+                    continue
 
 
 def _finish(context: Context, store: Store, container: Container, remove: bool) -> None:

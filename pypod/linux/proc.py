@@ -33,6 +33,16 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def descendants(pid: int) -> list[int]:
+    """A process's children, theirs, and so on."""
+    found: list[int] = []
+    pending = children(pid) if pid > 0 else []
+    while pending:
+        found += pending
+        pending = [child for parent in pending for child in children(parent)]
+    return found
+
+
 def boot_id() -> str:
     return files.read("/proc/sys/kernel/random/boot_id").decode().strip()
 
