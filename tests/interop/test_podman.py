@@ -21,6 +21,7 @@ class Podman:
     def __call__(self, *args: str | Path, timeout: float = 90) -> Result:
         assert self.pypod.graphroot and self.pypod.runroot
         places = ["--root", str(self.pypod.graphroot), "--runroot", str(self.pypod.runroot)]
+        places += ["--storage-driver", "overlay"]  # without a storage.conf, rootless podman 4 would take vfs
         more = ["--runtime", box.runtime(), "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
         return self.pypod.as_user(self.program, *places, *more, *args, timeout=timeout)
 
