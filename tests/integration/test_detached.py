@@ -15,7 +15,7 @@ def test_the_id_is_all_that_is_printed(pypod: Pypod, image: str) -> None:
 
 
 def test_the_process_tree_is_init_monitor_container(pypod: Pypod, image: str) -> None:
-    pypod("run", "-d", "--name", "c", image, "sleep", "100").ok()
+    pypod("run", "-d", "--network", "none", "--name", "c", image, "sleep", "100").ok()
     monitor, container = pypod.monitor("c"), pypod.pid("c")
     assert cmdline(container) == ["sleep", "100"]
     assert parent(container) == monitor

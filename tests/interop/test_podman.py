@@ -22,6 +22,8 @@ class Podman:
         assert self.pypod.graphroot and self.pypod.runroot
         places = ["--root", str(self.pypod.graphroot), "--runroot", str(self.pypod.runroot)]
         places += ["--storage-driver", "overlay"]  # without a storage.conf, rootless podman 4 would take vfs
+        # Without a storage.conf podman 4.3 takes vfs for a rootless user, and looks at other files than ours.
+        places += ["--storage-driver", "overlay"]
         more = ["--runtime", box.runtime(), "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
         return self.pypod.as_user(self.program, *places, *more, *args, timeout=timeout)
 
@@ -111,7 +113,8 @@ def test_podman_sees_nothing_wrong_with_the_store(shared: tuple[Pypod, Podman], 
     pypod("import", busybox_tar, "localhost/bb:1").ok()
     pypod("run", "--name", "c", "localhost/bb:1", "touch", "/x").ok()
     pypod("run", "-d", "--name", "d", "localhost/bb:1", "sleep", "100").ok()
-    assert podman("images", "-q").ok().err == ""
+    warnings = [line for line in podman("images", "-q").ok().err.splitlines() if "shared mount" not in line]
+    assert warnings == []
     external = podman("ps", "-a", "--external", "--format", "{{.Names}}").ok().lines
     assert sorted(external) == ["c", "d"]
     pypod("rm", "-f", "-t", "0", "c", "d").ok()

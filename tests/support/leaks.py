@@ -85,6 +85,15 @@ def _ids(file: Path) -> frozenset[str]:
     return frozenset(str(record["id"]) for record in records)
 
 
+def _mapped_layers(images: Path) -> frozenset[str]:
+    """The copies of images for containers with an id mapping of their own: kept for the next such container."""
+    try:
+        records = json.loads(images.read_text() or "[]")
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(str(layer) for record in records for layer in record.get("mapped-layers") or ())
+
+
 def _names(directory: Path) -> frozenset[str]:
     try:
         return frozenset(os.listdir(directory))
@@ -108,14 +117,14 @@ def snapshot(pypod: Pypod) -> Snapshot:
     assert pypod.graphroot and pypod.runroot
     graph, run = pypod.graphroot, pypod.runroot
     places = [str(graph), str(run)]
+    layers = _ids(graph / "overlay-layers" / "layers.json")
+    kept = _mapped_layers(graph / "overlay-images" / "images.json")
     return Snapshot(
         {
             "mounts": _mounts(places),
             "processes": _processes(pypod, places),
-            "layer directories": _names(graph / "overlay") - {"l"},
-            "layer links": _names(graph / "overlay" / "l"),
-            "layers": _ids(graph / "overlay-layers" / "layers.json")
-            | _ids(graph / "overlay-layers" / "volatile-layers.json"),
+            "layer directories": _names(graph / "overlay") - {"l"} - kept,
+            "layers": (layers - kept) | _ids(graph / "overlay-layers" / "volatile-layers.json"),
             "containers": _ids(graph / "overlay-containers" / "containers.json")
             | _ids(graph / "overlay-containers" / "volatile-containers.json"),
             "container directories": frozenset(
