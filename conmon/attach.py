@@ -21,7 +21,8 @@ else:
 PACKET = 8192  # bytes of output in one packet
 BATCH = 16 * PACKET  # received before it is written
 INPUT = 32768  # bytes of input in one packet: conmon reads no more
-BACKLOG = 4 << 20  # bytes held for an output that takes nothing, before the monitor is left waiting
+BACKLOG = 1 << 20  # bytes held in memory for an output that takes nothing (a pager); what is more goes to a file
+SPOOL = 1 << 30  # bytes held in that file, before the monitor is left waiting, which cuts us off then
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 
 
@@ -113,13 +114,48 @@ class DetachKeys:
         return self.keys[:held]
 
 
+class Spool:
+    """Bytes on their way, in a file without a name: first in, first out."""
+
+    def __init__(self) -> None:
+        directory = os.environ.get("TMPDIR") or "/var/tmp"
+        self.fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self.start = self.end = 0
+
+    def append(self, data: memoryview) -> None:
+        while data:
+            done = os.pwrite(self.fd, data, self.end)
+            self.end += done
+            data = data[done:]
+
+    def take(self) -> bytes:
+        """Some of the oldest bytes; empty if there are none."""
+        data = os.pread(self.fd, min(BATCH, self.end - self.start), self.start)
+        self.start += len(data)
+        if self.start == self.end:
+            os.ftruncate(self.fd, 0)
+            self.start = self.end = 0
+        elif self.start > SPOOL // 4 and self.start > self.end - self.start:
+            self._move_down()
+        return data
+
+    def _move_down(self) -> None:
+        """Give back the room of what has been taken, so that a reader that is always late needs no more of it."""
+        to = 0
+        while piece := os.pread(self.fd, BATCH, self.start + to):
+            to += os.pwrite(self.fd, piece, to)
+        os.ftruncate(self.fd, to)
+        self.start, self.end = 0, to
+
+
 class Sink:
     """One of our outputs. It never blocks, and it never changes the mode of a descriptor shared with others."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.pending: list[memoryview | bytes] = []
-        self.size = 0
+        self.size = 0  # bytes in pending
+        self.spool: Spool | None = None
         self.own = -1  # the same file, opened once more without blocking
         self.blocking = False
         self.closed = fd < 0
@@ -139,19 +175,37 @@ class Sink:
     def close(self) -> None:
         if self.own >= 0:
             os.close(self.own)
+        if self.spool is not None:
+            os.close(self.spool.fd)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more can be held."""
+        if self.spool is None:
+            return self.size > 2 * BACKLOG
+        return self.spool.end - self.spool.start > SPOOL
 
     def write(self, data: memoryview) -> None:
-        """Write what can be written now and keep a copy of the rest. Raises BrokenPipeError."""
+        """Write what can be written now and keep the rest. Raises BrokenPipeError."""
         if self.closed:
             return
         if not self.pending:
             data = data[self._try(data) :]
-        if data:
+        if not data:
+            return
+        if self.size > BACKLOG and self.spool is None:
+            try:
+                self.spool = Spool()
+            except OSError:
+                pass  # then memory alone must do
+        if self.spool is not None and (self.spool.end or self.size > BACKLOG):
+            self.spool.append(data)
+        else:
             self.pending.append(bytes(data))
             self.size += len(data)
 
     def push(self) -> None:
-        """Write more of what is pending."""
+        """Write more of what is kept."""
         while self.pending:
             data = self.pending[0]
             done = self._try(data)
@@ -160,6 +214,9 @@ class Sink:
                 self.pending[0] = memoryview(data)[done:]
                 return
             del self.pending[0]
+            if not self.pending and self.spool is not None and self.spool.end:
+                self.pending.append(self.spool.take())
+                self.size = len(self.pending[0])
 
     def flush(self) -> None:
         """Wait until everything is written."""
@@ -189,8 +246,6 @@ class Sink:
             except OSError as error:
                 if error.errno == 5:  # EIO: the terminal is gone
                     self.closed = True
-                    self.pending.clear()
-                    self.size = 0
                     return len(data)
                 raise
         return done
@@ -265,7 +320,7 @@ def relay(
 
     try:
         while True:
-            full = out.size + err.size > BACKLOG
+            full = out.full or err.full
             want(peer, (0 if full else select.POLLIN) | (select.POLLOUT if to_container else 0))
             for sink in (out, err):
                 if sink.fd >= 0 and not sink.closed:

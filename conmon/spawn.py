@@ -210,7 +210,7 @@ def _message(sync: _socket.socket) -> tuple[int, str]:
         raise MonitorError(f"cannot understand the monitor: {data[:200]!r}") from None
     if type(number) is not int or type(message) is not str:
         raise MonitorError(f"cannot understand the monitor: {data[:200]!r}")
-    return number, message
+    return number, message.strip()
 
 
 def _pair() -> tuple[_socket.socket, _socket.socket]:

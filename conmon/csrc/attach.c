@@ -168,15 +168,8 @@ static void client_ready(struct monitor *m, struct source *source, unsigned even
 	client_poll(m, client);
 }
 
-static void listener_ready(struct monitor *m, struct source *source, unsigned events)
+static void client_open(struct monitor *m, int fd)
 {
-	(void)events;
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			say(m, 1, "Failed to accept client connection on attach socket: %s", strerror(errno));
-		return;
-	}
 	for (int i = 0; i < MAX_CLIENTS; i++) {
 		struct client *client = &m->clients[i];
 		if (client->source.fd >= 0)
@@ -191,6 +184,28 @@ static void listener_ready(struct monitor *m, struct source *source, unsigned ev
 	}
 	say(m, 1, "more than %d attached clients: one is turned away", MAX_CLIENTS);
 	close(fd);
+}
+
+void attach_accept(struct monitor *m)
+{
+	while (m->listener.fd >= 0) {
+		int fd = accept4(m->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0)
+			client_open(m, fd);
+		else if (errno == EAGAIN)
+			return;
+		else if (errno != EINTR && errno != ECONNABORTED) {
+			say(m, 1, "Failed to accept client connection on attach socket: %s", strerror(errno));
+			return;
+		}
+	}
+}
+
+static void listener_ready(struct monitor *m, struct source *source, unsigned events)
+{
+	(void)source;
+	(void)events;
+	attach_accept(m);
 }
 
 static void ring_append(struct monitor *m, int kind, const char *data, size_t length)
@@ -297,13 +312,28 @@ void attach_deadline(struct monitor *m, int64_t *deadline)
 			sooner(deadline, m->clients[i].stalled_at);
 }
 
-/* The container has ended: give each client the rest, as long as it takes it, then the end. */
+/* The container has ended: whoever has come by now still gets its last output, and nobody else comes. This is before
+ * the exit file, as the container may be started again, with the next monitor's socket, as soon as that is there. */
+void attach_close(struct monitor *m)
+{
+	attach_accept(m);
+	drop(m, &m->listener);
+	if (m->bundle_fd >= 0 && !m->passthrough) {
+		unlinkat(m->bundle_fd, "attach", 0);
+		if (!m->options.full_attach && m->options.cuuid) {
+			char link[PATH_ROOM];
+			const char *place = m->options.socket_dir ? m->options.socket_dir : "/var/run/crio";
+			if (join_path(link, sizeof(link), place, m->options.cuuid) == 0)
+				unlink(link);
+		}
+	}
+}
+
+/* Give each client the rest, as long as it takes it, then the end. */
 void attach_finish(struct monitor *m)
 {
-	drop(m, &m->listener);
 	for (;;) {
 		struct pollfd waiting[MAX_CLIENTS];
-		struct client *who[MAX_CLIENTS];
 		int count = 0;
 		int64_t deadline = 0;
 		m->now = now_ms();
@@ -317,22 +347,11 @@ void attach_finish(struct monitor *m)
 				continue;
 			}
 			sooner(&deadline, client->stalled_at);
-			who[count] = client;
 			waiting[count++] = (struct pollfd){.fd = client->source.fd, .events = POLLOUT};
 		}
-		(void)who;
 		if (!count)
 			break;
 		poll(waiting, (nfds_t)count, deadline ? (int)(deadline - m->now) + 1 : -1);
-	}
-	if (m->bundle_fd >= 0 && !m->passthrough) {
-		unlinkat(m->bundle_fd, "attach", 0);
-		if (!m->options.full_attach && m->options.cuuid) {
-			char link[PATH_ROOM];
-			const char *place = m->options.socket_dir ? m->options.socket_dir : "/var/run/crio";
-			if (join_path(link, sizeof(link), place, m->options.cuuid) == 0)
-				unlink(link);
-		}
 	}
 }
 

@@ -87,6 +87,7 @@ int finish(struct monitor *m)
 {
 	static const char timed_out[] = "command timed out";
 	int status = m->timed_out ? -1 : m->container_status, failed = 0;
+	attach_close(m);
 	stdio_drain(m);
 	oom_check(m);
 	drop(m, &m->notify);

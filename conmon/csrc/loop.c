@@ -78,9 +78,13 @@ void loop(struct monitor *m)
 		if (count < 0 && errno != EINTR)
 			fail(m, errno, "epoll_wait");
 		m->now = now_ms();
+		/* Who connected before the container wrote gets what it wrote: new clients first. */
+		for (int i = 0; i < count; i++)
+			if (events[i].data.ptr == &m->listener)
+				attach_accept(m);
 		for (int i = 0; i < count; i++) {
 			struct source *source = events[i].data.ptr;
-			if (source->fd >= 0)
+			if (source->fd >= 0 && source != &m->listener)
 				source->ready(m, source, events[i].events);
 		}
 		timers(m);

@@ -181,12 +181,14 @@ void release_buffers(struct monitor *m);
 
 /* attach.c */
 void attach_open(struct monitor *m);
+void attach_accept(struct monitor *m);
 void attach_ready(struct monitor *m); /* tell the caller of an exec session */
 void attach_send(struct monitor *m, int kind, const char *data, size_t length);
 int attach_backlogged(const struct monitor *m);
 void attach_poll(struct monitor *m);
 void attach_timers(struct monitor *m);
 void attach_deadline(struct monitor *m, int64_t *deadline);
+void attach_close(struct monitor *m);
 void attach_finish(struct monitor *m);
 
 /* terminal.c */

@@ -176,6 +176,7 @@ static void runtime_failed(struct monitor *m, const char *what)
 	say(m, 0, "Failed to create container: exit status %d: %s",
 	    WIFEXITED(m->runtime_status) ? WEXITSTATUS(m->runtime_status) : 128 + WTERMSIG(m->runtime_status), text);
 	console_close(m);
+	attach_close(m);
 	close_inherited(m);
 	const char *key = m->options.exec && !m->options.api_version ? "exit_code" : sync_key(m);
 	int told = sync_send(m, key, -1, text, length) == 0;

@@ -192,8 +192,12 @@ static void stream_ready(struct monitor *m, struct source *source, unsigned even
 
 static void stream_timer(struct monitor *m, struct stream *stream)
 {
-	if (stream->flush_at && m->now >= stream->flush_at)
-		flush(m, stream);
+	if (stream->flush_at && m->now >= stream->flush_at) {
+		if (stream->polled || stream->retry_at)
+			flush(m, stream);
+		else /* not read just now for a client's sake: the rest of the line may be waiting */
+			stream->flush_at = m->now + FLUSH_AFTER;
+	}
 	if (stream->retry_at && m->now >= stream->retry_at) {
 		stream->retry_at = 0;
 		if (take(m, stream, READ_SIZE) || !stream->retry_at)

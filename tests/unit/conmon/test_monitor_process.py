@@ -475,3 +475,82 @@ def test_pid_files(box: Box) -> None:
     assert parent != os.getpid()
     children = Path(f"/proc/{box.pid}/task/{box.pid}/children").read_text().split()
     assert children == [(box.place / "pid").read_text()]
+
+
+JOURNAL = """
+import os, socket, subprocess, sys
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+os.makedirs("/run/systemd/journal")
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+journal.settimeout(20)
+from conmon import spawn
+spawn.spawn(spawn.MonitorOptions(**eval(sys.argv[1])), env=eval(sys.argv[2]))
+for _ in range(3):
+    print(repr(journal.recv(100000)))
+"""
+
+
+def test_journald(box: Box) -> None:
+    """In namespaces of its own, with a journal that prints what it gets."""
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    import sys
+
+    options = {**box.options(log_path="journald", log_tag="tag", log_labels=["KEY=v"]).__dict__}
+    env = {**box.env, "FAKE_SCRIPT": "echo plain; sleep 0.1; echo '<4>warn' >&2; sleep 0.1; printf part"}
+    done = subprocess.run(
+        ["unshare", "-Urm", sys.executable, "-c", JOURNAL, repr(options), repr(env)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    fields = [dict(line.split(b"=", 1) for line in eval(text).splitlines()) for text in done.stdout.splitlines()]
+    common = {
+        b"CONTAINER_ID_FULL": ID.encode(),
+        b"CONTAINER_ID": ID[:12].encode(),
+        b"CONTAINER_NAME": b"box",
+        b"CONTAINER_TAG": b"tag",
+        b"SYSLOG_IDENTIFIER": b"tag",
+        b"KEY": b"v",
+    }
+    assert fields == [
+        {**common, b"MESSAGE": b"plain", b"PRIORITY": b"6"},
+        {**common, b"MESSAGE": b"warn", b"PRIORITY": b"4"},
+        {**common, b"MESSAGE": b"part", b"PRIORITY": b"6", b"CONTAINER_PARTIAL_MESSAGE": b"true"},
+    ]
+    assert box.exit_code() == 0
+
+
+REAL = "/usr/bin/conmon"
+
+
+@pytest.mark.skipif(not os.access(REAL, os.X_OK), reason="conmon is not installed")
+def test_real_conmon_in_its_place(box: Box) -> None:
+    started = box.start(
+        "echo out; cat; exit 3", monitor=REAL, ours=False, stdin=True, exit_command_lock="/x", **marker(box)
+    )
+    assert started.pid > 0
+    with box.connect() as sock:
+        sock.send(b"in\n")
+        sock.shutdown(socket.SHUT_WR)
+        assert b"in\n" in everything(sock)[0]
+    assert box.exit_code() == 3
+    box.gone()
+    assert ran(box) == 1
+    assert [entry[3] for entry in logs.read(str(box.log))] == [b"out", b"in"]
+
+
+@pytest.mark.skipif(not os.access(REAL, os.X_OK), reason="conmon is not installed")
+def test_exec_sessions_and_failures_of_real_conmon(box: Box) -> None:
+    session: dict[str, Any] = {"exec_process_spec": "/dev/null", "cuuid": "session", "log_path": "none"}
+    started = box.start("echo hi; exit 5", monitor=REAL, ours=False, exec_attach=True, **session)
+    with box.connect() as sock:
+        started.go()
+        assert everything(sock) == (b"hi\n", b"")
+    assert started.read_exit_status() == 5
+    started = box.start(monitor=REAL, ours=False, env={"FAKE_FAIL": "no"})
+    assert (started.pid, started.message) == (-1, "no")
+    with pytest.raises(MonitorError, match="No such log driver foo"):
+        box.start(monitor=REAL, ours=False, log_path="foo:/x")
