@@ -56,22 +56,24 @@ $(VENV)/.pypod-test: $(VENV)/.pypod
 test: test-build
 	@$(bin)/pytest $(TESTS)
 
-lint: lint-style lint-format lint-types lint-c
+lint: test-build
+	@$(MAKE) --no-print-directory lint-style lint-format lint-types lint-c
 
-lint-style: test-build
+lint-style:
 	$(bin)/ruff check .
 
-lint-format: test-build
+lint-format:
 	$(bin)/ruff format --check .
 
-lint-types: test-build
+lint-types:
 	$(bin)/mypy
 
 CC ?= cc
 lint-c:
-	@set -e; for file in $$(find conmon pypod storage -name '*.c' ! -name '_*.c'); do \
+	@set -e; for file in $$(find conmon pypod storage tests -name '*.c' ! -name '_*.c'); do \
+	    define=-D_GNU_SOURCE; grep -q 'define _GNU_SOURCE' $$file && define=; \
 	    echo "$(CC) -Wall -Wextra -Werror $$file"; \
-	    $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -I$$(dirname $$file) -c -o /dev/null $$file; \
+	    $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror $$define -I$$(dirname $$file) -c -o /dev/null $$file; \
 	done
 
 bench: build
