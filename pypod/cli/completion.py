@@ -21,6 +21,7 @@ SHELLS = ("bash", "zsh", "fish")
 QUERIES = {
     "container": "ps --all --format '{{.Names}}'",
     "image": "images --format '{{.Repository}}:{{.Tag}}'",
+    "network": "network ls --quiet",
     "volume": "volume ls --quiet",
 }
 

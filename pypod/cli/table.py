@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 _NAMES = ("names", "you must provide at least one name or id")
 
-SECTIONS = ("Running containers", "Looking at containers", "Images", "Volumes", "System")
-_RUN, _LOOK, _IMAGE, _VOLUME, _SYSTEM = SECTIONS
+SECTIONS = ("Running containers", "Looking at containers", "Images", "Volumes", "Networks", "System")
+_RUN, _LOOK, _IMAGE, _VOLUME, _NETWORK, _SYSTEM = SECTIONS
 
 # Groups of commands: podman has every container command a second time below ``container``, and so on.
 GROUPS = {
     "container": "Manage containers",
     "healthcheck": "Manage health checks",
     "image": "Manage images",
+    "network": "Manage bridge networks",
     "system": "Manage pypod and its store",
     "volume": "Manage volumes",
 }
@@ -241,6 +242,52 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", "specify at least one container name or ID to log"),
         "container",
     ),
+    "network create": (
+        "network:create",
+        "Define a bridge network",
+        _NETWORK,
+        "options_network.CREATE",
+        "[options] [NAME]",
+        (0, 1),
+        "",
+    ),
+    "network exists": (
+        "network:exists",
+        "Tell by the exit code whether a network exists",
+        _NETWORK,
+        "NONE",
+        "NETWORK",
+        (1, 1),
+        "network",
+    ),
+    "network inspect": (
+        "network:inspect",
+        "Show everything about networks",
+        _NETWORK,
+        "options_network.INSPECT",
+        "[options] NETWORK [NETWORK...]",
+        (1, -1),
+        "network",
+    ),
+    "network ls": ("network:ls", "List networks", _NETWORK, "options_network.LS", "[options]", (0, 0), ""),
+    "network prune": (
+        "network:prune",
+        "Remove the networks that no container is on",
+        _NETWORK,
+        "options_network.PRUNE",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "network rm": (
+        "network:rm",
+        "Remove networks",
+        _NETWORK,
+        "options_network.RM",
+        "[options] NETWORK [NETWORK...]",
+        (1, -1),
+        "network",
+    ),
     "pause": (
         "pause",
         "Freeze running containers",
@@ -442,6 +489,8 @@ ALIASES = {
     "image rm": "rmi",
     "image remove": "rmi",
     "system info": "info",
+    "network list": "network ls",
+    "network remove": "network rm",
     "volume list": "volume ls",
     "volume remove": "volume rm",
 }

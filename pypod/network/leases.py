@@ -6,6 +6,8 @@ It lies on a tmpfs: after a reboot there is no bridge and no lease.
 
 from __future__ import annotations
 
+import os
+
 from pypod.base import fastjson, files
 from pypod.base.locks import FileLock
 from pypod.errors import NetworkError
@@ -109,6 +111,15 @@ def release(path: str, identity: str) -> None:
             del ports[key]
 
     _update(path, change)
+
+
+def forget(path: str) -> None:
+    """Remove the books of a network that is gone."""
+    for name in (path, path + ".lock"):
+        try:
+            os.unlink(name)
+        except OSError:
+            pass
 
 
 def take_ports(path: str, ports: Sequence[tuple[str, str, int]], identity: str, pid: int) -> None:

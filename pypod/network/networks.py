@@ -90,6 +90,24 @@ def find(directory: str, reference: str) -> dict[str, Any]:
     return matches[0]
 
 
+def exists(directory: str, reference: str) -> bool:
+    """Whether ``find`` finds it."""
+    try:
+        find(directory, reference)
+    except NotFound:
+        return False
+    return True
+
+
+def free_name(directory: str) -> str:
+    """podmanN, for a network that was given no name."""
+    taken = {item["name"] for item in every(directory)}
+    number = 1
+    while f"podman{number}" in taken:
+        number += 1
+    return f"podman{number}"
+
+
 def _free_subnet(used: list[str]) -> str:
     """The first /24 of 10.89.0.0 to 10.255.255.0 that no network has (containers.conf(5), default_subnet_pools)."""
     for second in range(89, 256):
