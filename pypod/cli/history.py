@@ -61,7 +61,7 @@ def _json(step: Step) -> dict[str, Any]:
         "created": step.created or times.NEVER,
         "CreatedBy": step.created_by,
         "size": step.size,
-        "comment": step.comment,
+        **({"comment": step.comment} if step.comment else {}),
         "Created": times.rfc3339(_nanoseconds(step))[:19] + "Z",
     }
     if step.tags and step.id.startswith("<"):

@@ -28,8 +28,8 @@ def inspect(store: Store, image: Image) -> dict[str, Any]:
     parent = overview.parent(image)
     size = overview.size(image)
     kind = manifest.get("mediaType") or "application/vnd.oci.image.manifest.v1+json"
-    # A Docker config has a comment of its own, an OCI one only those of its history.
-    comment = config.get("comment") if "docker" in kind else history[-1].get("comment") if history else ""
+    # A Docker config has a comment of its own; of an OCI one podman shows the first of its history.
+    comment = config.get("comment") if "docker" in kind else history[0].get("comment") if history else ""
     result: dict[str, Any] = {
         "Id": image.id,
         "Digest": image.digest,
