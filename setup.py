@@ -18,12 +18,14 @@ MONITOR_SOURCES = (
 ).split()
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow"]
 # A monitor stays resident for each container, so it is built for size; --gc-sections leaves out what it never calls.
-FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-fstack-protector-strong", "-ffunction-sections", "-Wl,--gc-sections"]
+FLAGS = ["-Os", "-std=gnu11", "-D_GNU_SOURCE", "-fstack-protector-strong", "-ffunction-sections", "-Wl,--gc-sections"]
 
-# What is built → its sources and the optimisation. Paths are relative to the package tree.
+MONITOR = "conmon/bin/conmon"
+HELLO = "pypod/data/hello"
+# What is built → its sources. Paths are relative to the package tree.
 PROGRAMS = {
-    "conmon/bin/conmon": ([f"conmon/csrc/{name}.c" for name in MONITOR_SOURCES], ["-Os"]),
-    "pypod/data/hello": (["pypod/data/hello.c"], ["-Os"]),
+    MONITOR: [f"conmon/csrc/{name}.c" for name in MONITOR_SOURCES],
+    HELLO: ["pypod/data/hello.c"],
 }
 
 
@@ -40,12 +42,13 @@ def links(command: list[str]) -> bool:
             return False
 
 
-def toolchain() -> list[str]:
-    """The compiler and how it links. PYPOD_MONITOR_LINK: static, dynamic or auto; CC: the compiler.
+def toolchain(name: str) -> list[str]:
+    """The compiler for a program and how it links. PYPOD_MONITOR_LINK: static, dynamic or auto; CC: the compiler.
 
-    Static with musl is smallest (a tenth of conmon's memory), then static with glibc, then dynamic.
+    Static with musl is smallest (an eighth of conmon's memory), then static with glibc, then dynamic. The greeter is
+    alone in its image: it is always static.
     """
-    wish = os.environ.get("PYPOD_MONITOR_LINK", "auto")
+    wish = "static" if name == HELLO else os.environ.get("PYPOD_MONITOR_LINK", "auto")
     if wish not in ("auto", "static", "dynamic"):
         raise CompileError(f"PYPOD_MONITOR_LINK is {wish!r}: it must be auto, static or dynamic")
     given = os.environ.get("CC", "").split()
@@ -71,8 +74,7 @@ class Build(build_ext):
 
     def run(self) -> None:
         super().run()
-        compiler: list[str] = []
-        for name, (sources, options) in PROGRAMS.items():
+        for name, sources in PROGRAMS.items():
             target = self._destination(name)
             depends = [os.path.join(ROOT, source) for source in sources]
             directory = os.path.dirname(depends[0])
@@ -81,21 +83,36 @@ class Build(build_ext):
                 built = os.path.getmtime(target)
                 if all(os.path.getmtime(file) <= built for file in [*depends, __file__]):
                     continue
-            compiler = compiler or toolchain()
+            try:
+                compiler = toolchain(name)
+            except CompileError as error:
+                if name != HELLO:
+                    raise
+                print(f"warning: {error}\nwarning: pypod will lack its image 'hello'", file=sys.stderr)
+                continue
             os.makedirs(os.path.dirname(target), exist_ok=True)
             # Beside it and renamed: a monitor that runs keeps its file.
             temporary = os.path.abspath(target) + ".new"
-            command = [*compiler, *FLAGS, *options, *WARNINGS, *sources, "-s", "-o", temporary]
+            command = [*compiler, *FLAGS, *WARNINGS, *sources, "-s", "-o", temporary]
             if subprocess.run(command, cwd=ROOT).returncode:
                 raise CompileError(f"cannot build {name}: {' '.join(command)}")
             os.chmod(temporary, 0o755)
             os.replace(temporary, target)
 
     def get_source_files(self) -> list[str]:
-        return [*super().get_source_files(), *(source for sources, _ in PROGRAMS.values() for source in sources)]
+        return [*super().get_source_files(), *(source for sources in PROGRAMS.values() for source in sources)]
 
     def get_outputs(self) -> list[str]:
-        return [*super().get_outputs(), *map(self._destination, PROGRAMS)]
+        return [*super().get_outputs(), *(os.path.join(self.build_lib, name) for name in self._built())]
+
+    def _built(self) -> list[str]:
+        return [name for name in PROGRAMS if name != HELLO or os.path.exists(self._destination(name))]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        mapping: dict[str, str] = super().get_output_mapping()
+        if self.inplace:
+            mapping.update({os.path.join(self.build_lib, name): os.path.join(ROOT, name) for name in self._built()})
+        return mapping
 
 
 setup(
