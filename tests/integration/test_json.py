@@ -170,21 +170,21 @@ def test_inspect(pypod: Pypod, image: str) -> None:
 
 
 def test_inspect_finds_objects_of_any_kind(pypod: Pypod, image: str) -> None:
-    pypod("create", "--name", "c", image, "true").ok()
-    pypod("volume", "create", "v").ok()
+    pypod("create", "--name", "ctr", image, "true").ok()
+    pypod("volume", "create", "vol").ok()
     try:
         assert "RepoTags" in pypod("inspect", image).ok().json[0]
-        assert "Mountpoint" in pypod("inspect", "v").ok().json[0]
-        assert [sorted(item)[0] for item in pypod("inspect", "c", image).ok().json]
-        pypod("inspect", "-t", "image", "c").fails(125, "c", "not known")
+        assert "Mountpoint" in pypod("inspect", "vol").ok().json[0]
+        assert [sorted(item)[0] for item in pypod("inspect", "ctr", image).ok().json]
+        pypod("inspect", "-t", "image", "ctr").fails(125, "ctr", "not known")
         pypod("inspect", "-t", "container", image).fails(125, "no such container", image)
-        pypod("inspect", "-t", "sandwich", "c").fails(125, "invalid type")
+        pypod("inspect", "-t", "sandwich", "ctr").fails(125, "invalid type")
         done = pypod("inspect", "nothing").fails(125, 'no such object: "nothing"')
         assert done.out == "[]\n"
-        done = pypod("inspect", "c", "nothing")
+        done = pypod("inspect", "ctr", "nothing")
         assert done.code == 125 and len(done.json) == 1
     finally:
-        pypod("volume", "rm", "v").ok()
+        pypod("volume", "rm", "vol").ok()
 
 
 def test_images(pypod: Pypod, image: str) -> None:
