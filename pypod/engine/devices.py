@@ -97,13 +97,12 @@ def _below(directory: str) -> list[str]:
     return result
 
 
-def host() -> list[Device]:
-    """Every device of the host's /dev that a privileged container gets; those that cannot be opened are left out."""
+def host(*, terminals: bool) -> list[Device]:
+    """Every device of the host's /dev that a privileged container gets; the host's terminals only to root's."""
     result = []
     for path in _below("/dev"):
         name = path[len("/dev/") :]
-        # Terminals stay the host's, and /dev/ptmx is that of the container's own devpts.
-        if name.startswith("tty") or name == "ptmx":
+        if not terminals and (name.startswith("tty") or name == "ptmx"):
             continue
         device = _look(path, path, "rwm")
         if device is not None:

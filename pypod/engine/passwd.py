@@ -61,7 +61,7 @@ def prepare(context: Context, config: ContainerConfig, root: int, rundir: str, u
         if not any(line.gid == group for line in groups):
             new_groups.append(f"{_host_group(context.gid)}:x:{group}:{name}")
         if group not in user.groups:
-            user = replace(user, groups=sorted([*user.groups, group]))
+            user = replace(user, groups=[*user.groups, group])
     if not user.in_passwd:
         home = config.workdir
         name = user.name or str(user.uid)

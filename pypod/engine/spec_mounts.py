@@ -131,7 +131,7 @@ def _devices(request: SpecRequest) -> tuple[list[dict[str, Any]], list[dict[str,
         return [], []
     from pypod.engine import devices
 
-    found = devices.host() if config.privileged else []
+    found = devices.host(terminals=not request.rootless and not config.systemd) if config.privileged else []
     seen = {item.destination for item in found}
     for entry in config.devices:
         found += [item for item in devices.expand(entry) if item.destination not in seen]

@@ -95,19 +95,19 @@ def find(spec: str, passwd: Sequence[Passwd], groups: Sequence[Group], added: Se
         raise UsageError(f"unable to find user {user_text}: no matching entries in passwd file", code=126)
     uid = entry.uid if entry is not None else number or 0
     gid = entry.gid if entry is not None else 0
-    extra: set[int] = set()
+    # As podman does: the primary group is among the supplementary ones if a user was named.
+    extra: list[int] = []
     if group_text:
         gid = _group(group_text, groups)
     elif entry is not None and spec:
-        extra.update(group.gid for group in groups if entry.name in group.members)
-    extra.update(_group(name, groups) for name in added if name != KEEP_GROUPS)
-    # As podman does: the primary group is among the supplementary ones if a user was named.
+        extra += [group.gid for group in groups if entry.name in group.members]
+    extra += [_group(name, groups) for name in added if name != KEEP_GROUPS]
     if spec:
-        extra.add(gid)
+        extra.insert(0, gid)
     return User(
         uid=uid,
         gid=gid,
-        groups=sorted(extra),
+        groups=list(dict.fromkeys(extra)),
         home=(entry.home if entry is not None else "") or "/",
         name=entry.name if entry is not None else user_text,
         in_passwd=entry is not None,
