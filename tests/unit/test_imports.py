@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+import pypod
 from pypod.cli import table
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(pypod.__file__).resolve().parents[1]  # the pypod under test, built; not the source tree of it
 SITE = sysconfig.get_path("purelib")  # -S leaves it out, and cffi's runtime is there
 
 PROBE = """
