@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-__all__ = ["NetworkRequest", "NetworkStatus", "Port", "default_mode", "prepare", "setup", "teardown"]
+__all__ = ["NetworkRequest", "NetworkStatus", "Port", "default_mode", "planned", "prepare", "setup", "teardown"]
 
 
 def default_mode(rootless: bool, helper_dirs: Sequence[str] = (), preferred: str = "") -> str:
@@ -69,6 +69,13 @@ def prepare(request: NetworkRequest) -> None:
         from pypod.network import bridge
 
         bridge.prepare(request)
+
+
+def planned(request: NetworkRequest) -> dict[str, Any]:
+    """What to store before ``setup`` is called: by it ``teardown`` undoes a set-up that was killed half-way."""
+    if request.mode in ("pasta", "slirp4netns", "bridge"):
+        return {"driver": request.mode, "id": request.id, "rundir": request.rundir}
+    return {}
 
 
 def setup(request: NetworkRequest, pid: int) -> NetworkStatus | None:

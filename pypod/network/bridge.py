@@ -20,6 +20,7 @@ _NETNS_FD = 3
 # Where podman has it, so that one aardvark-dns serves both.
 _CONFIG = "/run/containers/networks"
 _PORTS = "ports"
+_NOTED, _HELD = "netavark.json", "netns"
 
 
 @record
@@ -93,10 +94,16 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     ports.keep_descriptors_private()
     lease_files = [leases.path_of(item.definition["name"]) for item in chosen]
     port_file = leases.path_of(_PORTS, leases.DIRECTORY + "/.host")
-    held = f"{request.rundir}/netns"
     status = NetworkStatus(
-        driver="bridge", id=request.id, command=command, leases=[*lease_files, port_file], files=[held]
+        driver="bridge",
+        id=request.id,
+        rundir=request.rundir,
+        command=command,
+        leases=[*lease_files, port_file],
     )
+    # Should we be killed before the status is stored, the way down finds here what to undo.
+    noted = f"{request.rundir}/{_NOTED}"
+    files.replace_json(noted, status.__dict__)
     try:
         netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -106,8 +113,9 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         if published:
             leases.take_ports(port_file, published, request.id, pid)
         body = _netavark_request(request, chosen, lease_files, pid)
-        _hold(pid, held)
+        _hold(pid, f"{request.rundir}/{_HELD}")
         status = replace(status, netavark=body)
+        files.replace_json(noted, status.__dict__)
         try:
             answer = fastjson.loads(_call(command, "setup", netns, body))
         except fastjson.BadJson as error:
@@ -230,7 +238,12 @@ def _finished(status: NetworkStatus, chosen: Sequence[Attachment], answer: Mappi
 
 def teardown(status: Mapping[str, Any], netns: int = -1) -> None:
     """The firewall's rules, the link and the leases away. ``netns`` is the namespace, if the caller has it."""
-    held = status["files"][0]
+    if "leases" not in status:
+        try:
+            status = files.read_json(f"{status['rundir']}/{_NOTED}")
+        except (OSError, fastjson.BadJson):
+            return  # nothing had been begun
+    held = f"{status['rundir']}/{_HELD}"
     problem = None
     if status.get("netavark"):
         fd, own = (netns, False) if netns >= 0 else (_open_held(held), True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pypod.base import files
 from pypod.linux import proc
 
 TYPE_CHECKING = False
@@ -51,21 +52,54 @@ def _reap(pid: int) -> None:
             pass  # not a child of ours
 
 
-def remove_files(paths: list[str]) -> None:
-    for path in paths:
-        try:
-            os.unlink(path)
-        except OSError:
-            pass
+# Everything that the drivers put into a container's run directory.
+_FILES = (
+    "pasta.pid",
+    "slirp4netns.pid",
+    "slirp4netns.log",
+    "slirp4netns.sock",
+    "relay.pid",
+    "netavark.json",
+)
+
+
+def note(rundir: str, name: str, pid: int) -> None:
+    """Write down a process of ours at once: whoever started it may be killed before it stores the whole status."""
+    files.replace(f"{rundir}/{name}.pid", f"{pid} {proc.start_time(pid)}".encode())
+
+
+def noted(rundir: str, name: str) -> tuple[int, int]:
+    """(pid, start time) from a pid file, (0, 0) if there is none. pasta writes its own, without the start time."""
+    try:
+        words = files.read(f"{rundir}/{name}.pid").split()
+        if len(words) == 2:
+            return int(words[0]), int(words[1])
+        pid = int(words[0])
+        if f"{rundir}/{name}.pid".encode() in files.read(f"/proc/{pid}/cmdline").split(b"\0"):
+            return pid, proc.start_time(pid)
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0, 0
 
 
 def teardown(status: Mapping[str, Any]) -> None:
     """See ``pypod.network.teardown``."""
-    end_process(int(status.get("relay_pid") or 0), int(status.get("relay_start") or 0))
-    end_process(int(status.get("pid") or 0), int(status.get("pid_start") or 0))
-    if status["driver"] == "bridge":
-        from pypod.network import bridge
+    rundir = str(status.get("rundir") or "")
+    driver = str(status["driver"])
+    for name, key in (("relay", "relay"), (driver, "")):
+        pid = int(status.get(f"{key}_pid" if key else "pid") or 0)
+        started = int(status.get(f"{key}_start" if key else "pid_start") or 0)
+        if not pid and rundir:
+            pid, started = noted(rundir, name)
+        end_process(pid, started)
+    try:
+        if driver == "bridge":
+            from pypod.network import bridge
 
-        bridge.teardown(status)
-    else:
-        remove_files(list(status.get("files") or ()))
+            bridge.teardown(status)
+    finally:
+        for name in _FILES if rundir else ():
+            try:
+                os.unlink(f"{rundir}/{name}")
+            except OSError:
+                pass

@@ -119,7 +119,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     # The namespace is handed over as an open descriptor: pasta drops CAP_SYS_PTRACE before it would open
     # /proc/PID/ns/net. Without --runas a pasta that is started by root becomes nobody, who may not enter it.
     argv += ["--runas", "0:0", "--no-netns-quit", "--pid", pid_file, "--netns", f"/proc/self/fd/{_NETNS_FD}"]
-    status = NetworkStatus(driver="pasta", id=request.id, files=[pid_file])
+    status = NetworkStatus(driver="pasta", id=request.id, rundir=request.rundir)
     try:
         netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -132,7 +132,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         if relayed:
             from pypod.network import relay
 
-            relay_pid, relay_start = relay.start(relayed, pid, netns)
+            relay_pid, relay_start = relay.start(relayed, pid, netns, request.rundir)
         from pypod.network import inspect
 
         status = _replace(status, relay_pid=relay_pid, relay_start=relay_start, dns=dns, **inspect.addresses(pid))

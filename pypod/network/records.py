@@ -68,7 +68,7 @@ class NetworkStatus:
     mac: str = ""
     dns: list[str] = []  # name servers that the network offers
     dns_search: list[str] = []
-    files: list[str] = []  # to be removed with it
+    rundir: str = ""  # where its files are: pid files, logs, netavark's request
     networks: dict[str, Any] = {}  # of a bridge, by name: podman-inspect(1)'s NetworkSettings.Networks
     netavark: dict[str, Any] = {}  # its request, for the way down
     command: list[str] = []  # netavark's command line up to the verb

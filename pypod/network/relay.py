@@ -12,6 +12,7 @@ import sys
 from pypod.base import process
 from pypod.errors import NetworkError, reason
 from pypod.linux import proc, syscalls
+from pypod.network import down
 from pypod.network import ports as published
 
 TYPE_CHECKING = False
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _FIRST_FD = 100
 
 
-def start(ports: Sequence[Port], pid: int, netns_fd: int) -> tuple[int, int]:
+def start(ports: Sequence[Port], pid: int, netns_fd: int, rundir: str) -> tuple[int, int]:
     """Relay ``ports`` into the network namespace for as long as process ``pid`` lives; the relay's (pid, start time).
 
     Raises NetworkError, also for a port in use.
@@ -42,6 +43,7 @@ def start(ports: Sequence[Port], pid: int, netns_fd: int) -> tuple[int, int]:
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay_main.py")
         argv = [sys.executable, "-IS", "-B", program, str(pid), *words]
         relay = _start(argv, netns_fd, keep)
+        down.note(rundir, "relay", relay)
     finally:
         for sock in sockets:
             sock.close()

@@ -139,8 +139,6 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     ports.keep_descriptors_private()
     tcp = [port for port in request.ports if port.protocol == "tcp"]
     udp = [port for port in request.ports if port.protocol == "udp"]
-    log = f"{request.rundir}/slirp4netns.log"
-    api_socket = f"{request.rundir}/{_SOCKET}" if tcp else ""
     place = addresses_of(options.cidr)
     status = NetworkStatus(
         driver="slirp4netns",
@@ -150,7 +148,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         prefix=int(place["prefix"]),
         gateway=str(place["gateway"]),
         dns=[str(place["dns"])],
-        files=[log, api_socket] if api_socket else [log],
+        rundir=request.rundir,
     )
     try:
         netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -161,7 +159,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     argv = [program, *arguments(options, socket_there), f"/proc/self/fd/{_NETNS_FD}", "tap0"]
     directory = os.open(request.rundir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        helper = _start(argv, netns, directory, log)
+        helper = _start(argv, netns, directory, request.rundir)
         status = replace(status, pid=helper, pid_start=proc.start_time(helper))
         try:
             for protocol, address, port, inside in ports.expand(tcp):
@@ -169,7 +167,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
             if udp:
                 from pypod.network import relay
 
-                relay_pid, relay_start = relay.start(udp, pid, netns)
+                relay_pid, relay_start = relay.start(udp, pid, netns, request.rundir)
                 status = replace(status, relay_pid=relay_pid, relay_start=relay_start)
         except BaseException:
             from pypod.network import down
@@ -182,8 +180,11 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         os.close(directory)
 
 
-def _start(argv: list[str], netns: int, directory: int, log: str) -> int:
+def _start(argv: list[str], netns: int, directory: int, rundir: str) -> int:
     """Run slirp4netns until it is ready; its pid. Raises NetworkError with what it said."""
+    from pypod.network import down
+
+    log = f"{rundir}/slirp4netns.log"
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
     log_fd = -1
     try:
@@ -209,6 +210,7 @@ def _start(argv: list[str], netns: int, directory: int, log: str) -> int:
         os.close(ready_write)
         if log_fd >= 0:
             os.close(log_fd)
+    down.note(rundir, "slirp4netns", pid)
     ready = os.read(ready_read, 1)
     os.close(ready_read)
     if ready != b"1":
