@@ -11,7 +11,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+# fuse-overlayfs's; names that begin with .wh. are never files of an image (image-spec, layer.md).
+_OPAQUE_MARKS = (".wh..wh..opq", ".wh..opq")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _there(name: str, fd: int) -> bool:
+    try:
+        os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def is_whiteout(found: os.stat_result) -> bool:
@@ -20,7 +30,9 @@ def is_whiteout(found: os.stat_result) -> bool:
 
 
 def is_opaque(fd: int) -> bool:
-    """Whether a directory hides all that is below it."""
+    """Whether a directory hides all that is below it; fuse-overlayfs says so by a file of this name."""
+    if _there(".wh..wh..opq", fd):
+        return True
     for key in ("user.overlay.opaque", "trusted.overlay.opaque", "user.fuseoverlayfs.opaque"):
         try:
             if os.getxattr(fd, key) in (b"y", b"x"):
@@ -57,6 +69,8 @@ def _below(name: str, lowers: Sequence[int]) -> tuple[os.stat_result | None, lis
             try:
                 found = os.stat(name, dir_fd=lower, follow_symlinks=False)
             except FileNotFoundError:
+                if _there(f".wh.{name}", lower):
+                    break
                 continue
             if is_whiteout(found) or first is not None and not stat.S_ISDIR(found.st_mode):
                 break
@@ -80,7 +94,9 @@ def _names_below(lowers: Sequence[int]) -> list[str]:
     names: dict[str, bool] = {}
     for lower in lowers:
         for name in os.listdir(lower):
-            if name not in names:
+            if name.startswith(".wh."):
+                names.setdefault(name[4:], False)
+            elif name not in names:
                 names[name] = not is_whiteout(os.stat(name, dir_fd=lower, follow_symlinks=False))
     return [name for name, shown in names.items() if shown]
 
@@ -96,11 +112,13 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
 
 def _directory(upper: int, lowers: Sequence[int], path: str) -> Iterator[tuple[str, str]]:
     names = set(os.listdir(upper))
-    hidden: list[str] = []
+    marks = {name for name in names if name.startswith(".wh.")}
+    names -= marks
+    hidden = [name[4:] for name in marks if name not in _OPAQUE_MARKS]
     if lowers and is_opaque(upper):
-        hidden = [name for name in _names_below(lowers) if name not in names]
+        hidden += [name for name in _names_below(lowers) if name not in names and name not in hidden]
         lowers = ()
-    for name in sorted([*names, *hidden]):
+    for name in sorted({*names, *hidden}):
         own = f"{path}/{name}"
         if name not in names:
             yield "D", own

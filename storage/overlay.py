@@ -312,6 +312,18 @@ def mount(
     return target
 
 
+def mount_over(directory: str, upper: str, work: str, target: str) -> None:
+    """Mount an overlay of any directory, writes going to ``upper``; see ``mount`` for who may.
+
+    Raises StorageError.
+    """
+    flags = ["userxattr"] if in_user_namespace() else []
+    try:
+        _native(target, [directory], upper, work, flags, "")
+    except OSError as error:
+        raise StorageError(f"cannot mount an overlay over {directory}: {reason(error)}") from None
+
+
 def unmount(target: str) -> bool:
     """Detach what is mounted at ``target``. False if nothing was.
 

@@ -30,8 +30,16 @@ class Staging:
 
     def __enter__(self) -> Staging:
         try:
+            tries = 0
             while True:
-                self.lock.acquire()
+                try:
+                    self.lock.acquire()
+                except StorageError:
+                    # The last one to leave may have removed the parent between our making it and our using it.
+                    tries += 1
+                    if tries > 50:
+                        raise
+                    continue
                 # Somebody may have taken our fresh lock file for a stale one and removed it.
                 try:
                     if os.stat(self.lock.path).st_ino == os.fstat(self.lock.fd).st_ino:

@@ -88,3 +88,18 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (lower / "etc").symlink_to("/etc")
     upper = make(tmp_path / "u", "etc/passwd")
     assert list(changes(str(upper), [str(lower)])) == [("C", "/etc"), ("A", "/etc/passwd")]
+
+
+def test_marks_of_fuse_overlayfs(tmp_path: Path) -> None:
+    base = make(tmp_path / "b", "etc/group", "var/a", "var/b", "home/x")
+    middle = make(tmp_path / "m", ".wh.home", "var/.wh.b")
+    upper = make(tmp_path / "u", "etc/.wh.group", "var/.wh..wh..opq", "var/z", "home/y")
+    assert list(changes(str(upper), [str(middle), str(base)])) == [
+        ("C", "/etc"),
+        ("D", "/etc/group"),
+        ("A", "/home"),
+        ("A", "/home/y"),
+        ("C", "/var"),
+        ("D", "/var/a"),
+        ("A", "/var/z"),
+    ]

@@ -1,0 +1,45 @@
+"""Leftovers of killed processes, and damage."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+from archives import layer, tree
+
+from pypod.base import files
+from storage import archive, check
+from storage.store import Store
+
+
+def test_leftovers_are_found_and_removed(store: Store, tmp_path: Path) -> None:
+    image = archive.import_stream(store, io.BytesIO(layer("a")).read, names=["localhost/a:1"])
+    store.create_container(id="c" * 64, names=["c"], image=image)
+    assert check.leftovers(store, 0) == [] == check.clean(store, 0) == check.damaged(store)
+    before = tree(tmp_path)
+    ghost = "f" * 64
+    shutil.copytree(f"{store.home}/{image.layer}", f"{store.home}/{ghost}", symlinks=True)
+    Path(f"{store.home}/{ghost}/link").write_text("GHOST")
+    os.symlink(f"../{ghost}/diff", f"{store.home}/l/GHOST")
+    os.symlink("../nothing/diff", f"{store.home}/l/DANGLING")
+    Path(f"{store.layers_dir}/{ghost}.tar-split.gz").touch()
+    for place in (store.images_dir, store.containers_dir, f"{store.runroot}/overlay-containers"):
+        files.make_directory(f"{place}/{ghost}/userdata")
+    Path(f"{store.home}/tempdirs/temp-dir-x/1").mkdir(parents=True)
+    Path(f"{store.home}/tempdirs/lock-x").touch()
+    assert len(check.leftovers(store, 0)) == 6
+    assert len(check.leftovers(store)) == 5  # a young layer may be in the making
+    assert len(check.clean(store, 0)) == 6
+    assert tree(tmp_path) == before
+
+
+def test_damage_is_told(store: Store) -> None:
+    image = archive.import_stream(store, io.BytesIO(layer("a")).read, names=["localhost/a:1"])
+    Path(f"{image.directory}/manifest").unlink()
+    shutil.rmtree(f"{store.home}/{image.layer}")
+    lines = check.damaged(store)
+    assert len(lines) == 2
+    assert lines[0] == f"layer {image.layer}: its files are missing"
+    assert image.id in lines[1] and "No such file" in lines[1]
