@@ -70,7 +70,23 @@ class _Option(click.Option):
         return shown, text
 
 
-class _Command(click.Command):
+class _Help:
+    """--help, worded and aligned as the other flags are."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.help = "Show this help"
+            shown = "-h, --help" if "-h" in option.opts else "    --help"
+
+            def record(ctx: click.Context) -> tuple[str, str] | None:
+                return shown, "Show this help"
+
+            option.get_help_record = record  # type: ignore[method-assign]
+        return option
+
+
+class _Command(_Help, click.Command):
     """One verb; calling it does nothing but parse."""
 
     def make_parser(self, ctx: click.Context) -> Any:
@@ -157,7 +173,7 @@ def _hidden(flag: parser.Flag) -> click.Option:
     return option
 
 
-class _Group(click.Group):
+class _Group(_Help, click.Group):
     """The top level, or container, image and so on: its commands are made when they are asked for."""
 
     def __init__(self, path: str, summary: str) -> None:

@@ -145,17 +145,18 @@ def _zsh(descriptions: bool) -> str:
         "#compdef pypod",
         "# zsh completion for pypod: put this where $fpath points, as _pypod.",
         "_pypod() {",
-        '    local path="" word i',
+        # Not "path": zsh ties that to PATH.
+        '    local verb="" word i',
         "    local -a words_ flags_",
         '    local kind=""',
         "    for ((i = 2; i < CURRENT; i++)); do",
         "        word=${words[i]}",
         '        if [[ " ' + _words(_takers(options.GLOBAL)) + ' " == *" $word "* ]]; then ((i++)); continue; fi',
         "        [[ $word == -* ]] && continue",
-        '        path="${path:+$path }$word"',
-        '        [[ " ' + _words(table.GROUPS) + ' " == *" $path "* ]] || break',
+        '        verb="${verb:+$verb }$word"',
+        '        [[ " ' + _words(table.GROUPS) + ' " == *" $verb "* ]] || break',
         "    done",
-        '    case "$path" in',
+        '    case "$verb" in',
     ]
     for group in ("", *table.GROUPS):
         out.append(f'    "{group}") words_=({_words(described(*item) for item in verbs(group))})')

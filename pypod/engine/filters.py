@@ -237,6 +237,7 @@ def parse_moment(text: str) -> int:
         clock += ":00"
     try:
         if zoned:
+            time.strptime(f"{date}T{clock[:8]}", "%Y-%m-%dT%H:%M:%S")  # for the ranges of the numbers
             return times.parse_rfc3339(f"{date}T{clock}")
         # Without a zone, in the local one.
         seconds, _, part = (clock or "00:00:00").partition(".")
