@@ -68,8 +68,13 @@ def columns(rows: Iterable[Sequence[str]], *, least: int = _LEAST, gap: int = _G
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, noheading: bool = False) -> None:
-    """Print a table; a blank cell keeps its column."""
-    write(columns(rows if noheading else [header, *rows]))
+    """Print a table; a blank cell keeps its column. What would steer the terminal is shown as an escape."""
+    shown = [[cell if cell.isprintable() else _visible(cell) for cell in row] for row in rows]
+    write(columns(shown if noheading else [header, *shown]))
+
+
+def _visible(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def json_text(value: Any, indent: int = 4) -> str:

@@ -121,3 +121,8 @@ def test_docs_commands_is_up_to_date():
 
     path = Path(__file__).resolve().parents[3] / "docs" / "commands.md"
     assert path.read_text() == manpages.markdown(), "make it anew: python -m pypod.cli.manpages DIR docs/commands.md"
+
+
+def test_a_table_does_not_steer_the_terminal(capsys):
+    output.table(["A", "B"], [["\x1b[2J", "x\ny"]])
+    assert capsys.readouterr().out == "A           B\n\\x1b[2J     x\\ny\n"
