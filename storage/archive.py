@@ -71,6 +71,8 @@ def _fetch(url: str) -> stream.Read:
         response = urllib.request.urlopen(url, timeout=60)
     except (OSError, ValueError) as error:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(error, urllib.error.HTTPError):
+            cause = f"HTTP status {error.code} {error.reason}"
         raise PypodError(f"cannot fetch {url}: {cause}") from None
 
     def read(count: int) -> bytes:

@@ -8,7 +8,7 @@ import re
 
 from pypod.base import files
 from pypod.errors import BadArchive, StorageError, reason
-from storage import extract, images, overlay, stream
+from storage import extract, images, overlay, stream, trash
 from storage._native import lib
 from storage.trash import Staging
 
@@ -63,6 +63,9 @@ class Commit:
         self._userns = overlay.in_user_namespace()
 
     def __enter__(self) -> Commit:
+        # What killed processes have left takes the room that this image needs.
+        trash.clean(self.store.home)
+        trash.clean(self.store.layers_dir, "tmp")
         self._staging.__enter__()
         try:
             self._splits.__enter__()
@@ -194,7 +197,8 @@ class Commit:
         from storage import records
 
         store = self.store
-        rows = list(store.layer_table.rows())
+        # An incomplete layer is what a killed podman 4 has left: any writer may replace it.
+        rows = [row for row in store.layer_table.rows() if not (row.get("flags") or {}).get("incomplete")]
         there = {row["id"] for row in rows}
         homes: dict[str, str] = {item.id: item.home for item in store.layers().values()}
         made: list[str] = []

@@ -236,6 +236,10 @@ def summaries(
 
     Raises UsageError for a bad filter.
     """
+    if sort not in _SORTS:
+        raise UsageError(
+            f'"{sort}" is not a valid field for sorting. Choose from: repository, size, tag, created, id'
+        )
     overview = Overview(store)
     found = [overview.summary(image, full=full) for image in overview.images]
     if filters or name:
