@@ -184,6 +184,7 @@ def test_labels_and_annotations(pypod: Pypod, rich: str, shared_dir: Path) -> No
     record = pypod.inspect("c")["Config"]
     assert {"a": "image", "b": "flag", "c": "file", "d": ""}.items() <= record["Labels"].items()
     assert record["Annotations"]["x"] == "y"
+    pypod("rm", "-v", "c").ok()
 
 
 def test_stop_signal(pypod: Pypod, image: str) -> None:

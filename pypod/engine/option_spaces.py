@@ -1,0 +1,135 @@
+"""The flags that choose namespaces, for ``options``: names of containers become ids, maps become numbers."""
+
+from __future__ import annotations
+
+import os
+
+from pypod.engine.config import Namespace
+from pypod.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from pypod.engine.context import Context
+    from pypod.engine.imageinfo import ImageInfo
+    from storage.store import Store
+
+
+def choose(text: str, kind: str, default: str, context: Context, store: Store, dependencies: list[str]) -> Namespace:
+    """One of --pid, --ipc, --uts and --cgroupns; a container that is joined is added to ``dependencies``.
+
+    Raises UsageError, NoSuchContainer.
+    """
+    if not text and default in ("private", "shareable", "host"):
+        return Namespace(mode=default)
+    from pypod.engine import namespaces
+
+    return _resolve(namespaces.parse(text or default, kind), context, store, dependencies)
+
+
+def network(
+    texts: Sequence[str], context: Context, store: Store, dependencies: list[str]
+) -> tuple[Namespace, dict[str, list[str]]]:
+    """--network: the namespace, and the options of its driver or networks. Raises UsageError, NoSuchContainer."""
+    if not texts:
+        return Namespace(mode="private"), {}
+    if len(texts) == 1 and texts[0] in ("none", "host"):
+        return Namespace(mode=texts[0]), {}
+    from pypod.engine import namespaces
+
+    found = namespaces.parse_network(texts)
+    return _resolve(found.namespace, context, store, dependencies), found.options
+
+
+def _resolve(namespace: Namespace, context: Context, store: Store, dependencies: list[str]) -> Namespace:
+    """container:NAME as container:ID, which stays true when the container is renamed. Raises NoSuchContainer."""
+    if namespace.mode != "container":
+        return namespace
+    from pypod.engine import container
+
+    found = container.find(context, store, namespace.value)
+    dependencies.append(found.id)
+    return Namespace(mode="container", value=found.id)
+
+
+def user(
+    options: Mapping[str, Any], image: ImageInfo | None, context: Context, store: Store, dependencies: list[str]
+) -> tuple[Namespace, list[list[int]], list[list[int]], str]:
+    """--userns, --uidmap and --gidmap: the namespace, its uid and gid map, and the user that it makes the default.
+
+    Raises UsageError, NoSuchContainer.
+    """
+    text = options.get("userns") or ""
+    if not text and not options.get("uidmap") and not options.get("gidmap"):
+        text = os.environ.get("PODMAN_USERNS", "") or str(context.containers.get("userns") or "")
+        if text in ("", "host"):
+            return Namespace(mode="host"), [], [], ""
+    from pypod.engine import namespaces
+    from pypod.linux import idmap
+
+    # The caller is in the user namespace already, so its own map says how many ids there are.
+    uid_ids = namespaces.ids_available(idmap.of_process())
+    gid_ids = namespaces.ids_available(idmap.of_process(kind="gid"))
+    if options.get("uidmap") or options.get("gidmap"):
+        if text:
+            raise UsageError("--userns and --uidmap/--gidmap cannot be used together")
+        uids = options.get("uidmap") or options["gidmap"]
+        gids = options.get("gidmap") or options["uidmap"]
+        uid_map = namespaces.parse_map(uids, "--uidmap", uid_ids)
+        return Namespace(mode="private"), uid_map, namespaces.parse_map(gids, "--gidmap", gid_ids), ""
+    taken: list[tuple[int, int]] = []
+    needed = 0
+    if text.startswith("auto"):
+        from pypod.engine import container
+
+        for other in container.every(context, store):
+            if other.config.userns.mode == "auto":
+                taken += [(item[1], item[2]) for item in other.config.uid_map]
+        needed = _highest_id(store, image) + 1
+    choice = namespaces.user_namespace(
+        text,
+        rootless=context.rootless,
+        uid=context.uid,
+        gid=context.gid,
+        uid_ids=uid_ids,
+        gid_ids=gid_ids,
+        auto_size=needed,
+        auto_taken=taken,
+    )
+    resolved = _resolve(choice.namespace, context, store, dependencies)
+    if resolved.mode == "container":
+        from pypod.engine import container
+
+        other = container.find(context, store, resolved.value)
+        return resolved, other.config.uid_map, other.config.gid_map, ""
+    return choice.namespace, choice.uid_map, choice.gid_map, choice.user
+
+
+def _highest_id(store: Store, image: ImageInfo | None) -> int:
+    """The highest id in an image's passwd(5) and group(5), which --userns=auto must have room for; 0 if unknown."""
+    if image is None:
+        return 0
+    from pypod.engine import rootfs, users
+
+    layer = store.find_image(image.id).layer
+    highest = 0
+    for path, parse in (("etc/passwd", users.parse_passwd), ("etc/group", users.parse_group)):
+        for directory in (store.diff_directory(layer), *store.lower_directories(layer)):
+            try:
+                root = rootfs.open_root(directory)
+            except OSError:
+                continue
+            try:
+                text = rootfs.read(root, path)
+            except OSError:
+                continue
+            finally:
+                os.close(root)
+            if text:
+                lines: Sequence[Any] = parse(text)
+                found = [max(line.gid, getattr(line, "uid", 0)) for line in lines]
+                highest = max(highest, *(item for item in found if item < 65534), 0)
+                break
+    return highest
