@@ -134,6 +134,7 @@ size_t decimal(char *out, long long value);		     /* with a NUL; the length */
 int replace_file(const char *path, const char *text, size_t length);
 int join_path(char *out, size_t room, const char *directory, const char *name); /* -1: too long */
 void record_inherited(struct monitor *m);
+void forget_inherited(struct monitor *m, int fd);
 void close_inherited(struct monitor *m);
 void close_from(int first);
 void close_fd(int *fd);

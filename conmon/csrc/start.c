@@ -18,6 +18,8 @@ static int pipe_from(struct monitor *m, const char *name)
 	if (errno || end == text || *end || fd < 0 || fd > 1000000)
 		fail(m, EINVAL, "unable to parse %s %s", name, text);
 	set_cloexec((int)fd);
+	/* Closed in its own time; by the end the number may be something else's. */
+	forget_inherited(m, (int)fd);
 	return (int)fd;
 }
 

@@ -122,12 +122,16 @@ void record_inherited(struct monitor *m)
 	close(fd);
 }
 
+void forget_inherited(struct monitor *m, int fd)
+{
+	if (fd < MAX_FDS)
+		m->inherited[fd / 8] &= (unsigned char)~(1u << (fd % 8));
+}
+
 void close_inherited(struct monitor *m)
 {
 	for (int fd = STDERR_FILENO + 1; fd < MAX_FDS; fd++) {
-		if (!(m->inherited[fd / 8] & (1u << (fd % 8))))
-			continue;
-		if (fd != m->sync_fd && fd != m->start_fd && fd != m->attach_fd)
+		if (m->inherited[fd / 8] & (1u << (fd % 8)))
 			close(fd);
 	}
 	memset(m->inherited, 0, sizeof(m->inherited));

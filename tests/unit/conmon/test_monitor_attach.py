@@ -121,7 +121,7 @@ def test_no_reset_when_input_was_never_read(box: Box) -> None:
 
 
 def test_a_stalled_client_delays_neither_log_nor_exit(box: Box) -> None:
-    box.start(WAIT_FOR_GO + "seq 1 300000; echo last", attach_grace=200)
+    box.start(WAIT_FOR_GO + "seq 1 300000; echo last", attach_grace=1000)
     stalled, good = box.connect(), box.connect()
     time.sleep(0.1)
     go(box)
@@ -147,7 +147,7 @@ def test_the_exit_file_does_not_wait_for_a_client(box: Box) -> None:
 
 
 def test_a_slow_client_that_makes_progress_loses_nothing(box: Box) -> None:
-    box.start(WAIT_FOR_GO + "seq 1 100000", attach_grace=500)
+    box.start(WAIT_FOR_GO + "seq 1 100000", attach_grace=3000)
     with box.connect() as sock:
         time.sleep(0.05)
         go(box)
@@ -301,7 +301,7 @@ def test_relay(box: Box) -> None:
 @pytest.mark.parametrize("kind", ["pipe", "socket", "file"])
 def test_relay_to_a_reader_that_rests(box: Box, kind: str) -> None:
     """A pager, say: the container is not held up, and nothing is lost."""
-    box.start(WAIT_FOR_GO + "seq 1 1000000", attach_grace=100)
+    box.start(WAIT_FOR_GO + "seq 1 1000000", attach_grace=1000)
     expected = b"".join(b"%d\n" % number for number in range(1, 1000001))
     if kind == "pipe":
         ours, theirs = os.pipe()

@@ -333,6 +333,36 @@ def test_inherited_descriptors_stay_and_close_before_the_exit_file(box: Box) -> 
     os.close(ours)
 
 
+def test_closing_what_was_inherited_leaves_the_monitors_own_alone(box: Box) -> None:
+    """The numbers of the caller's pipes are used again, for the socket of a client for one."""
+    started = box.start(
+        "read x; echo last", exec_process_spec="/dev/null", exec_attach=True, stdin=True, cuuid="s", attach_grace=-1
+    )
+    with box.connect() as sock:
+        started.go()
+        before = descriptors(box.pid)
+        sock.send(b"x" * 30000)
+        sock.send(b"\n" * 30000)
+        assert everything(sock) == (b"last\n", b"")
+        assert started.read_exit_status() == 0
+    assert any("ctr.log" in name for name in before)
+
+
+def descriptors(pid: int) -> list[str]:
+    return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+
+
+def test_the_log_is_still_open_after_the_exit_file(box: Box) -> None:
+    lock = box.place / "exit.lock"
+    lock.touch()
+    with lock.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        box.start("echo x", exit_command_lock=str(lock), **marker(box))
+        before = until(lambda: (box.exits / ID).exists() and descriptors(box.pid))
+        assert sum("ctr.log" in name or "/dev/null" in name for name in before) >= 2
+    box.gone()
+
+
 def test_preserved_descriptor_reaches_the_container_under_its_number(box: Box) -> None:
     reader, writer = os.pipe()
     high = fcntl.fcntl(writer, fcntl.F_DUPFD_CLOEXEC, 50)
