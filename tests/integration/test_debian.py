@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def test_bash_on_a_terminal(pypod: Pypod, debian: str) -> None:
         terminal.send("tty; stty size; echo $((6*7))\r")
         terminal.expect(rb"/dev/pts/0\r\n40 120\r\n42\r\n")
         terminal.send("sleep 60\r")
-        terminal.expect("sleep 60")
+        terminal.expect("sleep 60\r\n")
+        time.sleep(0.7)  # until it is the sleep that has the terminal
         terminal.send(b"\x03")
         terminal.expect(r":/# ")
         terminal.send("echo status $?\r")
