@@ -48,6 +48,8 @@ def parse(options: Sequence[str]) -> Security:
                 raise UsageError(f"opening seccomp profile failed: open {value}: no such file or directory")
         elif name == "apparmor" and value:
             apparmor = value
+            if value != "unconfined" and not _apparmor_enabled():
+                raise UsageError(f"profile {value!r} specified but AppArmor is disabled on the host")
         elif name == "label" and value:
             labels.append(value)
         elif name == "mask" and value:
@@ -61,7 +63,7 @@ def parse(options: Sequence[str]) -> Security:
         elif name == "proc-opts" and value:
             proc_options += value.split(",")
         else:
-            raise UsageError(f"invalid --security-opt 2: {option!r}")
+            raise UsageError(f'invalid --security-opt 2: "{option}"')
     return Security(
         seccomp=seccomp,
         apparmor=apparmor,
@@ -71,6 +73,14 @@ def parse(options: Sequence[str]) -> Security:
         unmask=unmask,
         proc_options=proc_options,
     )
+
+
+def _apparmor_enabled() -> bool:
+    try:
+        with open("/sys/module/apparmor/parameters/enabled", "rb") as file:
+            return file.read(1) == b"Y"
+    except OSError:
+        return False
 
 
 def _paths(value: str, option: str) -> list[str]:
