@@ -120,36 +120,38 @@ static void stamp_now(struct log *log)
 	log->stamp.second = time.tv_sec;
 }
 
-/* All of it or nothing: a disk that fills up must not leave half a line. Returns 0 if it was written. */
-static int append(struct log *log, const char *data, size_t length)
+/* Returns how much of it was written: all, or whole lines, as a disk that fills up must not leave half a line. */
+static size_t append(struct log *log, const char *data, size_t length)
 {
 	size_t at = 0;
 	while (at < length) {
 		ssize_t done = write(log->fd, data + at, length - at);
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done < 0) {
-			int errnum = errno;
-			if (at && log->regular && ftruncate(log->fd, log->size) < 0)
-				log->size += (long long)at;
-			errno = errnum;
-			return -1;
-		}
+		if (done < 0)
+			break;
 		at += (size_t)done;
 	}
-	log->size += (long long)length;
-	return 0;
+	if (at < length && at && log->regular) {
+		int errnum = errno;
+		const char *newline = memrchr(data, '\n', at);
+		size_t whole = newline ? (size_t)(newline - data) + 1 : 0;
+		if (ftruncate(log->fd, log->size + (long long)whole) == 0)
+			at = whole;
+		errno = errnum;
+	}
+	log->size += (long long)at;
+	return at;
 }
 
-static void report_loss(struct monitor *m)
+static void report_loss(struct log *log)
 {
-	struct log *log = &m->log;
 	char text[160], line[256];
 	int length = snprintf(text, sizeof(text), "conmon: %lld bytes of log were lost: %s\n", log->dropped,
 			      strerror(log->drop_errno));
 	size_t used;
 	size_t size = cri_lines(&log->stamp, STREAM_ERR, text, (size_t)length, &used, line, sizeof(line), -1);
-	if (append(log, line, size) == 0)
+	if (append(log, line, size) == size)
 		log->dropped = 0;
 }
 
@@ -160,13 +162,15 @@ static void put(struct monitor *m, const char *data, size_t length)
 		return;
 	log->total += (long long)length;
 	if (log->dropped)
-		report_loss(m);
-	if (append(log, data, length) < 0) {
-		if (!log->dropped)
-			say(m, 1, "failed to write buffer to log: %s", strerror(errno));
+		report_loss(log);
+	size_t done = log->dropped ? 0 : append(log, data, length);
+	if (done == length)
+		return;
+	if (!log->dropped) {
 		log->drop_errno = errno;
-		log->dropped += (long long)length;
+		say(m, 1, "failed to write buffer to log: %s", strerror(errno));
 	}
+	log->dropped += (long long)(length - done);
 }
 
 static void numbered(const struct log *log, int number, char *out, size_t room)

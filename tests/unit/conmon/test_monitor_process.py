@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -124,16 +125,13 @@ def test_a_line_larger_than_the_limit_is_kept_whole(box: Box) -> None:
 
 
 def test_the_log_is_reopened_on_demand(box: Box) -> None:
-    box.start("echo one; until [ -e go ]; do sleep 0.01; done; echo two", env={"PWD": str(box.place)})
+    box.start("echo one; until [ -e $TMPDIR/go ]; do sleep 0.01; done; echo two")
     until(lambda: box.log.exists() and box.log.read_bytes())
     box.log.rename(box.place / "old.log")
     (box.bundle / "ctl").open("wb", buffering=0).write(b"garbage\n2 0 0\n")
     until(box.log.exists)
-    Path("go").write_text("")
-    try:
-        assert box.exit_code() == 0
-    finally:
-        os.unlink("go")
+    (box.place / "go").touch()
+    assert box.exit_code() == 0
     assert box.entries() == [("stdout", "F", b"two")]
 
 
@@ -377,8 +375,6 @@ from conmon import spawn
 spawn.spawn(spawn.MonitorOptions(**{box.options(log_path="none").__dict__!r}),
             env={ {**box.env, "FAKE_SCRIPT": "echo through >&3"}!r}, keep_fds=[3])
 """
-    import sys
-
     done = process.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, keep=[(high, high)]
     )
@@ -521,21 +517,54 @@ for _ in range(3):
 """
 
 
-def test_journald(box: Box) -> None:
-    """In namespaces of its own, with a journal that prints what it gets."""
+def unshared(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run Python code as root of a user and mount namespace."""
     if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
         pytest.skip("no user namespaces here")
-    import sys
-
-    options = {**box.options(log_path="journald", log_tag="tag", log_labels=["KEY=v"]).__dict__}
-    env = {**box.env, "FAKE_SCRIPT": "echo plain; sleep 0.1; echo '<4>warn' >&2; sleep 0.1; printf part"}
     done = subprocess.run(
-        ["unshare", "-Urm", sys.executable, "-c", JOURNAL, repr(options), repr(env)],
+        ["unshare", "-Urm", sys.executable, "-c", program, *map(repr, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+FULL_DISK = """
+import os, subprocess, sys, time
+place = eval(sys.argv[1])
+os.mkdir(place + "/small")
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place + "/small"], check=True)
+from conmon import spawn
+spawn.spawn(spawn.MonitorOptions(**eval(sys.argv[2])), env=eval(sys.argv[3]))
+def wait(what):
+    while not what():
+        time.sleep(0.01)
+wait(lambda: os.path.exists(place + "/written"))
+time.sleep(0.3)
+subprocess.run(["truncate", "-s", "0", place + "/small/log"], check=True)
+open(place + "/go", "w").close()
+wait(lambda: os.listdir(place + "/exits"))
+print(open(place + "/small/log").read())
+"""
+
+
+def test_a_full_disk_costs_lines_and_says_so(box: Box) -> None:
+    script = "seq 1 9999; touch $TMPDIR/written; until [ -e $TMPDIR/go ]; do sleep 0.01; done; echo after"
+    options = box.options(log_path=f"k8s-file:{box.place}/small/log").__dict__
+    lines = unshared(FULL_DISK, str(box.place), options, {**box.env, "FAKE_SCRIPT": script}).stdout.splitlines()
+    texts = [line.split(" ", 3)[3] for line in lines if " " in line]
+    assert re.fullmatch(r"conmon: \d+ bytes of log were lost: No space left on device", texts[-2])
+    assert texts[-1] == "after"
+
+
+def test_journald(box: Box) -> None:
+    """In namespaces of its own, with a journal that prints what it gets."""
+    options = {**box.options(log_path="journald", log_tag="tag", log_labels=["KEY=v"]).__dict__}
+    env = {**box.env, "FAKE_SCRIPT": "echo plain; sleep 0.1; echo '<4>warn' >&2; sleep 0.1; printf part"}
+    done = unshared(JOURNAL, options, env)
     fields = [dict(line.split(b"=", 1) for line in eval(text).splitlines()) for text in done.stdout.splitlines()]
     common = {
         b"CONTAINER_ID_FULL": ID.encode(),
