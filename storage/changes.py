@@ -147,3 +147,40 @@ def _directory(upper: int, lowers: Sequence[int], path: str) -> Iterator[tuple[s
         finally:
             for lower in directories:
                 os.close(lower)
+
+
+def compare(new: str, old: str) -> Iterator[tuple[str, str]]:
+    """The same from two whole trees; ``old`` is "" for none. Raises StorageError."""
+    try:
+        yield from _compare(new, old, "")
+    except OSError as error:
+        raise StorageError(f"cannot compare {new} with {old}: {reason(error)}") from None
+
+
+def _compare(new: str, old: str, path: str) -> Iterator[tuple[str, str]]:
+    names = set(os.listdir(new))
+    before = set(os.listdir(old)) if old else set()
+    for name in sorted(names | before):
+        own = f"{path}/{name}"
+        if name not in names:
+            yield "D", own
+            continue
+        found = os.lstat(f"{new}/{name}")
+        if name not in before:
+            yield "A", own
+            if stat.S_ISDIR(found.st_mode):
+                yield from _compare(f"{new}/{name}", "", own)
+            continue
+        was = os.lstat(f"{old}/{name}")
+        same = _same(found, was) and found.st_rdev == was.st_rdev
+        if not stat.S_ISDIR(found.st_mode):
+            if not same or found.st_size != was.st_size:
+                yield "C", own
+            continue
+        inside = _compare(f"{new}/{name}", f"{old}/{name}" if stat.S_ISDIR(was.st_mode) else "", own)
+        first = next(inside, None)
+        if first is not None or not same:
+            yield "C", own
+        if first is not None:
+            yield first
+            yield from inside

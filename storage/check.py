@@ -39,8 +39,8 @@ def leftovers(store: Store, min_age: float = 86_400) -> list[str]:
     images = {image.id for image in store.images()}
     containers = {container.id for container in store.containers()}
     found = []
-    for name in _names(store.home):
-        path = f"{store.home}/{name}"
+    for name in _names(os.path.dirname(store.layer_path("x"))):
+        path = store.layer_path(name)
         if _is_id(name) and name not in layers and os.stat(path).st_ctime <= time.time() - min_age:
             found.append(path)
     for name in _names(f"{store.home}/l"):
@@ -74,7 +74,7 @@ def clean(store: Store, min_age: float = 86_400) -> list[str]:
         with store.layers_lock(), store.images_lock(), store.containers_lock():
             for path in leftovers(store, min_age):
                 directory, name = os.path.split(path)
-                if directory == store.home:
+                if directory == store.home and store.driver == "overlay":
                     overlay.drop_link(store.home, name)
                 files.remove_tree(path)
                 removed.append(path)
@@ -88,7 +88,7 @@ def damaged(store: Store) -> list[str]:
     lines = []
     layers = store.layers()
     for layer in layers.values():
-        if not os.path.isdir(f"{layer.home}/{layer.id}/diff"):
+        if not os.path.isdir(store.files_path(layer.home, layer.id)):
             lines.append(f"layer {layer.id}: its files are missing")
         if layer.parent and layer.parent not in layers:
             lines.append(f"layer {layer.id}: its parent {layer.parent} is missing")

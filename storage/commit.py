@@ -53,7 +53,8 @@ class Commit:
     def __init__(self, store: Store) -> None:
         self.store = store
         store.prepare()
-        _say_native(store)
+        if store.driver != "vfs":
+            _say_native(store)
         self._staging = Staging(store.home)
         self._splits = Staging(store.layers_dir, "tmp")
         self._known = store.layers()
@@ -61,6 +62,7 @@ class Commit:
         self._lowers: list[str] = []  # nearest first
         self.top = ""
         self._userns = overlay.in_user_namespace()
+        self._vfs = store.driver == "vfs"
 
     def __enter__(self) -> Commit:
         # What killed processes have left takes the room that this image needs.
@@ -86,7 +88,7 @@ class Commit:
         known = self._known.get(id)
         if known is None or self._rows or (known.raw.get("flags") or {}).get("incomplete"):
             return False
-        self._lowers.insert(0, f"{known.home}/{id}/diff")
+        self._lowers.insert(0, self.store.files_path(known.home, id))
         self.top = id
         return True
 
@@ -100,18 +102,14 @@ class Commit:
         buffer = stream.Buffer(stream.chunks(source, kind), hashed=kind != stream.PLAIN)
         directory = self._staging.new()
         split = self._splits.new()
-        try:
-            os.mkdir(directory, 0o700)
-            os.mkdir(f"{directory}/diff", 0o700)
-        except OSError as error:
-            raise StorageError(f"cannot unpack the image: {reason(error)}") from None
+        tree = self._new_tree(directory)
         extractor = extract.Extractor(
-            f"{directory}/diff",
-            lowers=self._lowers,
+            tree,
+            lowers=[] if self._vfs else self._lowers,
             tar_split=split,
             shadow=self._staging.new(),
             in_user_namespace=self._userns,
-            convert_whiteouts=not self.store.mount_program,
+            whiteouts="apply" if self._vfs else "keep" if self.store.mount_program else "convert",
         )
         extractor.run(buffer)
         source.drain()
@@ -124,7 +122,8 @@ class Commit:
             raise BadArchive(f"broken archive: layer {blob} has {source.size} bytes, its manifest says {size}")
         if diff_id and found != diff_id:
             raise BadArchive(f"broken archive: layer {diff_id} has the uncompressed digest {found}")
-        self._root_mode(f"{directory}/diff")
+        if not self._vfs:
+            self._root_mode(tree)
         id = layer_id(self.top, found)
         row: Row = {"id": id}
         if self.top:
@@ -138,9 +137,27 @@ class Commit:
             row["compression"] = kind
         row["uidset"], row["gidset"] = sorted(extractor.uids), sorted(extractor.gids)
         self._rows.append((row, directory, split))
-        self._lowers.insert(0, f"{directory}/diff")
+        self._lowers.insert(0, tree)
         self.top = id
         return row
+
+    def _new_tree(self, directory: str) -> str:
+        """Where the next layer's files go; a vfs layer begins as a copy of the one below it."""
+        if self._vfs and self._lowers:
+            from storage import vfs
+
+            vfs.copy(self._lowers[0], directory)
+            return directory
+        try:
+            if self._vfs:
+                os.mkdir(directory, 0o755)
+                os.chmod(directory, 0o755)
+                return directory
+            os.mkdir(directory, 0o700)
+            os.mkdir(f"{directory}/diff", 0o700)
+        except OSError as error:
+            raise StorageError(f"cannot unpack the image: {reason(error)}") from None
+        return f"{directory}/diff"
 
     def size_of_top(self) -> int:
         """The uncompressed size of the layer that came last, in bytes."""
@@ -211,26 +228,26 @@ class Commit:
                     raise StorageError(
                         f"cannot add layer {id[:12]}: its parent {parent[:12]} has been removed meanwhile"
                     )
-                overlay.drop_link(store.home, id)
-                self._staging.take(f"{store.home}/{id}")  # a leftover without a record
-                os.rename(directory, f"{store.home}/{id}")
+                store.take_layer(id, self._staging)  # a leftover without a record
+                os.rename(directory, store.layer_path(id))
                 made.append(id)
-                lower = overlay.lower_text(homes[parent], parent) if parent else ""
+                lower = "" if self._vfs else overlay.lower_text(homes[parent], parent) if parent else ""
                 ancestors = []
                 by_id = {item["id"]: item for item in rows}
                 at = parent
                 while at:
                     ancestors.append(at)
                     at = (by_id[at].get("parent") if at in by_id else store.layer(at).parent) or ""
-                overlay.furnish(store.home, id, lower, ":".join(ancestors), read_write=False)
+                if not self._vfs:
+                    overlay.furnish(store.home, id, lower, ":".join(ancestors), read_write=False)
                 os.rename(split, f"{store.layers_dir}/{id}.tar-split.gz")
                 rows.append({**row, "created": records.now()})
                 there.add(id)
                 homes[id] = store.home
             if made:
-                files.sync_directory(f"{store.home}/l")
                 for id in made:
-                    files.sync_directory(f"{store.home}/{id}")
+                    files.sync_directory(store.layer_path(id))
+                files.sync_directory(f"{store.home}/dir" if self._vfs else f"{store.home}/l")
                 files.sync_directory(store.home)
                 files.sync_directory(store.layers_dir)
                 store.layer_table.save(rows, lock, durable=True)
@@ -243,8 +260,7 @@ class Commit:
 
     def _drop(self, made: Sequence[str]) -> None:
         for id in reversed(made):
-            overlay.drop_link(self.store.home, id)
-            self._staging.take(f"{self.store.home}/{id}")
+            self.store.take_layer(id, self._staging)
             files.remove_tree(f"{self.store.layers_dir}/{id}.tar-split.gz")
 
     def _take_back(self, made: Sequence[str], lock: Any) -> None:

@@ -48,15 +48,20 @@ def _check_names(store: Store, names: Iterable[str], own: str = "") -> None:
                 )
 
 
-def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable: bool) -> str:
+def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable: bool, id: str = "") -> str:
     """An empty layer on ``parent`` ("" for none); its id. The caller holds ``lock``, the layers' lock.
 
     Raises StorageError.
     """
     chain = store.chain(parent)
-    id = os.urandom(32).hex()
+    id = id or os.urandom(32).hex()
     parent_home = chain[0].home if chain else ""
-    overlay.create(store.home, id, parent, parent_home, ":".join([item.id for item in chain]))
+    if store.driver == "vfs":
+        from storage import vfs
+
+        vfs.create(store.home, id, store.files_path(parent_home, parent) if parent else "")
+    else:
+        overlay.create(store.home, id, parent, parent_home, ":".join([item.id for item in chain]))
     rows = store.layer_table.rows()
     row: Row = {"id": id}
     if name and not any(name in (other.get("names") or ()) for other in rows):
@@ -67,7 +72,9 @@ def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable
     try:
         store.layer_table.save([*rows, row], lock, durable=durable)
     except StorageError:
-        overlay.remove(store.home, id)
+        if store.driver != "vfs":
+            overlay.drop_link(store.home, id)
+        files.remove_tree(store.layer_path(id))
         raise
     return id
 
@@ -79,9 +86,7 @@ def drop_layer(store: Store, id: str, lock: RecordLock, staging: Staging, *, dur
         kept = [row for row in rows if row["id"] != id]
         if len(kept) != len(rows):
             table.save(kept, lock, durable=durable)
-    overlay.unmount(f"{store.home}/{id}/merged")
-    overlay.drop_link(store.home, id)
-    staging.take(f"{store.home}/{id}")
+    store.take_layer(id, staging)
 
 
 def create(
@@ -93,6 +98,7 @@ def create(
     metadata: str,
     volatile: bool,
     layer_name: str,
+    layer_id: str,
     with_layer: bool,
     uid_map: list[list[int]],
     gid_map: list[list[int]],
@@ -100,15 +106,14 @@ def create(
     """See ``Store.create_container``."""
     store.prepare()
     parent = image.layer if image is not None else ""
-    idmapped = False
+    owned = uid_map and image is not None and with_layer
     if uid_map and image is not None and with_layer:
-        if overlay.in_user_namespace():
+        if store.driver != "vfs" and overlay.in_user_namespace():
             from storage import mapped
 
             _check_names(store, names)
             parent = mapped.layer_for(store, image, uid_map, gid_map)
-        else:
-            idmapped = True
+            owned = False  # the copy's owners are right
     durable = not volatile
     flags: dict[str, Any] = {"MountLabel": "", "ProcessLabel": ""}
     if volatile:
@@ -120,9 +125,7 @@ def create(
         if image is not None and with_layer:
             if not any(item.id == image.id for item in store.images()):
                 raise NoSuchImage(f"{image.names[0] if image.names else image.id}: image not known")
-            layer = new_layer(store, parent, layer_name, layers_lock, durable=durable)
-            if idmapped:
-                _give_root(store, layer, uid_map, gid_map)
+            layer = new_layer(store, parent, layer_name, layers_lock, durable=durable, id=layer_id)
         row["layer"] = layer
         row["metadata"] = metadata
         row["created"] = records.now()
@@ -133,6 +136,8 @@ def create(
         row["flags"] = flags
         row = {key: value for key, value in row.items() if value}
         try:
+            if owned:
+                _give(store, layer, uid_map, gid_map)
             files.make_directory(store.container_directory(id))
             files.make_directory(store.run_directory(id))
             store.container_table.save([*store.container_table.rows(), row], containers_lock, durable=durable)
@@ -147,12 +152,18 @@ def create(
     return records.container(row)
 
 
-def _give_root(store: Store, layer: str, uid_map: list[list[int]], gid_map: list[list[int]]) -> None:
-    """The upper directory of an idmapped overlay is not mapped itself: its root belongs to the container's."""
+def _give(store: Store, layer: str, uid_map: list[list[int]], gid_map: list[list[int]]) -> None:
+    """Make the owners in a new layer those of a container with a mapping of its own.
+
+    Of an overlay it is the root alone: what is below will be mounted with the mapping, the upper directory not.
+    """
     from storage import mapped
 
-    diff = f"{store.home}/{layer}/diff"
+    diff = store.files_path(store.home, layer)
     try:
+        if store.driver == "vfs":
+            mapped.shift(diff, uid_map, gid_map)
+            return
         found = os.stat(diff)
         uid, gid = mapped.to_outside(found.st_uid, uid_map), mapped.to_outside(found.st_gid, gid_map, "gid")
         os.chown(diff, uid, gid)
@@ -179,6 +190,12 @@ def rename(store: Store, id: str, name: str, metadata: str | None) -> None:
                     table.save([*rows[:number], changed, *rows[number + 1 :]], lock, durable=True)
                     return
     raise NoSuchContainer(f'no container with name or ID "{id}" found: no such container')
+
+
+def delete_layer(store: Store, id: str) -> None:
+    """See ``Store.delete_layer``."""
+    with Staging(store.home) as staging, store.layers_lock() as layers_lock:
+        drop_layer(store, id, layers_lock, staging, durable=False)
 
 
 def delete(store: Store, id: str) -> bool:

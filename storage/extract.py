@@ -57,12 +57,12 @@ class Extractor:
         tar_split: str,
         shadow: str,
         in_user_namespace: bool,
-        convert_whiteouts: bool = True,
+        whiteouts: str = "convert",
     ) -> None:
         self.root = root
         self.shadow = shadow  # a directory for what later entries replace
         self.userns = in_user_namespace
-        self.convert = convert_whiteouts
+        self.whiteouts = whiteouts  # convert: to overlayfs's marks; keep: as they are; apply: remove what they name
         self.uids: set[int] = set()
         self.gids: set[int] = set()
         self._split = tarsplit.Writer(tar_split)
@@ -231,7 +231,7 @@ class Extractor:
         self._account(entry.size, entry.name)
         base = parts[-1]
         fd = self._open_parent(parts[:-1])
-        if self.convert and base.startswith(b".wh."):
+        if self.whiteouts != "keep" and base.startswith(b".wh."):
             self._whiteout(fd, base, parts, entry)
             self._leave_out(reader, cleaned, entry)
             return
@@ -274,6 +274,9 @@ class Extractor:
 
     def _whiteout(self, fd: int, base: bytes, parts: list[bytes], entry: tar.Entry) -> None:
         if base == b".wh..wh..opq":
+            if self.whiteouts == "apply":
+                self._empty(fd, parts[:-1])
+                return
             key = "user.overlay.opaque" if self.userns else "trusted.overlay.opaque"
             os.setxattr(fd, key, b"y")
             return
@@ -286,8 +289,17 @@ class Extractor:
             self._displace(fd, hidden, cleaned)
         except FileNotFoundError:
             pass
+        if self.whiteouts == "apply":
+            return
         os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=fd)
         os.chown(hidden, entry.uid, entry.gid, dir_fd=fd, follow_symlinks=False)
+
+    def _empty(self, fd: int, parts: list[bytes]) -> None:
+        """Remove from a directory what is not of this archive."""
+        for name in os.listdir(fd):
+            cleaned = b"/".join([*parts, os.fsencode(name)])
+            if not any(known == cleaned or known.startswith(cleaned + b"/") for known in self._names):
+                self._displace(fd, os.fsencode(name), cleaned)
 
     def _regular(self, reader: tar.Reader, entry: tar.Entry, fd: int, base: bytes, cleaned: bytes) -> None:
         out = os.open(base, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)

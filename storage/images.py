@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pypod.base import files
 from pypod.errors import InUse, NoSuchImage, StorageError, reason
-from storage import overlay, records
+from storage import records
 from storage.trash import Staging
 
 TYPE_CHECKING = False
@@ -278,9 +278,7 @@ def delete(store: Store, image_id: str) -> list[str]:
                     [item for item in layer_rows if item["id"] not in doomed], layers_lock, durable=True
                 )
             for layer in doomed:
-                overlay.unmount(f"{store.home}/{layer}/merged")
-                overlay.drop_link(store.home, layer)
-                staging.take(f"{store.home}/{layer}")
+                store.take_layer(layer, staging)
         for layer in doomed:
             files.remove_tree(f"{store.layers_dir}/{layer}.tar-split.gz")
             files.remove_tree(f"{store.layers_dir}/{layer}")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from storage.trash import Staging
+
 
 class Store:
     """See the module. Making one does no I/O."""
@@ -34,8 +36,8 @@ class Store:
         additional_image_stores: Sequence[str] = (),
         rootless: bool = False,
     ) -> None:
-        if driver != "overlay":
-            raise StorageError(f'cannot use storage driver "{driver}": only overlay is implemented')
+        if driver not in ("overlay", "vfs"):
+            raise StorageError(f'cannot use storage driver "{driver}": there are overlay and vfs')
         self.graphroot = graphroot
         self.runroot = runroot
         self.driver = driver
@@ -83,7 +85,9 @@ class Store:
         if self._prepared:
             return
         try:
-            if not os.path.isdir(f"{self.home}/l"):
+            if self.driver == "vfs":
+                files.make_directory(f"{self.home}/dir")
+            elif not os.path.isdir(f"{self.home}/l"):
                 files.make_directory(f"{self.home}/l", 0o700)
                 os.chmod(f"{self.home}/l", 0o755)
             for path in (self.layers_dir, self.images_dir, self.containers_dir):
@@ -232,11 +236,30 @@ class Store:
         homes = [home, self.home, *(store[0] for store in self.read_only_stores)]
         return [path for number, path in enumerate(homes) if path not in homes[:number]]
 
+    def layer_path(self, id: str) -> str:
+        """The directory that is a layer: what is renamed and removed."""
+        return f"{self.home}/dir/{id}" if self.driver == "vfs" else f"{self.home}/{id}"
+
+    def files_path(self, home: str, id: str) -> str:
+        """Where a layer of the driver directory ``home`` has its files."""
+        return f"{home}/dir/{id}" if self.driver == "vfs" else f"{home}/{id}/diff"
+
+    def take_layer(self, id: str, staging: Staging) -> None:
+        """Move a layer's directory to ``staging``, and remove its link and mount. The layers' lock is held."""
+        if self.driver != "vfs":
+            from storage import overlay
+
+            overlay.unmount(f"{self.home}/{id}/merged")
+            overlay.drop_link(self.home, id)
+        staging.take(self.layer_path(id))
+
     def lower_directories(self, layer_id: str) -> list[str]:
-        """The directories under a layer, nearest first, without its own.
+        """The directories under a layer, nearest first, without its own; none if it is a whole tree (vfs).
 
         Raises StorageError.
         """
+        if self.driver == "vfs":
+            return []
         from storage import overlay
 
         chain = self.chain(layer_id)
@@ -244,7 +267,7 @@ class Store:
 
     def diff_directory(self, layer_id: str) -> str:
         """A layer's own files."""
-        return f"{self.layer(layer_id).home}/{layer_id}/diff"
+        return self.files_path(self.layer(layer_id).home, layer_id)
 
     def mount(
         self,
@@ -261,8 +284,11 @@ class Store:
         Nothing is entered in mountpoints.json. ``volatile`` for a container that is removed at its end: the kernel
         then never flushes the upper directory. This takes no lock: two overlays on one upper directory are
         undefined, so the caller holds ``lock_layer``, or its container's lock and knows that it is not running.
-        The maps are those of ``create_container``. Raises StorageError.
+        The maps are those of ``create_container``. A vfs layer is not mounted, unless there is a ``target``.
+        Raises StorageError.
         """
+        if self.driver == "vfs":
+            return self._bind(self.diff_directory(layer_id), target, read_only)
         from storage import overlay
 
         chain = self.chain(layer_id)
@@ -283,6 +309,21 @@ class Store:
         finally:
             if mapped_lower:
                 mapped.release(mapped_lower)
+
+    @staticmethod
+    def _bind(path: str, target: str, read_only: bool) -> str:
+        if not target:
+            return path
+        from pypod.linux import syscalls
+
+        try:
+            files.make_directory(target)
+            syscalls.mount(path, target, "", syscalls.MS_BIND)
+            if read_only:
+                syscalls.mount("", target, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
+        except OSError as error:
+            raise StorageError(f"cannot mount {path} at {target}: {reason(error)}") from None
+        return target
 
     def _mount(
         self, home: str, layer_id: str, lower: list[str], read_only: bool, volatile: bool, program: str, target: str
@@ -322,6 +363,8 @@ class Store:
 
         Raises StorageError.
         """
+        if self.driver == "vfs" and not target:
+            return False
         from storage import overlay
 
         return overlay.unmount(target or f"{self.home}/{layer_id}/merged")
@@ -334,7 +377,7 @@ class Store:
         import fcntl
 
         try:
-            fd = os.open(f"{self.home}/{layer_id}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = os.open(self.layer_path(layer_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise StorageError(f"cannot lock layer {layer_id[:12]}: {reason(error)}") from None
         try:
@@ -351,6 +394,10 @@ class Store:
         """
         from storage import changes
 
+        if self.driver == "vfs":
+            chain = self.chain(layer_id)
+            parent = self.files_path(chain[1].home, chain[1].id) if len(chain) > 1 else ""
+            return changes.compare(self.diff_directory(layer_id), parent)
         return changes.changes(self.diff_directory(layer_id), self.lower_directories(layer_id))
 
     # Containers.
@@ -382,6 +429,7 @@ class Store:
         metadata: str = "",
         volatile: bool = False,
         layer_name: str = "",
+        layer_id: str = "",
         layer: bool = True,
         uid_map: Sequence[Sequence[int]] = (),
         gid_map: Sequence[Sequence[int]] = (),
@@ -404,6 +452,7 @@ class Store:
             metadata=metadata,
             volatile=volatile,
             layer_name=layer_name,
+            layer_id=layer_id,
             with_layer=layer,
             uid_map=[list(item) for item in uid_map],
             gid_map=[list(item) for item in gid_map],
@@ -414,6 +463,12 @@ class Store:
         from storage import containers
 
         containers.rename(self, id, name, metadata)
+
+    def delete_layer(self, id: str) -> None:
+        """Remove what there is of a read-write layer that no container has. Raises StorageError."""
+        from storage import containers
+
+        containers.delete_layer(self, id)
 
     def delete_container(self, id: str) -> bool:
         """Remove a container's record, layer and directories. False if there was no record. Idempotent.

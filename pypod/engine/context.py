@@ -202,7 +202,7 @@ def open_context(flags: Mapping[str, Any]) -> Context:
     else:
         graphroot = str(storage.get("graphroot") or "/var/lib/containers/storage")
         runroot = str(storage.get("runroot") or "/run/containers/storage")
-    driver = os.environ.get("STORAGE_DRIVER") or str(storage.get("driver") or "overlay")
+    driver = os.environ.get("STORAGE_DRIVER") or str(storage.get("driver") or "")
     for option in (os.environ.get("STORAGE_OPTS") or "").split(","):
         if option:
             _storage_option(option, overlay)
@@ -216,6 +216,7 @@ def open_context(flags: Mapping[str, Any]) -> Context:
         overlay = {}
         for option in flags["storage_opt"]:
             _storage_option(option, overlay)
+    driver = driver or _prior_driver(graphroot)
     if driver not in ("overlay", "vfs"):
         raise ConfigError(f"storage driver {driver} is not supported", hint="use overlay or vfs")
     engine = _table(containers_conf, "engine")
@@ -240,6 +241,14 @@ def open_context(flags: Mapping[str, Any]) -> Context:
         containers=_table(containers_conf, "containers"),
         network=_table(containers_conf, "network"),
     )
+
+
+def _prior_driver(graphroot: str) -> str:
+    """What a store was begun with, when no configuration says it: rootless podman 4 begins with vfs then."""
+    for driver in ("overlay", "vfs"):
+        if os.path.exists(f"{graphroot}/{driver}-images"):
+            return driver
+    return "overlay"
 
 
 def _storage_option(option: str, overlay: dict[str, Any]) -> None:

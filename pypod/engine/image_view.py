@@ -45,7 +45,10 @@ def inspect(store: Store, image: Image) -> dict[str, Any]:
         "Os": config.get("os") or "",
         "Size": size,
         "VirtualSize": size,
-        "GraphDriver": {"Name": store.driver, "Data": _driver_data(store, image)},
+        "GraphDriver": {
+            "Name": store.driver,
+            "Data": _driver_data(store, image) if store.driver == "overlay" else None,
+        },
         "RootFS": {
             "Type": _object(config.get("rootfs")).get("type") or "layers",
             "Layers": _object(config.get("rootfs")).get("diff_ids") or [],

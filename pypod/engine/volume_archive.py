@@ -51,7 +51,7 @@ def unpack(context: Context, volume: Volume, source: str) -> None:
                 tar_split=staging + "/split",
                 shadow=staging + "/replaced",
                 in_user_namespace=overlay.in_user_namespace(),
-                convert_whiteouts=False,
+                whiteouts="keep",
             ).run(buffer)
     except OSError as error:
         raise PypodError(f"cannot import volume {volume.name}: {error.filename or source}: {reason(error)}") from None
