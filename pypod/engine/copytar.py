@@ -73,17 +73,20 @@ def read(stream: IO[bytes]) -> Iterator[Entry]:
 def _data(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], Iterator[tuple[int, bytes]]]:
     def chunks() -> Iterator[tuple[int, bytes]]:
         stream: Any = archive.fileobj
-        stream.seek(info.offset_data)  # forwards only: it is a pipe
         # A sparse entry may claim terabytes of nothing: only its data, which lies in one piece, is read.
         sparse: list[tuple[int, int]] | None = getattr(info, "sparse", None)
-        for start, length in sparse if sparse is not None else [(0, info.size)]:
-            position = start
-            while position < start + length:
-                chunk = stream.read(min(_BLOCK, start + length - position))
-                if not chunk:
-                    raise tarfile.ReadError("unexpected end of data")
-                yield position, chunk
-                position += len(chunk)
+        try:
+            stream.seek(info.offset_data)  # forwards only: it is a pipe
+            for start, length in sparse if sparse is not None else [(0, info.size)]:
+                position = start
+                while position < start + length:
+                    chunk = stream.read(min(_BLOCK, start + length - position))
+                    if not chunk:
+                        raise BadArchive(f"cannot extract archive: {info.name!r}: unexpected end of data")
+                    yield position, chunk
+                    position += len(chunk)
+        except (tarfile.TarError, EOFError, ValueError) as error:
+            raise BadArchive(f"cannot extract archive: {info.name!r}: {error}") from None
 
     return chunks
 

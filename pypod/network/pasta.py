@@ -81,7 +81,7 @@ def split(request_ports: Sequence[Port], relay_needed: bool) -> tuple[list[Port]
     ours = [
         port
         for port in request_ports
-        if relay_needed and port.protocol == "udp" and port.container_port < port.host_port
+        if relay_needed and port.protocol == "udp" and port.container_port != port.host_port
     ]
     return [port for port in request_ports if port not in ours], ours
 
@@ -108,7 +108,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     """See ``pypod.network.setup``."""
     program = _program()
     ports.keep_descriptors_private()
-    needs_relay = any(port.protocol == "udp" and port.container_port < port.host_port for port in request.ports)
+    needs_relay = any(port.protocol == "udp" and port.container_port != port.host_port for port in request.ports)
     forwarded, relayed = split(request.ports, needs_relay and loses_answers(program))
     pid_file = f"{request.rundir}/pasta.pid"
     dns = []

@@ -1,7 +1,8 @@
 """UDP ports that the user-mode network programs cannot publish well, relayed by a small process of ours.
 
 Two releases that Debian 12 ships lose the answers: slirp4netns 1.2 with --disable-host-loopback, and pasta of 2023
-when the container's port number is below the host's (its table of reverse mappings overflows 16 bits).
+when the container's port is another number than the host's (its table of reverse mappings overflows 16 bits, and
+has room for one host port only).
 """
 
 from __future__ import annotations
