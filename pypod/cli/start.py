@@ -32,10 +32,4 @@ def run(invocation: Invocation) -> int:
         proxy = True if flags["sig_proxy"] is None else flags["sig_proxy"]
         keys = attach.DEFAULT_DETACH_KEYS if flags["detach_keys"] is None else flags["detach_keys"]
         return running.run_attached(context, store, container, streams, detach_keys=keys, sig_proxy=proxy)
-
-    def start(container: containers.Container) -> None:
-        # Starting what runs already is no error, as with podman.
-        if containers.observe(container).status != "running":
-            starting.start_detached(context, store, container)
-
-    return targets.each(chosen, start)
+    return targets.each(chosen, lambda container: starting.start_detached(context, store, container))

@@ -78,8 +78,7 @@ def stay(
             if on_resize is not None:
                 resized()
             begin()
-            raw = tty and streams.stdin >= 0
-            with terminal.RawTerminal(0 if raw else -1):
+            with terminal.RawTerminal((0 if os.isatty(0) else 1) if tty else -1):
                 return client.relay(
                     socket,
                     stdin_fd=streams.stdin,

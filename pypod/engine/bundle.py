@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pypod.engine.context import Context
     from storage.store import Store
 
+
 @record
 class Bundle:
     """What the later steps of the start need to know."""

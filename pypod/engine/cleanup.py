@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from pypod.base import files
 from pypod.base.locks import FileLock
 from pypod.base.record import replace
 from pypod.engine import rootless, runtimes
@@ -65,22 +66,38 @@ def finish(context: Context, store: Store, container: Container) -> State:
             f"container {container.id} is {state.status}: container state improper",
             hint=f"pypod stop {container.name}",
         )
+    if not before.pid:
+        _end_half_made(container)
     problems = undo(context, store, container, before)
     final = replace(
         state,
-        status="exited",
         pid=0,
         conmon_pid=0,
         network={},
         error=state.error or "; ".join(problems),
         unclean=False,
     )
-    save_state(container, final)
-    try:
-        os.unlink(container.exit_file)
-    except OSError:
-        pass
+    if final.status == "created":
+        files.remove_tree(container.userdata + "/config.json")
+    if not container.config.auto_remove:
+        save_state(container, final)
+        files.remove_tree(container.exit_file)
     return final
+
+
+def _end_half_made(container: Container) -> None:
+    """A CLI was killed between starting the monitor and hearing of the container's process: end the monitor.
+
+    Its command line is all that is known of it; the runtime's forced delete then takes the process.
+    """
+    wanted = f"\0-c\0{container.id}\0".encode()
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                if wanted in files.read(f"/proc/{name}/cmdline"):
+                    os.kill(int(name), 9)
+            except OSError:
+                continue
 
 
 def undo(context: Context, store: Store, container: Container, state: State) -> list[str]:

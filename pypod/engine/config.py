@@ -72,7 +72,7 @@ class ContainerConfig:
     raw_image: str = ""  # the name as typed
     rootfs: str = ""  # --rootfs DIR: no image, no layer
     rootfs_overlay: bool = False
-    layer: str = ""
+    layer: str = ""  # the storage record's: not stored here
     create_command: list[str] = []
     # The process.
     entrypoint: list[str] = []

@@ -139,7 +139,7 @@ def load(context: Context, store: Store, found: StorageRecord) -> Container:
         id=found.id,
         name=name,
         record=found,
-        config=configuration.from_json({**values, "name": name}),
+        config=configuration.from_json({**values, "name": name, "layer": found.layer}),
         userdata=userdata,
         rundir=store.run_directory(found.id),
         exit_file=f"{context.tmpdir}/exits/{found.id}",
@@ -182,7 +182,8 @@ def stored_state(container: Container) -> State:
         return record_from_json(State, files.read_json(container.rundir + "/state.json"))
     except (OSError, fastjson.BadJson):
         pass
-    if ended:
+    if ended or os.path.exists(container.userdata + "/config.json"):
+        # The OCI config of a start, but no state: it ran when a reboot emptied the runroot.
         return record_from_json(State, {**ended, "status": "exited", "pid": 0, "conmon_pid": 0})
     return State()
 
@@ -212,6 +213,10 @@ def observe(container: Container) -> State:
     state = stored_state(container)
     if not state.live or proc.alive(state.pid, state.pid_start):
         return state
+    if not state.pid:
+        # Whoever began to start it is at work, or was killed at that.
+        started = os.path.exists(container.userdata + "/exit.json")
+        return replace(state, status="exited" if started else "created", unclean=True)
     ended = read_exit_file(container)
     if ended is not None:
         code, when = ended

@@ -8,7 +8,7 @@ from pypod.base import files, times
 from pypod.base.record import replace, to_json
 from pypod.engine import container as containers
 from pypod.engine import context as contexts
-from pypod.engine import images, names, options, rootless
+from pypod.engine import images, journal, names, options, rootless
 from pypod.engine.container import Container
 from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError, reason
 
@@ -42,6 +42,7 @@ def create(
     name = names.check(flags["name"]) if flags.get("name") else ""
     contexts.make_directories(context)
     rootless.enter_user(context)
+    journal.recover(context, store)
     if flags.get("replace"):
         if not name:
             raise UsageError("cannot replace container without --name being set")
@@ -70,32 +71,41 @@ def create(
         rootless.private_mounts(context)
     if image is not None and config.image == images.EMBEDDED:
         config = _introduce(context, config)
-    metadata = _metadata(config.image, config.image_id, config.name)
-    record = store.create_container(
-        id=identity,
-        names=[config.name],
-        image=image,
-        metadata=metadata,
-        volatile=config.auto_remove,
-        uid_map=config.uid_map,
-        gid_map=config.gid_map,
-    )
+    userdata = store.container_directory(identity)
+    layer = names.random_id()
+    begun = journal.begin(context, identity, layer)
     try:
         options.make_volumes(context, config)
-        userdata = store.container_directory(identity)
-        rundir = store.run_directory(identity)
+        # Before the record: a container that is known to the store is known to us, whenever we are killed.
         files.make_directory(userdata)
-        files.make_directory(rundir)
-        config_json = to_json(config)
-        config_json["layer"] = record.layer
-        files.replace_json(userdata + "/container.json", config_json, durable=not config.auto_remove)
-        made = containers.load(context, store, record)
+        files.replace_json(userdata + "/container.json", to_json(config), durable=not config.auto_remove)
+        record = store.create_container(
+            id=identity,
+            names=[config.name],
+            image=image,
+            metadata=_metadata(config.image, config.image_id, config.name),
+            volatile=config.auto_remove,
+            layer_id=layer,
+            uid_map=config.uid_map,
+            gid_map=config.gid_map,
+        )
         if cidfile:
             _write_cidfile(cidfile, identity)
+        return containers.load(context, store, record)
     except BaseException:
-        store.delete_container(identity)
+        _undo(context, store, config)
         raise
-    return made
+    finally:
+        journal.end(begun)
+
+
+def _undo(context: Context, store: Store, config: ContainerConfig) -> None:
+    from pypod.engine import volumes
+
+    store.delete_container(config.id)
+    for mount in config.mounts:
+        if mount.type == "volume" and mount.anonymous:
+            volumes.remove_anonymous(context, mount.name)
 
 
 def _introduce(context: Context, config: ContainerConfig) -> ContainerConfig:

@@ -141,8 +141,7 @@ def user_namespace(
         )
     if mode == "keep-id":
         if not rootless:
-            # podman does so too: root's own id is 0 in and out.
-            return UserNamespace(namespace=Namespace(mode="host"), keep_id=True)
+            raise UsageError("keep-id is only supported in rootless mode")
         own = _number(options.pop("uid", str(uid)), text)
         group = _number(options.pop("gid", str(gid)), text)
         if options:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from pypod.base import files
-from pypod.base.record import replace
 from pypod.engine import cleanup
-from pypod.engine.container import Container, every, observe, save_state
-from pypod.errors import BadState, InUse
+from pypod.engine.container import Container, every, observe
+from pypod.errors import BadState, InUse, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +20,20 @@ def delete(context: Context, store: Store, container: Container) -> None:
     cleanup.unmount(store, container)
     if container.config.auto_remove:
         remove_anonymous_volumes(context, container)
-    store.delete_container(container.id)
-    for path in (container.exit_file,):
-        files.remove_tree(path)
+    try:
+        store.delete_container(container.id)
+    except StorageError:
+        # On a full disk the new records find no room: the layer's own files make some.
+        _empty(store, container)
+        store.delete_container(container.id)
+    files.remove_tree(container.exit_file)
+
+
+def _empty(store: Store, container: Container) -> None:
+    if container.config.layer:
+        diff = store.diff_directory(container.config.layer)
+        for name in os.listdir(diff):
+            files.remove_tree(f"{diff}/{name}")
 
 
 def remove_anonymous_volumes(context: Context, container: Container) -> None:
@@ -75,7 +87,6 @@ def remove(
     cleanup.enter(context, state)
     with container.lock:
         cleanup.finish(context, store, container)
-        save_state(container, replace(observe(container), status="removing"))
         if volumes:
             remove_anonymous_volumes(context, container)
         delete(context, store, container)

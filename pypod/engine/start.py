@@ -84,9 +84,15 @@ def initialize(
         request = netconfig.request(context, container)
         network.prepare(request)
         made = bundle.write(context, store, container, rootfs, joined)
-        attempt = replace(attempt, cgroup_path=made.cgroups_path, cgroup_manager=made.cgroup_manager)
+        attempt = replace(
+            attempt,
+            cgroup_path=made.cgroups_path,
+            cgroup_manager=made.cgroup_manager,
+            network=network.planned(request),
+        )
+        # Whoever comes after a crash of ours must know that there may be a monitor, and then a process.
+        save_state(container, attempt)
         attempt = _spawn(context, container, attempt, preserve_fds)
-        # From here on there is a process: whoever comes after a crash of ours must find it.
         save_state(container, attempt)
         status = network.setup(request, attempt.pid)
         if status is not None:
@@ -113,6 +119,8 @@ def start_detached(context: Context, store: Store, container: Container, *, pres
     """``start`` in full, for a container that nobody attaches to. Raises PypodError."""
     with container.lock:
         before = observe(container)
+        if before.status == "running":
+            return before  # podman's start of a running container succeeds too
         startable(container, before)
         if before.status == "initialized":
             cleanup.enter(context, before)
@@ -166,6 +174,8 @@ def _abandon(context: Context, store: Store, container: Container, attempt: Stat
     cleanup.undo(context, store, container, attempt)
     files.remove_tree(container.exit_file)
     status = "exited" if before.status == "exited" else "created"
+    if status == "created":
+        files.remove_tree(container.userdata + "/config.json")
     save_state(container, replace(before, status=status, pid=0, conmon_pid=0, network={}, unclean=False))
 
 
@@ -214,8 +224,22 @@ def _mount(context: Context, store: Store, container: Container) -> str:
     if config.rootfs:
         if not os.path.isdir(config.rootfs):
             raise PypodError(f"cannot use root file system {config.rootfs}: not a directory")
-        return config.rootfs
+        return _overlay_rootfs(container) if config.rootfs_overlay else config.rootfs
     return store.mount(config.layer, volatile=config.auto_remove, uid_map=config.uid_map, gid_map=config.gid_map)
+
+
+def _overlay_rootfs(container: Container) -> str:
+    """--rootfs DIR:O: writes go to a directory of the container and are gone with its end."""
+    from storage import overlay
+
+    place = container.userdata + "/rootfs-overlay"
+    target = container.rundir + "/rootfs"
+    files.remove_tree(place)
+    for path in (place + "/upper", place + "/work", target):
+        files.make_directory(path)
+    os.chmod(place + "/upper", os.stat(container.config.rootfs).st_mode & 0o7777)
+    overlay.mount_over(container.config.rootfs, place + "/upper", place + "/work", target)
+    return target
 
 
 def _spawn(context: Context, container: Container, state: State, preserve_fds: int) -> State:

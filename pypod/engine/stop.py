@@ -73,7 +73,9 @@ def stop(
     if not state.live:
         if state.unclean:
             cleanup.enter(context, state)
-            _finish(context, store, container, remove)
+            with container.lock:
+                if not observe(container).live:
+                    cleanup.finish(context, store, container)
         return False
     cleanup.enter(context, state)
     exit_lock = cleanup.ExitLock(container)

@@ -28,7 +28,7 @@ class RawTerminal:
     def __enter__(self) -> RawTerminal:
         import termios
 
-        if os.isatty(self.fd):
+        if self.fd >= 0 and os.isatty(self.fd):
             self.saved = termios.tcgetattr(self.fd)
             mode = termios.tcgetattr(self.fd)
             # cfmakeraw(3)

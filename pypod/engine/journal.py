@@ -1,0 +1,59 @@
+"""What a killed ``create`` has begun, so that the next one can take it away.
+
+A container's directories exist before its record does. While it is being made, a file
+``<tmpdir>/creating/ID.LAYER.PID.START`` says so; one whose process is gone names leftovers that no record owns.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files
+from pypod.errors import PypodError
+from pypod.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+
+def begin(context: Context, container_id: str, layer_id: str) -> str:
+    """Note that these are being made; the path for ``end``."""
+    pid = os.getpid()
+    path = f"{context.tmpdir}/creating/{container_id}.{layer_id}.{pid}.{proc.start_time(pid)}"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:
+        files.make_directory(os.path.dirname(path))
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return path
+
+
+def end(path: str) -> None:
+    """The container has its record, or nothing is left of it."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def recover(context: Context, store: Store) -> None:
+    """Remove what killed creators have left. In the user namespace."""
+    try:
+        names = os.listdir(context.tmpdir + "/creating")
+    except OSError:
+        return
+    for name in names:
+        container_id, _, rest = name.partition(".")
+        layer_id, _, owner = rest.partition(".")
+        pid, _, started = owner.partition(".")
+        if not pid.isdecimal() or not started.isdecimal() or proc.alive(int(pid), int(started)):
+            continue
+        try:
+            if not any(record.id == container_id for record in store.containers()):
+                store.delete_layer(layer_id)
+                store.delete_container(container_id)
+        except PypodError:
+            continue
+        end(f"{context.tmpdir}/creating/{name}")
