@@ -84,7 +84,7 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any], spaces: Mappi
         "blkio_weight": _between(options, "blkio-weight", 10, 1000, 0),
         "oom_score_adj": None
         if options.get("oom_score_adj") is None
-        else _between(options, "oom-score-adj", -1000, 1000, 1001),
+        else _between(options, "oom-score-adj", -1000, 1000, 1 << 31),
         "oom_kill_disable": bool(options.get("oom_kill_disable")),
         "ulimits": ulimits([*(settings.get("default_ulimits") or ()), *(options.get("ulimit") or ())]),
         "sysctl": _sysctl(options.get("sysctl") or (), settings.get("default_sysctls"), spaces),

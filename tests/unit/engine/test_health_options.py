@@ -1,0 +1,58 @@
+"""--health-* and HEALTHCHECK."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pypod.engine import health_options
+from pypod.engine.config import HealthCheck
+from pypod.errors import UsageError
+
+SECOND = 1_000_000_000
+IMAGE = {"Test": ["CMD", "check"], "Interval": 5 * SECOND, "Retries": 7}
+
+
+def parse(image: dict[str, Any] | None = None, **options: Any) -> HealthCheck | None:
+    return health_options.parse(options, image)
+
+
+def test_none() -> None:
+    assert parse() is None
+    assert parse({"Test": ["NONE"]}) is None
+    assert parse(IMAGE, no_healthcheck=True) is None
+    assert parse(IMAGE, health_cmd="none") is None
+
+
+def test_from_the_image() -> None:
+    assert parse(IMAGE) == HealthCheck(test=["CMD", "check"], interval=5 * SECOND, retries=7)
+    found = parse(IMAGE, health_interval="1m", health_on_failure="kill")
+    assert found is not None
+    assert (found.interval, found.retries, found.on_failure) == (60 * SECOND, 7, "kill")
+
+
+def test_from_flags() -> None:
+    found = parse(IMAGE, health_cmd="a && b", health_timeout="2s", health_start_period="1h", health_retries=1)
+    assert found == HealthCheck(
+        test=["CMD-SHELL", "a && b"], timeout=2 * SECOND, start_period=3600 * SECOND, retries=1
+    )
+    words = parse(health_cmd='["a", "b c"]')
+    assert words is not None and words.test == ["CMD", "a", "b c"]
+    off = parse(health_cmd="a", health_interval="disable")
+    assert off is not None and off.interval == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"health_interval": "x"},
+        {"health_timeout": "100ms"},
+        {"health_retries": 0},
+        {"health_on_failure": "explode"},
+        {"no_healthcheck": True},
+    ],
+)
+def test_nonsense(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        parse(health_cmd="a", **options)
