@@ -101,7 +101,8 @@ class Box:
             except (OSError, ValueError):
                 continue
             if alive(pid) and str(self.place) in environment(pid):
-                os.kill(pid, signal.SIGKILL)
+                # The fake runtime gives the container a session of its own; the monitor has one as well.
+                os.killpg(pid, signal.SIGKILL)
         for started in self.started:
             started.close()
 
