@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.cli import targets
-from pypod.engine import attach, execute
+from pypod.engine import execute
 from pypod.errors import UsageError
 
 TYPE_CHECKING = False
@@ -29,10 +29,12 @@ def run(invocation: Invocation) -> int:
         tty=flags["tty"],
         detach=flags["detach"],
         privileged=flags["privileged"],
-        detach_keys=attach.DEFAULT_DETACH_KEYS if flags["detach_keys"] is None else flags["detach_keys"],
+        detach_keys=flags["detach_keys"],
         preserve_fds=int(flags["preserve_fds"] or 0),
     )
     if options.preserve_fds:
+        from pypod.engine import attach
+
         attach.check_descriptors(options.preserve_fds)
     code, session = execute.execute(context, container, options)
     if options.detach:

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import os
 
-import conmon
-from conmon import spawn as monitors
 from pypod.base import fastjson, files, process
 from pypod.base.record import record
-from pypod.engine import attach, exec_spec, exit_command, names, rootless, runtimes, start
+from pypod.engine import exec_spec, names, rootless, runtimes
 from pypod.engine.container import Container, State, observe
 from pypod.errors import BadState, MonitorError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pypod.engine.context import Context
 
 
@@ -37,7 +33,7 @@ class ExecOptions:
     tty: bool = False
     detach: bool = False
     privileged: bool = False
-    detach_keys: str = attach.DEFAULT_DETACH_KEYS
+    detach_keys: str | None = None  # None: the default ones
     preserve_fds: int = 0
 
 
@@ -55,7 +51,10 @@ def execute(context: Context, container: Container, options: ExecOptions) -> tup
         spec = exec_spec.process(container, state, options)
         files.replace(directory + "/process.json", fastjson.dumps(spec).encode())
         if options.tty or options.detach:
-            code = _monitored(context, container, state, options, session, directory)
+            # Only a session with a monitor pays for what it takes to start one.
+            from pypod.engine import exec_session
+
+            code = exec_session.run(context, container, state, options, session, directory)
         else:
             code = _direct(context, container, state, options, directory)
     finally:
@@ -109,55 +108,3 @@ def _direct(context: Context, container: Container, state: State, options: ExecO
     if code and not os.path.exists(directory + "/pid"):
         raise runtime.failure("", log_path=log)
     return code
-
-
-def _monitored(
-    context: Context, container: Container, state: State, options: ExecOptions, session: str, directory: str
-) -> int:
-    runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
-    monitor = start.monitor_path(context)
-    monitor_options: Any = monitors.MonitorOptions(
-        monitor=monitor,
-        ours=monitor == conmon.MONITOR,
-        id=container.id,
-        cuuid=session,
-        name=container.name,
-        bundle=directory,
-        runtime=state.runtime,
-        runtime_args=runtime.global_args(directory + "/oci-log"),
-        exit_dir=directory + "/exit",
-        conmon_pidfile=directory + "/conmon.pid",
-        container_pidfile=directory + "/pid",
-        log_path="none",
-        terminal=options.tty,
-        stdin=options.interactive,
-        exec_process_spec=directory + "/process.json",
-        exec_attach=not options.detach,
-        exit_command=exit_command.cleanup_exec(context, container.id, session) if options.detach else [],
-    )
-    files.make_directory(directory + "/exit")
-    try:
-        started = monitors.spawn(monitor_options, env=start.monitor_environment(context))
-    except OSError as error:
-        raise MonitorError(f"cannot start the monitor {monitor}: {reason(error)}") from None
-    if options.detach:
-        if started.pid <= 0:
-            files.remove_tree(directory)
-            raise runtime.failure(started.message, log_path=directory + "/oci-log")
-        return 0
-    streams = attach.Streams(stdin=0 if options.interactive else -1, stdout=1, stderr=1 if options.tty else 2)
-    how = attach.stay(
-        container,
-        state,
-        streams,
-        bundle=directory,
-        tty=options.tty,
-        detach_keys=options.detach_keys,
-        sig_proxy=False,
-        begin=started.go,
-    )
-    if started.pid <= 0:
-        raise runtime.failure(started.message, log_path=directory + "/oci-log")
-    if how == "detached":
-        return 0
-    return int(started.read_exit_status()) & 0xFF

@@ -269,7 +269,7 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         exit_command_lock=container.rundir + "/exit.lock",
         timeout=config.timeout,
         no_new_keyring=context.rootless,
-        systemd_cgroup=False,
+        no_sync_log=config.auto_remove,
         runtime_opts=["--preserve-fds", str(preserve_fds)] if preserve_fds else [],
     )
     try:
