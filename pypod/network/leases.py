@@ -60,12 +60,14 @@ def take(path: str, network: dict[str, Any], identity: str, pid: int, wanted: st
 
     def change(values: dict[str, Any]) -> list[str]:
         taken: dict[str, Any] = values.setdefault("leases", {})
+        # Of containers that were killed together with all that would have cleaned up after them.
+        for address in [key for key, holder in taken.items() if not proc.alive(holder["pid"], holder["start"])]:
+            del taken[address]
         result = []
         asked = wanted
         for subnet in network["subnets"]:
             if asked and addr.contains(subnet["subnet"], asked):
-                holder = taken.get(asked)
-                if asked == subnet.get("gateway") or (holder and proc.alive(holder["pid"], holder["start"])):
+                if asked == subnet.get("gateway") or asked in taken:
                     raise NetworkError(f"requested ip address {asked} is already allocated")
                 address, asked = asked, ""
             else:
@@ -87,15 +89,11 @@ def _next(values: dict[str, Any], taken: dict[str, Any], network: dict[str, Any]
     begin = marks.get(subnet["subnet"], first - 1) + 1
     if not first <= begin <= last:
         begin = first
-    for everyone in (False, True):
-        for value in (*range(begin, min(last + 1, begin + 65536)), *range(first, begin)):
-            address = addr.text(value, bits)
-            holder = taken.get(address)
-            if address == subnet.get("gateway"):
-                continue
-            if holder is None or (everyone and not proc.alive(holder["pid"], holder["start"])):
-                marks[subnet["subnet"]] = value
-                return address
+    for value in (*range(begin, min(last + 1, begin + 65536)), *range(first, begin)):
+        address = addr.text(value, bits)
+        if address != subnet.get("gateway") and address not in taken:
+            marks[subnet["subnet"]] = value
+            return address
     raise NetworkError(f"cannot give an address: no free IP left in network {network['name']} ({subnet['subnet']})")
 
 

@@ -62,10 +62,23 @@ def arguments(request: NetworkRequest, forwarded: Sequence[Port]) -> list[str]:
     elif "--no-map-gw" not in names:
         words.append("--no-map-gw")
     if request.static_ip and not names & {"-a", "--address"}:
-        words += ["--address", request.static_ip]
+        words += ["--address", request.static_ip, *_around(request.static_ip, names)]
     if request.static_mac and "--ns-mac-addr" not in names:
         words += ["--ns-mac-addr", request.static_mac]
     return words + given
+
+
+def _around(address: str, given: set[str]) -> list[str]:
+    """Netmask and gateway of an address outside of the host's network, for which pasta would make no route."""
+    from pypod.network import addr, inspect
+
+    host = inspect.addresses()
+    if "gateway" in host and addr.contains(f"{host['address']}/{host['prefix']}", address):
+        return []
+    first, length, bits = addr.network(f"{address}/24")
+    value = first + (2 if addr.number(address)[0] == first + 1 else 1)
+    words = [] if given & {"-n", "--netmask"} else ["--netmask", str(length)]
+    return words if given & {"-g", "--gateway"} else [*words, "--gateway", addr.text(value, bits)]
 
 
 def _spec(port: Port) -> str:

@@ -109,6 +109,10 @@ def prepare(request: NetworkRequest) -> None:
     """See ``pypod.network.prepare``."""
     _program(request)
     _options(request)
+    if request.static_ip:
+        raise UsageError(
+            "--ip cannot be used with slirp4netns: invalid argument", hint="choose the network: slirp4netns:cidr=…"
+        )
     if request.ports:
         ports.check(request.ports)
 
@@ -156,7 +160,8 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         raise NetworkError(f"cannot set up slirp4netns: namespace of process {pid}: {reason(error)}") from None
     # Through the directory's descriptor, as the whole path may be longer than a socket's address can be.
     socket_there = f"/proc/self/fd/{_DIRECTORY_FD}/{_SOCKET}" if tcp else ""
-    argv = [program, *arguments(options, socket_there), f"/proc/self/fd/{_NETNS_FD}", "tap0"]
+    mac = [f"--macaddress={request.static_mac}"] if request.static_mac else []
+    argv = [program, *arguments(options, socket_there), *mac, f"/proc/self/fd/{_NETNS_FD}", "tap0"]
     directory = os.open(request.rundir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         helper = _start(argv, netns, directory, request.rundir)

@@ -239,6 +239,17 @@ def test_pasta_options(pypod: Pypod, image: str) -> None:
     assert "foo0" in out and "10.5.5.5/24" in out
 
 
+def test_a_chosen_address_and_mac(pypod: Pypod, image: str) -> None:
+    box.need("pasta", "passt")
+    chosen = ("--ip", "10.77.7.7", "--mac-address", "02:00:00:00:00:09")
+    out = pypod("run", "--rm", "--network", "pasta", *chosen, image, "sh", "-c", "ip addr; ip route").ok().out
+    assert "10.77.7.7/24" in out and "02:00:00:00:00:09" in out and "default via 10.77.7.1" in out
+    box.need("slirp4netns")
+    pypod("run", "--rm", "--network", "slirp4netns", *chosen, image, "true").fails(125, "--ip")
+    out = pypod("run", "--rm", "--network", "slirp4netns", *chosen[2:], image, "ip", "addr").ok().out
+    assert "02:00:00:00:00:09" in out
+
+
 def test_the_network_survives_the_cli_and_goes_with_the_container(pypod: Pypod, image: str, driver: str) -> None:
     before = programs(pypod)
     process = pypod.popen("run", "--name", "c", "--network", driver, image, "sleep", "1000")
