@@ -20,6 +20,8 @@ SYSTEMD_STUB = "127.0.0.53"
 SYSTEMD_UPSTREAM = "/run/systemd/resolve/resolv.conf"
 # Who asks this address is answered by pasta from the host's first name server (pasta(1) --dns-forward).
 PASTA_DNS = "169.254.1.1"
+# For a container that could reach none of the host's servers; podman's choice, too.
+EXTERNAL_DNS = ("8.8.8.8", "8.8.4.4")
 
 
 def parse_hosts(text: str) -> list[tuple[str, list[str]]]:
@@ -111,7 +113,7 @@ def resolv(
 
     ``servers``, ``search``, ``options`` are the flags', each replacing what the host's file has; a search of "."
     means none. ``network_servers`` come first. With ``own_loopback`` the container's loopback is not the host's, so
-    the host's servers that listen there are left out.
+    the host's servers that listen there are left out; if none is left, public ones take their place.
     """
     host_servers, host_search, host_options = parse_resolv(host)
     if own_loopback:
@@ -123,7 +125,10 @@ def resolv(
     domains = [domain for domain in dict.fromkeys(domains) if domain != "."]
     if domains:
         lines.append(f"search {' '.join(domains)}\n")
-    for server in dict.fromkeys(servers or [*network_servers, *host_servers]):
+    chosen_servers = list(servers) or [*network_servers, *host_servers]
+    if own_loopback and not chosen_servers:
+        chosen_servers = list(EXTERNAL_DNS)
+    for server in dict.fromkeys(chosen_servers):
         lines.append(f"nameserver {server}\n")
     chosen = list(options or host_options)
     if chosen:

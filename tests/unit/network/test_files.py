@@ -68,6 +68,12 @@ def test_loopback_servers_are_left_out_where_loopback_is_the_containers_own() ->
     assert "127.0.0.53" in files.resolv(host=HOST, own_loopback=False)
 
 
+def test_public_servers_where_no_other_can_be_reached() -> None:
+    assert files.resolv(host="nameserver 127.0.0.1\n") == "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
+    assert files.resolv(host="nameserver 127.0.0.1\n", own_loopback=False) == "nameserver 127.0.0.1\n"
+    assert files.resolv(network_servers=["10.0.2.3"]) == "nameserver 10.0.2.3\n"
+
+
 def test_flags_replace_what_the_host_has() -> None:
     text = files.resolv(host=HOST, servers=["1.1.1.1"], search=["x.y"], options=["ndots:2"])
     assert text == "search x.y\nnameserver 1.1.1.1\noptions ndots:2\n"
