@@ -56,7 +56,12 @@ def run(invocation: Invocation) -> int:
         from pypod.cli import inspect_fields
 
         for name, item in found:
-            output.rendered(template, inspect_fields.fields(item, name))
+            if name == "network":
+                from pypod.cli import network
+
+                output.rendered(template, network.fields(item, short=False))
+            else:
+                output.rendered(template, inspect_fields.fields(item, name))
     code = 0
     output.flush()
     for problem in problems:
@@ -105,4 +110,10 @@ def _volume(context: Context, store: Store, word: str, size: bool) -> dict[str, 
     return volume_view.describe(context, store, volumes.find(context, word))
 
 
-_FINDERS: dict[str, Finder] = {"container": _container, "image": _image, "volume": _volume}
+def _network(context: Context, store: Store, word: str, size: bool) -> dict[str, Any]:
+    from pypod.engine import networks
+
+    return networks.find(context, word)
+
+
+_FINDERS: dict[str, Finder] = {"container": _container, "image": _image, "volume": _volume, "network": _network}

@@ -44,7 +44,7 @@ def _pairs(texts: list[str], what: str) -> dict[str, str]:
     return result
 
 
-def _fields(item: dict[str, Any], *, short: bool) -> dict[str, Any]:
+def fields(item: dict[str, Any], *, short: bool) -> dict[str, Any]:
     """A network with the field names of templates."""
     result = {field: item.get(key) for field, key in _FIELDS.items()}
     result["Subnets"] = [
@@ -109,11 +109,11 @@ def ls(invocation: Invocation) -> int:
         return 0
     short = not flags["no_trunc"]
     if template is None:
-        rows = [[_fields(item, short=short)["ID"], item["name"], item["driver"]] for item in found]
+        rows = [[fields(item, short=short)["ID"], item["name"], item["driver"]] for item in found]
         output.table(["NETWORK ID", "NAME", "DRIVER"], rows, noheading=flags["noheading"])
         return 0
-    fields = [_fields(item, short=short) for item in found]
-    output.templated(template, fields, _HEADINGS, noheading=flags["noheading"])
+    rows_of = [fields(item, short=short) for item in found]
+    output.templated(template, rows_of, _HEADINGS, noheading=flags["noheading"])
     return 0
 
 
@@ -131,7 +131,7 @@ def inspect(invocation: Invocation) -> int:
         output.line(output.json_text(found, 5))
     else:
         for item in found:
-            output.rendered(template, _fields(item, short=False))
+            output.rendered(template, fields(item, short=False))
     output.flush()
     for problem in problems:
         targets.complain(problem)

@@ -24,6 +24,11 @@ def directory(context: Context) -> str:
     return os.path.abspath(given) if given else context.state_dir + "/networks"
 
 
+def find(context: Context, reference: str) -> dict[str, Any]:
+    """By name, id or unique prefix of an id. Raises NotFound."""
+    return networks.find(directory(context), reference)
+
+
 def users(context: Context, store: Store, name: str) -> list[Container]:
     """The containers that are configured to be on a network, whether they run or not."""
     found = []
