@@ -18,12 +18,6 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 PYTHON = "/usr/bin/python3"
 OURS = ("pypod", "storage", "conmon")
-LAUNCHER = """#!{python}
-import sys
-from {module} import {function}
-if __name__ == "__main__":
-    sys.exit({function}())
-"""
 
 
 def _closure(names: list[str]) -> dict[str, importlib.metadata.Distribution]:
@@ -72,14 +66,10 @@ def _new_shebang(script: bytes, binaries: Path) -> bytes:
 
 def _copy_source(site: Path, binaries: Path) -> None:
     """pypod from the source tree, with the parts that ``setup.py build_ext --inplace`` builds."""
-    import tomllib
-
     for name in OURS:
         shutil.copytree(SOURCE / name, site / name, ignore=shutil.ignore_patterns("__pycache__", "*.o", "csrc"))
-    project = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]
-    module, _, function = project.get("scripts", {}).get("pypod", "pypod.entry:main").partition(":")
     target = binaries / "pypod"
-    target.write_text(LAUNCHER.format(python=binaries / "python", module=module, function=function))
+    shutil.copyfile(SOURCE / "bin" / "pypod", target)
     target.chmod(0o755)
 
 
