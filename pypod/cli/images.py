@@ -53,7 +53,8 @@ def run(invocation: Invocation) -> int:
             output.line(_id(item, full))
         return 0
     if output.is_json(template):
-        output.json([images.as_json(item) for item in found])
+        # One object for each name, as podman has it.
+        output.json([images.as_json(item) for item in found for _ in item.image.names or [""]])
         return 0
     now = time.time_ns()
     if template is not None:

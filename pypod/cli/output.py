@@ -153,6 +153,16 @@ def unescape(template: str) -> str:
     return template.replace("\\t", "\t").replace("\\n", "\n")
 
 
+def _tabbed(template: str) -> str:
+    """Blanks between the fields of a table divide columns, as podman has it; those within {{ }} don't."""
+    first, *rest = template.split("{{")
+    pieces = [first.replace(" ", "\t")]
+    for piece in rest:
+        field, end, text = piece.partition("}}")
+        pieces.append(f"{field}{end}" + text.replace(" ", "\t"))
+    return "{{".join(pieces)
+
+
 def templated(
     template: str, rows: Sequence[Any], headers: dict[str, str] | None = None, *, noheading: bool = False
 ) -> None:
@@ -165,7 +175,7 @@ def templated(
     text = unescape(template)
     tabular = text == "table" or text.startswith("table ")
     if tabular:
-        text = text[6:].lstrip(" ")
+        text = _tabbed(text[6:].lstrip(" "))
     parsed = gotemplate.parse(text)
     lines = [parsed.render(row) for row in rows]
     if tabular and not noheading:

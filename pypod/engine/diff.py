@@ -54,4 +54,5 @@ def changes(context: Context, store: Store, reference: str, *, kind: str = "all"
             raise
         raise NotFound(f"{reference} not found: no such container or image") from None
     rootless.enter_user(context)
-    return list(store.diff(image.layer)) if image.layer else []
+    found = store.diff(image.layer) if image.layer else ()
+    return [item for item in found if item[1] not in _MOUNT_POINTS]
