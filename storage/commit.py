@@ -239,7 +239,7 @@ class Commit:
                     ancestors.append(at)
                     at = (by_id[at].get("parent") if at in by_id else store.layer(at).parent) or ""
                 if not self._vfs:
-                    overlay.furnish(store.home, id, lower, ":".join(ancestors), read_write=False)
+                    overlay.furnish(store.home, id, lower, ":".join(ancestors), durable=True)
                 os.rename(split, f"{store.layers_dir}/{id}.tar-split.gz")
                 rows.append({**row, "created": records.now()})
                 there.add(id)

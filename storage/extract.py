@@ -72,7 +72,9 @@ class Extractor:
         self._parent: tuple[bytes, ...] | None = None
         self._parent_fd = -1
         self._times: list[tuple[bytes, int]] = []
-        self._names: dict[bytes, int] = {}  # cleaned name -> position of its record in tar-split
+        self._prefix = b""  # the parent's path with every link resolved, and a slash
+        self._real_root = b""
+        self._names: dict[bytes, int] = {}  # where a file is -> position of its record in tar-split
         self._shadowed: dict[int, str] = {}
         self._shadows = 0
         found = os.statvfs(root)
@@ -85,6 +87,7 @@ class Extractor:
         """
         try:
             self._root = os.open(self.root, _DIRECTORY | os.O_CLOEXEC)
+            self._real_root = os.readlink(b"/proc/self/fd/%d" % self._root)
             self._lowers = [os.open(path, _DIRECTORY | os.O_CLOEXEC) for path in self._lower_paths]
             reader = tar.Reader(buffer)
             for entry in reader:
@@ -142,6 +145,11 @@ class Extractor:
         except FileNotFoundError:
             fd = self._make_parents(parts)
         self._parent, self._parent_fd = key, fd
+        real = os.readlink(b"/proc/self/fd/%d" % fd)
+        inside = real.startswith(self._real_root + b"/")
+        self._prefix = real[len(self._real_root) + 1 :] + b"/" if inside else b"".join(part + b"/" for part in parts)
+        if real == self._real_root:
+            self._prefix = b""
         return fd
 
     def _make_parents(self, parts: Sequence[bytes]) -> int:
@@ -219,7 +227,10 @@ class Extractor:
             os.close(self._parent_fd)
             self._parent, self._parent_fd = None, -1
         below = cleaned + b"/"
-        for name in [name for name in self._names if name == cleaned or name.startswith(below)]:
+        names = [cleaned] if cleaned in self._names else []
+        if os.path.isdir(target) and not os.path.islink(target):
+            names += [name for name in self._names if name.startswith(below)]
+        for name in names:
             self._shadowed[self._names.pop(name)] = target + os.fsdecode(name[len(cleaned) :])
 
     def _entry(self, reader: tar.Reader, entry: tar.Entry) -> None:
@@ -231,8 +242,9 @@ class Extractor:
         self._account(entry.size, entry.name)
         base = parts[-1]
         fd = self._open_parent(parts[:-1])
+        cleaned = self._prefix + base
         if self.whiteouts != "keep" and base.startswith(b".wh."):
-            self._whiteout(fd, base, parts, entry)
+            self._whiteout(fd, base, entry)
             self._leave_out(reader, cleaned, entry)
             return
         if entry.kind in (tar.CHARACTER, tar.DEVICE) and self.userns:
@@ -272,10 +284,10 @@ class Extractor:
         for data in reader.payload():
             self._split.raw(bytes(data))
 
-    def _whiteout(self, fd: int, base: bytes, parts: list[bytes], entry: tar.Entry) -> None:
+    def _whiteout(self, fd: int, base: bytes, entry: tar.Entry) -> None:
         if base == b".wh..wh..opq":
             if self.whiteouts == "apply":
-                self._empty(fd, parts[:-1])
+                self._empty(fd)
                 return
             key = "user.overlay.opaque" if self.userns else "trusted.overlay.opaque"
             os.setxattr(fd, key, b"y")
@@ -283,7 +295,7 @@ class Extractor:
         hidden = base[4:]
         if hidden in (b"", b".", b"..") or base.startswith(b".wh..wh."):
             return  # aufs's own
-        cleaned = b"/".join([*parts[:-1], hidden])
+        cleaned = self._prefix + hidden
         try:
             os.stat(hidden, dir_fd=fd, follow_symlinks=False)
             self._displace(fd, hidden, cleaned)
@@ -294,10 +306,10 @@ class Extractor:
         os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=fd)
         os.chown(hidden, entry.uid, entry.gid, dir_fd=fd, follow_symlinks=False)
 
-    def _empty(self, fd: int, parts: list[bytes]) -> None:
+    def _empty(self, fd: int) -> None:
         """Remove from a directory what is not of this archive."""
         for name in os.listdir(fd):
-            cleaned = b"/".join([*parts, os.fsencode(name)])
+            cleaned = self._prefix + os.fsencode(name)
             if not any(known == cleaned or known.startswith(cleaned + b"/") for known in self._names):
                 self._displace(fd, os.fsencode(name), cleaned)
 
@@ -305,7 +317,7 @@ class Extractor:
         out = os.open(base, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
         try:
             if entry.sparse is not None:
-                self._sparse(reader, entry, out)
+                self._sparse(reader, entry, out, cleaned)
             else:
                 crc = 0
                 for data in reader.payload():
@@ -321,7 +333,7 @@ class Extractor:
         finally:
             os.close(out)
 
-    def _sparse(self, reader: tar.Reader, entry: tar.Entry, out: int) -> None:
+    def _sparse(self, reader: tar.Reader, entry: tar.Entry, out: int, cleaned: bytes) -> None:
         """The pieces go into the file, and as raw bytes into tar-split, whose readers know no sparse files."""
         os.ftruncate(out, entry.size)
         for offset, length in entry.sparse or ():
@@ -333,7 +345,7 @@ class Extractor:
                     done += os.pwrite(out, data[done:], offset + done)
                 offset += len(data)
                 length -= len(data)
-        self._names.pop(b"/".join(clean(entry.name)), None)
+        self._names.pop(cleaned, None)
 
     def _directory(self, entry: tar.Entry, fd: int, base: bytes, cleaned: bytes) -> None:
         try:

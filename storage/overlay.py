@@ -34,11 +34,13 @@ _MS_FLAGS = {
 }
 
 
-def _write(path: str, text: str, mode: int = 0o644) -> None:
+def _write(path: str, text: str, durable: bool, mode: int = 0o644) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         os.fchmod(fd, mode)
         files.write_all(fd, text.encode())
+        if durable:
+            os.fsync(fd)
     finally:
         os.close(fd)
 
@@ -70,15 +72,18 @@ def lower_text(home: str, parent: str) -> str:
     return f"{own}:{above}" if above else own
 
 
-def furnish(home: str, layer: str, lower: str, lower_layers: str, *, read_write: bool) -> None:
-    """Add what a layer's directory holds beside ``diff``. ``lower`` is "" for a base layer."""
+def furnish(home: str, layer: str, lower: str, lower_layers: str, *, durable: bool) -> None:
+    """Add what a layer's directory holds beside ``diff``. ``lower`` is "" for a base layer.
+
+    Image layers are ``durable``: with an empty ``lower`` after a power cut podman could not use them any more.
+    """
     directory = f"{home}/{layer}"
     link = new_link()
     os.symlink(f"../{layer}/diff", f"{home}/l/{link}")
-    _write(f"{directory}/link", link)
+    _write(f"{directory}/link", link, durable)
     if lower:
-        _write(f"{directory}/lower", lower)
-        _write(f"{directory}/lower-layers", lower_layers)
+        _write(f"{directory}/lower", lower, durable)
+        _write(f"{directory}/lower-layers", lower_layers, durable)
     else:
         os.mkdir(f"{directory}/empty", 0o700)
     os.mkdir(f"{directory}/work", 0o700)
@@ -105,7 +110,7 @@ def create(home: str, layer: str, parent: str, parent_home: str, lower_layers: s
             if uid or gid:
                 os.chown(diff, uid, gid)
             os.chmod(diff, mode)
-            furnish(home, layer, lower, lower_layers, read_write=True)
+            furnish(home, layer, lower, lower_layers, durable=False)
         except BaseException:
             remove(home, layer)
             raise

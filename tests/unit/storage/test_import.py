@@ -80,6 +80,12 @@ ODD_ARCHIVES = {
     "hard links": pack((entry("a"), b"content"), entry("d/b", tarfile.LNKTYPE, linkname="a")),
     "a hard link to itself": pack((entry("a"), b"content"), entry("a", tarfile.LNKTYPE, linkname="./a")),
     "a linked file replaced": pack((entry("a"), b"1"), entry("b", tarfile.LNKTYPE, linkname="a"), (entry("a"), b"2")),
+    "a file replaced by way of a link": pack(
+        (entry("usr/lib/x"), b"1"), entry("lib", tarfile.SYMTYPE, linkname="usr/lib"), (entry("lib/x"), b"22")
+    ),
+    "a file by way of a link, replaced": pack(
+        (entry("u/y"), b"y"), entry("l", tarfile.SYMTYPE, linkname="/u"), (entry("l/x"), b"1"), (entry("u/x"), b"22")
+    ),
     "absolute names": pack((entry("/abs/file"), b"x")),
     "dots": pack(directory("./"), (entry("./x/./y"), b"y"), (entry("x/../z"), b"z")),
     "gnu sparse": gnu_sparse(100_000, [(0, b"abc"), (70_000, b"def")]),
@@ -137,8 +143,9 @@ def test_any_order_of_entries_comes_out_as_it_went_in(
     except BadArchive:  # a link to what is not there, a name below a file
         assert not store.images() and not store.layers()
         return
-    through_a_link = any(kind == "s" for _, kind, _, _ in members)
-    if not through_a_link:
+    # A link that is replaced later may have led to where the content no longer is: then export says so.
+    replaced_links = [name for name, kind, _, _ in members if kind == "s"]
+    if not replaced_links:
         assert exported(store, image.layer) == data
 
 
