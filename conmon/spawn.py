@@ -17,7 +17,7 @@ from pypod.errors import MonitorError, reason
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 else:
     import _socket
 
@@ -218,11 +218,19 @@ def _pair() -> tuple[_socket.socket, _socket.socket]:
     return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC, 0)
 
 
-def spawn(options: MonitorOptions, *, env: Mapping[str, str], keep_fds: Iterable[int] = ()) -> Started:
+def spawn(
+    options: MonitorOptions,
+    *,
+    env: Mapping[str, str],
+    keep_fds: Iterable[int] = (),
+    meanwhile: Callable[[], object] | None = None,
+    before_start: Callable[[int], None] | None = None,
+) -> Started:
     """Start a monitor with ``env`` and wait until the container is created (or its attach socket is there).
 
-    ``keep_fds`` stay open in it, under their numbers; they should be 3, 4, …. Raises MonitorError if it cannot be
-    started or answers wrongly; that the runtime failed is told by ``Started.pid``.
+    ``keep_fds`` stay open in it, under their numbers; they should be 3, 4, …. ``meanwhile`` is called while the
+    runtime is at work, ``before_start`` with the pid of a monitor that waits: the time to move it to another cgroup.
+    Raises MonitorError if it cannot be started or answers wrongly; that the runtime failed is told by ``Started.pid``.
     """
     keep = [(fd, fd) for fd in keep_fds]
     first = max([2, *(fd for fd, _ in keep)]) + 1
@@ -255,6 +263,8 @@ def spawn(options: MonitorOptions, *, env: Mapping[str, str], keep_fds: Iterable
             error_write = -1
         started._sync, started._start = pairs[0][0], pairs[1][0]
         attach = pairs[2][0] if options.exec_attach else None
+        if before_start is not None:
+            before_start(launcher)
         try:
             pairs[1][0].send(b"\0")
         except OSError:
@@ -275,6 +285,8 @@ def spawn(options: MonitorOptions, *, env: Mapping[str, str], keep_fds: Iterable
         else:
             pairs[1][0].close()
             started._start = None
+            if meanwhile is not None:
+                meanwhile()
             started._read_pid()
             if not options.exec_process_spec:
                 started.close()

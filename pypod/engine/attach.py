@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from conmon import attach as client
 from pypod.base.record import record
 from pypod.engine import cleanup, stop, terminal
 from pypod.engine.container import Container, State, observe, read_exit_file, stored_state
@@ -59,6 +58,8 @@ def stay(
 
     Signals are passed to ``state``'s process if ``sig_proxy``. Raises MonitorError.
     """
+    from conmon import attach as client
+
     socket = client.connect(bundle)
 
     def resized() -> None:

@@ -68,7 +68,7 @@ def finish(context: Context, store: Store, container: Container) -> State:
         )
     if not before.pid:
         _end_half_made(container)
-    problems = undo(context, store, container, before)
+    problems = undo(context, store, container, before, ended=before.pid != 0)
     final = replace(
         state,
         pid=0,
@@ -100,8 +100,11 @@ def _end_half_made(container: Container) -> None:
                 continue
 
 
-def undo(context: Context, store: Store, container: Container, state: State) -> list[str]:
-    """Network down, runtime's record deleted, file systems unmounted. What fails is reported, not raised."""
+def undo(context: Context, store: Store, container: Container, state: State, *, ended: bool) -> list[str]:
+    """Network down, runtime's record deleted, file systems unmounted. What fails is reported, not raised.
+
+    Unless the container is known to have ``ended``, the runtime's delete kills what is left of it.
+    """
     problems = []
     if state.network:
         from pypod.network import teardown
@@ -114,7 +117,8 @@ def undo(context: Context, store: Store, container: Container, state: State) -> 
     deleting = 0
     try:
         runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
-        deleting = runtime.start_delete(container.id)
+        if not ended or not runtime.forget(container.id):
+            deleting = runtime.start_delete(container.id)
     except (PypodError, OSError) as error:
         problems.append(str(error))
     unmount(store, container)

@@ -20,6 +20,8 @@ from pypod.linux import proc, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pypod.engine.context import Context
     from storage.store import Store
 
@@ -171,7 +173,7 @@ def _abandon(context: Context, store: Store, container: Container, attempt: Stat
         from pypod.engine import stop
 
         stop.send(container, attempt, stop.SIGKILL)
-    cleanup.undo(context, store, container, attempt)
+    cleanup.undo(context, store, container, attempt, ended=False)
     files.remove_tree(container.exit_file)
     status = "exited" if before.status == "exited" else "created"
     if status == "created":
@@ -273,7 +275,13 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         runtime_opts=["--preserve-fds", str(preserve_fds)] if preserve_fds else [],
     )
     try:
-        started = monitors.spawn(options, env=monitor_environment(context), keep_fds=range(3, 3 + preserve_fds))
+        started = monitors.spawn(
+            options,
+            env=monitor_environment(context),
+            keep_fds=range(3, 3 + preserve_fds),
+            meanwhile=_load_ahead,
+            before_start=_mover(context, container, state),
+        )
     except OSError as error:
         raise MonitorError(f"cannot start the monitor {monitor}: {reason(error)}") from None
     if started.pid <= 0:
@@ -290,6 +298,25 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
     if config.pidfile:
         files.replace(os.path.abspath(config.pidfile), str(started.pid).encode(), mode=0o644)
     return result
+
+
+def _load_ahead() -> None:
+    """Load what comes after ``create`` while the runtime is busy with it: on two processors that costs nothing."""
+    from conmon import attach
+    from pypod.engine import remove, stop
+    from pypod.network import files as network_files
+
+    assert attach and remove and stop and network_files
+
+
+def _mover(context: Context, container: Container, state: State) -> Callable[[int], None] | None:
+    """What moves the monitor to a cgroup of its own, on hosts where that is systemd's to give."""
+    if state.cgroup_manager != "systemd":
+        return None
+    from pypod.engine import cgroup_home
+
+    cgroup_home.enter(context)
+    return cgroup_home.monitor(context, container.config)
 
 
 def _log(container: Container) -> str:

@@ -26,9 +26,9 @@ class RawTerminal:
         self.saved: list[Any] | None = None
 
     def __enter__(self) -> RawTerminal:
-        import termios
-
         if self.fd >= 0 and os.isatty(self.fd):
+            import termios
+
             self.saved = termios.tcgetattr(self.fd)
             mode = termios.tcgetattr(self.fd)
             # cfmakeraw(3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import fastjson, process
+from pypod.base import fastjson, files, process
 from pypod.errors import NotFound, RuntimeFailed, reason
 from pypod.runtime import errors
 
@@ -98,6 +98,20 @@ class Runtime:
         done = self._run("delete", *(["--force"] if force else []), id)
         if done.status and not _unknown(done.message):
             raise self.failure(done.message)
+
+    def forget(self, id: str) -> bool:
+        """``delete`` of a stopped container without starting the runtime (10 ms); False if only that can do it.
+
+        Where the container has no cgroup, its record in our own ``root`` is all that there is of it; crun and runc
+        keep it in the directory named after it. Nothing may run in the container any more.
+        """
+        if self.cgroup_manager != "disabled" or not self.root or self.name not in ("crun", "runc"):
+            return False
+        try:
+            files.remove_tree(f"{self.root}/{id}")
+        except OSError:
+            return False
+        return True
 
     def start_delete(self, id: str) -> int:
         """Begin ``delete --force`` and return at once; its pid, for ``finish_delete``. Raises OSError."""
