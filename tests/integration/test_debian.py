@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.runner import Pypod
+from support.tmux import Tmux
 
 DEBIAN = "localhost/debian:bookworm"
 
@@ -78,6 +79,25 @@ def test_bash_on_a_terminal(pypod: Pypod, debian: str) -> None:
         terminal.expect(r":/# $")
         terminal.send(b"\x04")
         assert terminal.wait() == 0
+
+
+def test_bash_in_tmux(pypod: Pypod, debian: str) -> None:
+    with Tmux(pypod, "run", "--rm", "-it", debian, "bash", rows=40, columns=120) as tmux:
+        tmux.shows(":/#")
+        tmux.types("id -un; stty size; echo $((6 * 7))")
+        tmux.shows("root\n40 120\n42")
+        tmux.types("clear; for i in 1 2 3; do echo line $i; done")
+        tmux.shows("line 3")
+        tmux.key("Up")  # bash's history, by an escape sequence
+        tmux.shows("# clear; for i in 1 2 3")
+        tmux.key("C-c")
+        tmux.types("sleep 100")
+        time.sleep(0.7)
+        tmux.key("C-c")
+        tmux.types("echo status $?")
+        tmux.shows("status 130")
+        tmux.types("exit")
+        tmux.ends()
 
 
 def test_dpkg_removes_a_package(pypod: Pypod, debian: str) -> None:

@@ -1,12 +1,9 @@
 """``-t``: the container has a terminal that behaves like the user's own."""
 
-import os
-import shlex
-import subprocess
 import time
 
-from support import box
-from support.runner import Pypod, until
+from support.runner import Pypod
+from support.tmux import Tmux
 
 SHELL_PROMPT = rb"# $"
 
@@ -129,30 +126,14 @@ def test_much_output_on_a_terminal(pypod: Pypod, image: str) -> None:
     assert done.out.split() == [str(n) for n in range(1, 50001)]
 
 
-def test_in_tmux_as_a_user_would(pypod: Pypod, image: str, mode: str) -> None:
+def test_in_tmux_as_a_user_would(pypod: Pypod, image: str) -> None:
     """A terminal emulator that people use, with its own idea of sizes."""
-    tmux = box.need("tmux")
-    server = ["-L", f"pypodtest{os.getpid()}{mode}"]
-    command = shlex.join(pypod.argv("run", "--rm", "-it", image, "sh"))
-
-    def screen() -> str:
-        return pypod.as_user(tmux, *server, "capture-pane", "-p").out
-
-    pypod.as_user(tmux, *server, "-f", "/dev/null", "new-session", "-d", "-x", "90", "-y", "30", command).ok()
-    try:
-        until(lambda: "#" in screen(), 20, "the prompt")
-        pypod.as_user(tmux, *server, "send-keys", "stty size; id -u; tty", "Enter").ok()
-        until(lambda: "30 90" in screen() and "/dev/pts/" in screen(), 10, "the answers")
-        pypod.as_user(tmux, *server, "resize-window", "-x", "70", "-y", "20").ok()
-        pypod.as_user(tmux, *server, "send-keys", "clear; sleep 0.3; stty size", "Enter").ok()
-        until(lambda: "20 70" in screen(), 10, "the new size")
-        pypod.as_user(tmux, *server, "send-keys", "exit", "Enter").ok()
-        until(lambda: pypod.as_user(tmux, *server, "has-session").code != 0, 10, "the session to end")
-    finally:
-        subprocess.run(
-            [tmux, *server, "kill-server"],
-            env=pypod.environment(),
-            check=False,
-            capture_output=True,
-            **pypod.user.popen_options(),
-        )
+    with Tmux(pypod, "run", "--rm", "-it", image, "sh", rows=30, columns=90) as tmux:
+        tmux.shows("#")
+        tmux.types("stty size; id -u; tty")
+        tmux.shows("30 90", "/dev/pts/")
+        tmux.resize(20, 70)
+        tmux.types("clear; sleep 0.3; stty size")
+        tmux.shows("20 70")
+        tmux.types("exit")
+        tmux.ends()
