@@ -15,7 +15,7 @@ SHELL  := /bin/sh
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
-           $(shell find pypod storage conmon -type f \( -name '*.py' -o -name '*.c' -o -name '*.h' -o -name '*.json' \) \
+           $(shell find pypod storage conmon -type f \( -name '*.py' -o -name '*.c' -o -name '*.h' -o -name '*.json' -o -name pypod \) \
                    ! -name '_*.c' 2>/dev/null)
 pip     := umask 022 && PIP_DISABLE_PIP_VERSION_CHECK=1 $(bin)/python -m pip -q
 no_pip  := { echo "make: could not fetch Python packages with pip: see the message above." >&2; \

@@ -69,7 +69,7 @@ def _copy_source(site: Path, binaries: Path) -> None:
     for name in OURS:
         shutil.copytree(SOURCE / name, site / name, ignore=shutil.ignore_patterns("__pycache__", "*.o", "csrc"))
     target = binaries / "pypod"
-    shutil.copyfile(SOURCE / "bin" / "pypod", target)
+    shutil.copyfile(SOURCE / "pypod" / "cli" / "pypod", target)
     target.chmod(0o755)
 
 
