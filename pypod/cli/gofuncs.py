@@ -196,9 +196,9 @@ def _string(name: str, value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    from pypod.cli.output import json_text
+    from pypod.base import gojson
 
-    return json_text(value, 0)
+    return gojson.text(value, 0)
 
 
 def _join(values: Any, separator: Any) -> str:

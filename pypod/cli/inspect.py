@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pypod.base import gojson
 from pypod.cli import output, targets
 from pypod.errors import NoSuchContainer, NoSuchImage, NotFound, PypodError, UsageError
 
@@ -51,7 +52,7 @@ def run(invocation: Invocation) -> int:
             problems.append(error)
     template = options["format"]
     if template is None or output.is_json(template):
-        output.line(output.json_text([item for _, item in found], 5))
+        output.line(gojson.text([item for _, item in found], 5))
     else:
         from pypod.cli import inspect_fields
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.base import times
+from pypod.base import gojson, times
 from pypod.cli import output, targets
 from pypod.engine import context as contexts
 from pypod.engine import networks as engine
@@ -128,7 +128,7 @@ def inspect(invocation: Invocation) -> int:
         except NotFound as error:
             problems.append(error)
     if template is None or output.is_json(template):
-        output.line(output.json_text(found, 5))
+        output.line(gojson.text(found, 5))
     else:
         for item in found:
             output.rendered(template, fields(item, short=False))

@@ -6,7 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 # podman's tabwriter: columns are at least 12 wide, with 2 blanks between them.
@@ -77,64 +77,11 @@ def _visible(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def json_text(value: Any, indent: int = 4) -> str:
-    """One JSON document as Go writes it, compact if ``indent`` is 0: non-ASCII text stays readable."""
-    from pypod.base import fastjson
-
-    escape: Callable[[str], str] = fastjson.dumps
-    if fastjson.c is not None:
-        escape = fastjson.c.encode_basestring
-
-    def string(text: str) -> str:
-        # A lone surrogate stands for a byte that is not UTF-8: only its escape is valid JSON.
-        return escape(text) if text.isascii() or text.isprintable() else fastjson.dumps(text)
-
-    out: list[str] = []
-    if indent:
-        _json(value, "\n", " " * indent, ": ", string, out)
-    else:
-        _json(value, "", "", ":", string, out)
-    return "".join(out)
-
-
-def _json(value: Any, margin: str, step: str, colon: str, string: Callable[[str], str], out: list[str]) -> None:
-    if isinstance(value, str):
-        out.append(string(value))
-    elif isinstance(value, dict):
-        if not value:
-            out.append("{}")
-            return
-        inner = margin + step
-        before = "{" + inner
-        for name, item in value.items():
-            out.append(before + string(str(name)) + colon)
-            _json(item, inner, step, colon, string, out)
-            before = "," + inner
-        out.append(margin + "}")
-    elif isinstance(value, (list, tuple)):
-        if not value:
-            out.append("[]")
-            return
-        inner = margin + step
-        before = "[" + inner
-        for item in value:
-            out.append(before)
-            _json(item, inner, step, colon, string, out)
-            before = "," + inner
-        out.append(margin + "]")
-    elif hasattr(value, "go_json"):
-        _json(value.go_json(), margin, step, colon, string, out)
-    elif value is None:
-        out.append("null")
-    elif value is True or value is False:
-        out.append("true" if value else "false")
-    else:
-        out.append(repr(value))
-
-
 def json(value: Any, indent: int = 4) -> None:
     """Print one JSON document."""
-    line(json_text(value, indent))
+    from pypod.base import gojson
+
+    line(gojson.text(value, indent))
 
 
 def is_json(template: str | None) -> bool:

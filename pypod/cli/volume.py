@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pypod.base import gojson
 from pypod.cli import output, targets
 from pypod.engine import context as contexts
 from pypod.engine import mounts, names, rootless, volume_view, volumes
@@ -114,7 +115,7 @@ def inspect(invocation: Invocation) -> int:
             problems.append(NoSuchVolume(f"inspecting object: no such volume {name}"))
     template = flags["format"]
     if template is None or output.is_json(template):
-        output.line(output.json_text(found, 5))
+        output.line(gojson.text(found, 5))
     else:
         from pypod.cli import inspect_fields
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypod.base import units
+from pypod.base import gojson, units
 from pypod.cli import completion, info, manpages, output, table
 
 
@@ -28,13 +28,13 @@ def test_columns_are_podmans():
     st.sampled_from([0, 2, 4, 5]),
 )
 def test_json_text_is_json(value, indent):
-    assert json.loads(output.json_text(value, indent)) == value
+    assert json.loads(gojson.text(value, indent)) == value
 
 
 def test_json_is_indented_as_go_does():
-    assert output.json_text({"a": [1, {}], "b": []}, 2) == '{\n  "a": [\n    1,\n    {}\n  ],\n  "b": []\n}'
-    assert output.json_text("é\udcff", 0) == '"\\u00e9\\udcff"'
-    assert output.json_text("é", 0) == '"é"'
+    assert gojson.text({"a": [1, {}], "b": []}, 2) == '{\n  "a": [\n    1,\n    {}\n  ],\n  "b": []\n}'
+    assert gojson.text("é\udcff", 0) == '"\\u00e9\\udcff"'
+    assert gojson.text("é", 0) == '"é"'
 
 
 def test_templated_rows(capsys):
