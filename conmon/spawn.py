@@ -230,7 +230,7 @@ def spawn(
 
     ``keep_fds`` stay open in it, under their numbers; they should be 3, 4, …. ``meanwhile`` is called while the
     runtime is at work, ``before_start`` with the pid of a monitor that waits: the time to move it to another cgroup.
-    Raises MonitorError if it cannot be started or answers wrongly; that the runtime failed is told by ``Started.pid``.
+    Raises MonitorError if it cannot be started or answers wrongly; ``Started.pid`` tells that the runtime failed.
     """
     keep = [(fd, fd) for fd in keep_fds]
     first = max([2, *(fd for fd, _ in keep)]) + 1

@@ -43,6 +43,10 @@ def execute(context: Context, container: Container, options: ExecOptions) -> tup
     Raises BadState (255) if the container does not run, CommandNotFound, CommandNotExecutable, RuntimeFailed.
     """
     state = running(container)
+    if state.cgroup_manager == "systemd":
+        from pypod.engine import cgroup_home
+
+        cgroup_home.enter(context)
     rootless.enter_user(context)
     session = names.random_id()
     directory = f"{container.rundir}/exec/{session}"

@@ -138,9 +138,15 @@ def _clean_mounts(context: Context) -> None:
     if _clean >= 0:
         syscalls.setns(_clean, syscalls.CLONE_NEWNS)
         return
-    syscalls.unshare(syscalls.CLONE_NEWNS)
     for path in (context.graphroot, context.runroot):
         files.make_directory(path)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    if not context.rootless:
+        # The kernel makes a user namespace's copies slaves; root's would still be peers of the host's mounts, and
+        # what we mount on a peer appears on the host.
+        for place in _mount_points((context.graphroot, context.runroot)):
+            syscalls.mount("", place, flags=syscalls.MS_SLAVE)
+    for path in (context.graphroot, context.runroot):
         tree = syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
         try:
             syscalls.mount_setattr(tree, propagation=syscalls.MS_PRIVATE, recursive=True)
@@ -148,6 +154,22 @@ def _clean_mounts(context: Context) -> None:
         finally:
             os.close(tree)
     _clean = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _mount_points(paths: tuple[str, ...]) -> set[str]:
+    """The mount points of the file systems that ``paths`` lie on (proc_pid_mountinfo(5))."""
+    points = []
+    for line in files.read("/proc/self/mountinfo").splitlines():
+        point = line.split(b" ", 5)[4]
+        if b"\\" in point:
+            for code in (b"040", b"011", b"012", b"134"):
+                point = point.replace(b"\\" + code, bytes([int(code, 8)]))
+        points.append(os.fsdecode(point))
+    result = set()
+    for path in paths:
+        real = os.path.realpath(path)
+        result.add(max((one for one in points if one == "/" or (real + "/").startswith(one + "/")), key=len))
+    return result
 
 
 def private_mounts(context: Context) -> None:

@@ -1,0 +1,72 @@
+"""Where we and the monitors live in the cgroup tree, on a host that systemd manages with cgroup v2.
+
+A login session's cgroup belongs to root: a rootless process in it may not move one of its own into a container's
+cgroup, as ``exec`` must, and at logout all that is in it may be killed. So a rootless pypod asks the user's systemd
+for a scope, and each monitor gets one beside its container's; podman does both. Where somebody supervises the monitor
+by its cgroup, --cgroups=no-conmon leaves it where it is.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.engine import limits
+from pypod.linux import cgroups
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pypod.engine.config import ContainerConfig
+    from pypod.engine.context import Context
+
+
+def _socket(context: Context) -> str:
+    return f"{context.runtime_dir if context.rootless else '/run'}/systemd/private"
+
+
+def _own() -> str:
+    try:
+        return cgroups.own()
+    except OSError:
+        return ""
+
+
+def enter(context: Context) -> bool:
+    """Move this process to a cgroup of the user's, if it is not in one. True if it was moved.
+
+    It does not fail: where there is no systemd to ask, or nothing to gain, all stays as it is.
+    """
+    if not context.rootless or cgroups.mode() != cgroups.UNIFIED:
+        return False
+    if os.access(f"{cgroups.ROOT}{_own()}/cgroup.procs", os.W_OK) or limits.manager(context) != "systemd":
+        return False
+    return _scope(context, f"pypod-{os.getpid()}.scope", os.getpid(), "user.slice")
+
+
+def monitor(context: Context, config: ContainerConfig) -> Callable[[int], None] | None:
+    """What moves a monitor that has not begun to its scope; None if it is to stay in our cgroup."""
+    if config.cgroups != "enabled" or cgroups.mode() != cgroups.UNIFIED or limits.manager(context) != "systemd":
+        return None
+    unit = f"libpod-conmon-{config.id}.scope"
+    here = _own()
+    # The restart policy's start is in the last monitor's scope already, and its child will be too.
+    if unit in here or os.path.basename(here) == f"pypod-{os.getpid()}.scope":
+        return None
+    parent = os.path.basename(config.cgroup_parent) or ("user.slice" if context.rootless else "machine.slice")
+
+    def move(pid: int) -> None:
+        _scope(context, unit, pid, parent)
+
+    return move
+
+
+def _scope(context: Context, unit: str, pid: int, parent: str) -> bool:
+    from pypod.systemd import scope
+
+    try:
+        scope.start(_socket(context), context.uid, unit, [pid], slice=parent)
+    except scope.ScopeError as error:
+        os.write(2, f"Warning: cannot make the cgroup {unit}: {error}\n".encode())
+        return False
+    return True
