@@ -335,6 +335,10 @@ def monitor_environment(context: Context) -> dict[str, str]:
     }
     if context.rootless:
         env["XDG_RUNTIME_DIR"] = context.runtime_dir
+    else:
+        # By these crun finds the systemd of root's login session, which takes the containers along when it ends.
+        env.pop("XDG_RUNTIME_DIR", None)
+        env.pop("DBUS_SESSION_BUS_ADDRESS", None)
     env.setdefault("HOME", context.home)
     return env
 
