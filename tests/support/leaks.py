@@ -22,6 +22,8 @@ HARMLESS = (
     "/pypod-conf.containers",
     "/pypod-conf.storage",
     "/.has-mount-program",
+    "/pypod/ended",  # and its predecessor: of bounded size
+    "/pypod/ended.old",
 )
 
 
@@ -123,7 +125,8 @@ def snapshot(pypod: Pypod) -> Snapshot:
         {
             "mounts": _mounts(places),
             "processes": _processes(pypod, places),
-            "layer directories": _names(graph / "overlay") - {"l"} - kept,
+            "layer directories": _names(graph / "overlay") - {"l", "tempdirs"} - kept,
+            "staging areas": frozenset(n for n in _names(graph / "overlay/tempdirs") if n.startswith("temp-dir")),
             "layers": (layers - kept) | _ids(graph / "overlay-layers" / "volatile-layers.json"),
             "containers": _ids(graph / "overlay-containers" / "containers.json")
             | _ids(graph / "overlay-containers" / "volatile-containers.json"),
