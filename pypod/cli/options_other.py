@@ -73,6 +73,11 @@ VOLUME_INSPECT = (("all a", "bool", False, "", "Every volume"), *FORMAT)
 VOLUME_PRUNE = (("filter", "array", (), "KEY=VALUE", "Only volumes that this describes"), *_FORCE)
 VOLUME_EXPORT = (("output o", "str", None, "FILE", "Write to this file (default stdout)"),)
 
+SYSTEM_CHECK = (
+    ("force f", "bool", False, "", "With --repair, remove containers whose layer is missing too"),
+    ("max m", "str", "24h", "DURATION", "Layers that no record names are left alone if younger than this"),
+    ("repair r", "bool", False, "", "Remove what belongs to nobody"),
+)
 UNSHARE = (("rootless-netns", "bool", False, "", "Join the network namespace of rootless bridges too"),)
 COMPLETION = (
     ("file f", "str", None, "FILE", "Write to this file (default stdout)"),

@@ -389,6 +389,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _NAMES,
         "container",
     ),
+    "system check": (
+        "system_check",
+        "Check the store, and repair it",
+        _SYSTEM,
+        "options_other.SYSTEM_CHECK",
+        "[options]",
+        (0, 0),
+        "",
+    ),
     "unshare": (
         "unshare",
         "Run a command in the user namespace that containers run in",
