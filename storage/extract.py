@@ -13,6 +13,7 @@ import stat
 from pypod.errors import BadArchive, StorageError, reason
 from pypod.linux import syscalls
 from storage import tar, tarsplit
+from storage.entries import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,26 +25,6 @@ _IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _STRICT = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _OWN_XATTRS = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
-
-
-def clean(name: bytes) -> list[bytes]:
-    """The components of an entry's name.
-
-    Raises BadArchive for one that leads out of the root.
-    """
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part in (b"", b"."):
-            continue
-        if part == b"..":
-            if not parts:
-                raise BadArchive(f"broken archive: {tar.show(name)}: the name leads out of the image")
-            parts.pop()
-            continue
-        if len(part) > 255:
-            raise BadArchive(f"broken archive: {tar.show(name)}: the name is too long")
-        parts.append(part)
-    return parts
 
 
 class Extractor:

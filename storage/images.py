@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.base import files
+from pypod.base import fastjson, files
 from pypod.errors import InUse, NoSuchImage, StorageError, reason
 from storage import records
 from storage.trash import Staging
@@ -10,6 +10,7 @@ from storage.trash import Staging
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from storage.records import Image, Row
     from storage.store import Store
@@ -30,6 +31,28 @@ def data_file(key: str) -> str:
     if "/" in name:
         raise StorageError(f"cannot keep image data under the key {key!r}")
     return name
+
+
+def data(image: Image, key: str) -> bytes:
+    """See ``Store.image_data``."""
+    try:
+        return files.read(f"{image.directory}/{data_file(key)}")
+    except OSError as error:
+        raise StorageError(f"cannot read {key} of image {image.id[:12]}: {reason(error)}") from None
+
+
+def document(image: Image, key: str) -> dict[str, Any]:
+    """One item of an image's big data that is a JSON object.
+
+    Raises StorageError.
+    """
+    try:
+        value = fastjson.loads(data(image, key))
+    except fastjson.BadJson as error:
+        raise StorageError(f"cannot read {key} of image {image.id[:12]}: {error}") from None
+    if not isinstance(value, dict):
+        raise StorageError(f"cannot read {key} of image {image.id[:12]}: not a JSON object")
+    return value
 
 
 def _split(reference: str) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import fastjson, files
+from pypod.base import files
 from pypod.errors import StorageError, reason
 from storage import records
 from storage.locks import RecordLock
@@ -135,33 +135,25 @@ class Store:
         """
         from storage import images
 
-        try:
-            return files.read(f"{image.directory}/{images.data_file(key)}")
-        except OSError as error:
-            raise StorageError(f"cannot read {key} of image {image.id[:12]}: {reason(error)}") from None
+        return images.data(image, key)
 
     def image_config(self, image: Image) -> dict[str, Any]:
         """The image's configuration.
 
         Raises StorageError.
         """
-        return self._document(image, f"sha256:{image.id}")
+        from storage import images
+
+        return images.document(image, f"sha256:{image.id}")
 
     def image_manifest(self, image: Image) -> dict[str, Any]:
         """The image's manifest, as it came.
 
         Raises StorageError.
         """
-        return self._document(image, "manifest")
+        from storage import images
 
-    def _document(self, image: Image, key: str) -> dict[str, Any]:
-        try:
-            value = fastjson.loads(self.image_data(image, key))
-        except fastjson.BadJson as error:
-            raise StorageError(f"cannot read {key} of image {image.id[:12]}: {error}") from None
-        if not isinstance(value, dict):
-            raise StorageError(f"cannot read {key} of image {image.id[:12]}: not a JSON object")
-        return value
+        return images.document(image, "manifest")
 
     def image_size(self, image: Image) -> int:
         """Bytes: the image's layers uncompressed, and its data, as podman counts."""
@@ -232,7 +224,8 @@ class Store:
             id = result[-1].parent
         return result
 
-    def _homes(self, home: str) -> list[str]:
+    def homes(self, home: str) -> list[str]:
+        """The driver directories in which the links of a layer of ``home`` may be found."""
         homes = [home, self.home, *(store[0] for store in self.read_only_stores)]
         return [path for number, path in enumerate(homes) if path not in homes[:number]]
 
@@ -263,7 +256,7 @@ class Store:
         from storage import overlay
 
         chain = self.chain(layer_id)
-        return overlay.lowers(self._homes(chain[0].home), layer_id, [item.id for item in chain[1:]])
+        return overlay.lowers(self.homes(chain[0].home), layer_id, [item.id for item in chain[1:]])
 
     def diff_directory(self, layer_id: str) -> str:
         """A layer's own files."""
@@ -287,76 +280,9 @@ class Store:
         The maps are those of ``create_container``. A vfs layer is not mounted, unless there is a ``target``.
         Raises StorageError.
         """
-        if self.driver == "vfs":
-            return self._bind(self.diff_directory(layer_id), target, read_only)
-        from storage import overlay
+        from storage import mounting
 
-        chain = self.chain(layer_id)
-        home = chain[0].home
-        if home != self.home and not target:
-            target = f"{self.runroot}/{self.driver}/{layer_id}/merged"
-            files.make_directory(target)
-        lower = overlay.lowers(self._homes(home), layer_id, [item.id for item in chain[1:]])
-        program = self.mount_program or self._fuse_if_sticky()
-        mapped_lower: list[str] = []
-        if uid_map and not overlay.in_user_namespace():
-            from storage import mapped
-
-            place = f"{home}/{layer_id}/mapped"
-            lower = mapped_lower = mapped.idmapped_lowers(lower, uid_map, gid_map, place)
-        try:
-            return self._mount(home, layer_id, lower, read_only, volatile, program, target)
-        finally:
-            if mapped_lower:
-                mapped.release(mapped_lower)
-
-    @staticmethod
-    def _bind(path: str, target: str, read_only: bool) -> str:
-        if not target:
-            return path
-        from pypod.linux import syscalls
-
-        try:
-            files.make_directory(target)
-            syscalls.mount(path, target, "", syscalls.MS_BIND)
-            if read_only:
-                syscalls.mount("", target, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
-        except OSError as error:
-            raise StorageError(f"cannot mount {path} at {target}: {reason(error)}") from None
-        return target
-
-    def _mount(
-        self, home: str, layer_id: str, lower: list[str], read_only: bool, volatile: bool, program: str, target: str
-    ) -> str:
-        from storage import overlay
-
-        return overlay.mount(
-            home,
-            layer_id,
-            lower,
-            read_only=read_only,
-            volatile=volatile,
-            mount_program=program,
-            mountopt=self.mountopt,
-            target=target,
-        )
-
-    def _fuse_if_sticky(self) -> str:
-        """A store that began with fuse-overlayfs has its layers in fuse-overlayfs's format, and stays with it."""
-        try:
-            if files.read(f"{self.home}/.has-mount-program").strip() != b"true":
-                return ""
-        except OSError:
-            return ""
-        from pypod.base import process
-
-        program = process.find("fuse-overlayfs")
-        if program is None:
-            raise StorageError(
-                f"cannot mount layers of {self.graphroot}: they are made by fuse-overlayfs, which is not installed",
-                hint="apt-get install fuse-overlayfs",
-            )
-        return program
+        return mounting.mount(self, layer_id, volatile, read_only, target, uid_map, gid_map)
 
     def unmount(self, layer_id: str, *, target: str = "") -> bool:
         """Detach a layer's mount from the current namespace. False if it was not mounted.
@@ -374,18 +300,9 @@ class Store:
 
         The lock lives until the last copy of the descriptor is closed, also by exec'd processes that inherit it.
         """
-        import fcntl
+        from storage import mounting
 
-        try:
-            fd = os.open(self.layer_path(layer_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StorageError(f"cannot lock layer {layer_id[:12]}: {reason(error)}") from None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return -1
-        return fd
+        return mounting.lock(self, layer_id, blocking)
 
     def diff(self, layer_id: str) -> Iterator[tuple[str, str]]:
         """What a layer changes: ("A" added, "C" changed or "D" deleted, absolute path), in path order.

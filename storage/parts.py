@@ -1,0 +1,200 @@
+"""The files of an image archive or OCI layout directory, by name.
+
+Archives name their parts in an index that may stand anywhere, so a file is read in place, and what cannot be read
+twice (a pipe, a compressed archive) goes through a nameless temporary file in the store's file system.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import fastjson
+from pypod.errors import BadArchive, PypodError, StorageError, reason
+from storage import stream, tar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from storage.store import Store
+
+MOST_JSON = 4 << 20  # bytes of a manifest, an index or a config (c/image's limit for manifests)
+
+
+class Parts:
+    """The files of an archive or directory, by name."""
+
+    def find(self, name: str) -> tuple[stream.Read, int] | None:
+        """How to read a file, and its size in bytes; None if there is none."""
+        raise NotImplementedError
+
+    def open(self, name: str) -> tuple[stream.Read, int]:
+        """Raises BadArchive if there is none."""
+        found = self.find(name)
+        if found is None:
+            raise BadArchive(f"broken archive: {name[:200]} is not in it")
+        return found
+
+    def bytes(self, name: str) -> bytes:
+        """A small file.
+
+        Raises BadArchive.
+        """
+        read, size = self.open(name)
+        if size > MOST_JSON:
+            raise BadArchive(f"broken archive: {name[:200]} has {size} bytes")
+        pieces = []
+        while piece := read(stream.CHUNK):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def json(self, name: str) -> Any:
+        return parse(self.bytes(name), name)
+
+    def close(self) -> None:
+        pass
+
+
+def parse(data: bytes, name: str) -> Any:
+    """Raises BadArchive."""
+    try:
+        return fastjson.loads(data)
+    except fastjson.BadJson as error:
+        raise BadArchive(f"broken archive: {name[:200]}: {error}") from None
+
+
+class Archive(Parts):
+    """A tar file that can be read in place."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._files: dict[str, tuple[int, int]] = {}
+        self._links: dict[str, str] = {}
+        size = os.fstat(fd).st_size
+        buffer = stream.FileBuffer(fd, size)
+        for entry in tar.Reader(buffer):
+            name = _clean(entry.name)
+            self._files.pop(name, None)
+            self._links.pop(name, None)
+            if entry.kind == tar.REGULAR and entry.sparse is None:
+                self._files[name] = (buffer.offset, entry.size)
+                if buffer.offset + entry.size > size:
+                    raise BadArchive("broken archive: it ends in the middle of a file")
+            elif entry.kind == tar.SYMLINK:
+                target = os.fsdecode(entry.target)
+                self._links[name] = _clean(os.fsencode(os.path.join(os.path.dirname(name), target)))
+            elif entry.kind == tar.LINK:
+                self._links[name] = _clean(entry.target)
+
+    def find(self, name: str) -> tuple[stream.Read, int] | None:
+        name = _clean(os.fsencode(name))
+        for _ in range(8):
+            if name in self._files:
+                offset, size = self._files[name]
+                return stream.section(self._fd, offset, size), size
+            if name not in self._links:
+                break
+            name = self._links[name]
+        return None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _clean(name: bytes) -> str:
+    return os.path.normpath("/" + os.fsdecode(name)).lstrip("/")
+
+
+class Directory(Parts):
+    """An OCI layout directory."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise PypodError(f"cannot read {path}: {reason(error)}") from None
+        self._open: list[int] = []
+
+    def find(self, name: str) -> tuple[stream.Read, int] | None:
+        from pypod.linux import syscalls
+
+        try:
+            fd = syscalls.openat2(self._fd, name, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadArchive(f"cannot read {name[:200]}: {reason(error)}") from None
+        self._open.append(fd)
+        return stream.reader_of(fd), os.fstat(fd).st_size
+
+    def close(self) -> None:
+        for fd in (*self._open, self._fd):
+            os.close(fd)
+
+
+def _spool(store: Store, source: stream.Source, kind: int) -> int:
+    """The decompressed content of ``source`` in a nameless file.
+
+    Raises StorageError.
+    """
+    from storage.trash import Staging
+
+    store.prepare()
+    with Staging(store.home) as staging:
+        try:
+            fd = os.open(f"{staging.path}/archive", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.unlink(f"{staging.path}/archive")
+        except OSError as error:
+            raise StorageError(f"cannot make a temporary file in {store.home}: {reason(error)}") from None
+    try:
+        for piece in stream.chunks(source, kind):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(fd, view) :]
+    except OSError as error:
+        os.close(fd)
+        raise StorageError(f"cannot keep the archive in {store.home}: {reason(error)}") from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def open_parts(store: Store, source: str) -> Parts:
+    """An archive's parts: ``source`` is a path, or "-" for stdin.
+
+    Raises PypodError, BadArchive, StorageError.
+    """
+    if source != "-" and os.path.isdir(source):
+        return Directory(source)
+    if source == "-":
+        fd = os.dup(0)
+    else:
+        try:
+            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise PypodError(f"cannot read {source}: {reason(error)}") from None
+    try:
+        seekable = _seekable(fd)
+        if seekable and stream.compression_of(os.pread(fd, 6, 0)) == stream.PLAIN:
+            kept = os.dup(fd)
+        else:
+            if seekable:
+                os.lseek(fd, 0, os.SEEK_SET)
+            spooled = stream.Source(stream.reader_of(fd))
+            kept = _spool(store, spooled, stream.compression_of(spooled.peek(6)))
+    except OSError as error:
+        raise BadArchive(f"cannot read the archive: {reason(error)}") from None
+    finally:
+        os.close(fd)
+    try:
+        return Archive(kept)
+    except BaseException:
+        os.close(kept)
+        raise
+
+
+def _seekable(fd: int) -> bool:
+    import stat
+
+    return stat.S_ISREG(os.fstat(fd).st_mode)
