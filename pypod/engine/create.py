@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from pypod.engine.config import ContainerConfig
     from pypod.engine.context import Context
+    from storage.records import Container as StorageRecord
+    from storage.records import Image
     from storage.store import Store
 
 
@@ -71,24 +73,11 @@ def create(
         rootless.private_mounts(context)
     if image is not None and config.image == images.EMBEDDED:
         config = _introduce(context, config)
-    userdata = store.container_directory(identity)
     layer = names.random_id()
     begun = journal.begin(context, identity, layer)
     try:
         options.make_volumes(context, config)
-        # Before the record: a container that is known to the store is known to us, whenever we are killed.
-        files.make_directory(userdata)
-        files.replace_json(userdata + "/container.json", to_json(config), durable=not config.auto_remove)
-        record = store.create_container(
-            id=identity,
-            names=[config.name],
-            image=image,
-            metadata=_metadata(config.image, config.image_id, config.name),
-            volatile=config.auto_remove,
-            layer_id=layer,
-            uid_map=config.uid_map,
-            gid_map=config.gid_map,
-        )
+        record = _record(store, config, image, layer, name_chosen=bool(name))
         if cidfile:
             _write_cidfile(cidfile, identity)
         return containers.load(context, store, record)
@@ -97,6 +86,34 @@ def create(
         raise
     finally:
         journal.end(begun)
+
+
+def _record(
+    store: Store, config: ContainerConfig, image: Image | None, layer: str, *, name_chosen: bool
+) -> StorageRecord:
+    """Write container.json and then the storage record, so that what the store knows is known to us, whenever we are
+    killed. A name that nobody chose gives way to somebody who took it a moment ago.
+    """
+    userdata = store.container_directory(config.id)
+    files.make_directory(userdata)
+    for tries_left in range(9, -1, -1):
+        files.replace_json(userdata + "/container.json", to_json(config), durable=not config.auto_remove)
+        try:
+            return store.create_container(
+                id=config.id,
+                names=[config.name],
+                image=image,
+                metadata=_metadata(config.image, config.image_id, config.name),
+                volatile=config.auto_remove,
+                layer_id=layer,
+                uid_map=config.uid_map,
+                gid_map=config.gid_map,
+            )
+        except InUse:
+            if name_chosen or not tries_left:
+                raise
+            config = replace(config, name=_free_name(store))
+    raise AssertionError("unreachable")
 
 
 def _undo(context: Context, store: Store, config: ContainerConfig) -> None:
