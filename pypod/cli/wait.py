@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pypod.cli import output, targets
-from pypod.engine import sizes
+from pypod.engine import ended, sizes
 from pypod.engine import wait as engine
 from pypod.errors import NoSuchContainer, PypodError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.cli.invocation import Invocation
+    from pypod.engine.context import Context
 
 
 def run(invocation: Invocation) -> int:
@@ -24,15 +25,12 @@ def run(invocation: Invocation) -> int:
     options["ignore"] = False  # what is missing keeps its place in the output
     for target in targets.choose(invocation, context, store, keep_missing=True):
         try:
-            if target.error is not None and options["ignore"]:
-                output.line("-1")
-                continue
-            if target.error is not None:
-                raise target.error
-            assert target.container is not None
-            output.line(
-                str(engine.wait(context, store, target.container, options["condition"], max(interval, 0.001)))
-            )
+            if target.container is None:
+                output.line(str(_gone(context, target)))
+            else:
+                output.line(
+                    str(engine.wait(context, store, target.container, options["condition"], max(interval, 0.001)))
+                )
         except PypodError as error:
             if ignore and isinstance(error, NoSuchContainer):
                 output.line("-1")
@@ -43,6 +41,15 @@ def run(invocation: Invocation) -> int:
         output.flush()
         if options["exit_first_match"]:
             break
+    return code
+
+
+def _gone(context: Context, target: targets.Target) -> int:
+    """The exit code of a --rm container that was faster than we. Raises the target's error if it is not known."""
+    code = ended.lookup(context, target.typed)
+    if code is None:
+        assert target.error is not None
+        raise target.error
     return code
 
 

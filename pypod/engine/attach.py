@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 
 from pypod.base.record import record
-from pypod.engine import cleanup, stop, terminal
+from pypod.engine import cleanup, ended, stop, terminal
 from pypod.engine.container import Container, State, observe, read_exit_file, stored_state
 from pypod.errors import PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pypod.engine.context import Context
 
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 
@@ -92,16 +94,20 @@ def stay(
         socket.close()
 
 
-def exit_code(container: Container, state: State) -> int:
+def exit_code(context: Context, container: Container, state: State) -> int:
     """The code with which an attached container ended, once it has. 255 if nobody can know it."""
     cleanup.wait_for_end(container, state)
-    ended = read_exit_file(container)
-    if ended is None:
-        final = stored_state(container)
-        code = final.exit_code if final.status == "exited" else observe(container).exit_code
-    else:
-        code = ended[0]
-    return code & 0xFF
+    found = read_exit_file(container)
+    if found is not None:
+        return found[0] & 0xFF
+    # Somebody has cleaned up already, and may have removed it or started it again.
+    final = stored_state(container)
+    if final.status != "exited":
+        known = ended.lookup(context, container.id)
+        if known is not None:
+            return known & 0xFF
+        final = observe(container)
+    return (final.exit_code if final.status == "exited" else -1) & 0xFF
 
 
 def check_descriptors(count: int) -> None:

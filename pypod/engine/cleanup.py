@@ -11,7 +11,7 @@ import os
 from pypod.base import files
 from pypod.base.locks import FileLock
 from pypod.base.record import replace
-from pypod.engine import rootless, runtimes
+from pypod.engine import ended, rootless, runtimes
 from pypod.engine.container import Container, State, observe, read_exit_file, save_state, stored_state
 from pypod.errors import BadState, PypodError
 from pypod.linux import proc, syscalls
@@ -80,6 +80,9 @@ def finish(context: Context, store: Store, container: Container) -> State:
     if final.status == "created":
         files.remove_tree(container.userdata + "/config.json")
     if not container.config.auto_remove:
+        if container.config.restart_policy not in ("", "no"):
+            # The next start overwrites what is known of this end, and somebody may be about to ask.
+            ended.note(context, container.id, final.exit_code)
         save_state(container, final)
         files.remove_tree(container.exit_file)
     return final
@@ -164,11 +167,11 @@ def cleanup(context: Context, store: Store, container: Container, *, remove: boo
         state = finish(context, store, container)
         if remove or container.config.auto_remove:
             removal.delete(context, store, container)
-            return state
-    if wants_restart(container, state):
-        from pypod.engine import start
+        # Under the same lock: who stops the container must not come in between and find nothing to stop.
+        elif wants_restart(container, state):
+            from pypod.engine import start
 
-        start.restart_after_exit(context, store, container)
+            start.restart_after_exit(context, store, container, state)
     return state
 
 

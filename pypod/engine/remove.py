@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from pypod.base import files
-from pypod.engine import cleanup
-from pypod.engine.container import Container, every, observe
+from pypod.engine import cleanup, ended
+from pypod.engine.container import Container, every, observe, read_exit_file, stored_state
 from pypod.errors import BadState, InUse, StorageError
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ def delete(context: Context, store: Store, container: Container) -> None:
     cleanup.unmount(store, container)
     if container.config.auto_remove:
         remove_anonymous_volumes(context, container)
+    _note_end(context, container)
     try:
         store.delete_container(container.id)
     except StorageError:
@@ -27,6 +28,16 @@ def delete(context: Context, store: Store, container: Container) -> None:
         _empty(store, container)
         store.delete_container(container.id)
     files.remove_tree(container.exit_file)
+
+
+def _note_end(context: Context, container: Container) -> None:
+    found = read_exit_file(container)
+    if found is not None:
+        ended.note(context, container.id, found[0])
+        return
+    state = stored_state(container)
+    if state.status == "exited":
+        ended.note(context, container.id, state.exit_code)
 
 
 def _empty(store: Store, container: Container) -> None:
@@ -80,7 +91,7 @@ def remove(
             " removed without force: container state improper",
             code=2,
         )
-    if state.live:
+    if state.live or force:
         from pypod.engine import stop
 
         stop.stop(context, store, container, timeout=timeout, remove=False, quiet=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pypod.engine import attach, cleanup, remove, rootless
 from pypod.engine import container as containers
 from pypod.engine import start as starting
-from pypod.errors import BadState, PypodError
+from pypod.engine.container import State
+from pypod.errors import BadState, NoSuchContainer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.attach import Streams
-    from pypod.engine.container import Container, State
+    from pypod.engine.container import Container
     from pypod.engine.context import Context
     from storage.store import Store
 
@@ -32,6 +33,8 @@ def run_attached(
     """
     config = container.config
     exit_lock = cleanup.ExitLock(container)
+    before = state = State()
+    began = False
     try:
         with container.lock:
             before, state = _prepare(context, store, container, preserve_fds)
@@ -40,8 +43,12 @@ def run_attached(
                 exit_lock.acquire()
 
         def begin() -> None:
+            nonlocal began
             with container.lock:
-                starting.start_or_abandon(context, store, container, state, before)
+                # Another command may have started it meanwhile, or ended it.
+                if containers.observe(container).status == "initialized":
+                    starting.start_or_abandon(context, store, container, state, before)
+                began = True
 
         how = attach.stay(
             container,
@@ -55,20 +62,35 @@ def run_attached(
         )
         if how == "detached":
             return 0
-        code = attach.exit_code(container, state)
+        code = attach.exit_code(context, container, state)
         if exit_lock.held:
-            with container.lock:
-                _clean(context, store, container)
+            try:
+                with container.lock:
+                    _clean(context, store, container)
+            except NoSuchContainer:
+                pass  # who stopped it has removed it, too
             exit_lock.done()
         return code
-    except PypodError:
-        if remove_on_failure and config.auto_remove and not containers.observe(container).live:
-            with container.lock:
-                remove.delete(context, store, container)
+    except BaseException:
+        # Not only errors: ^C before the container runs ends the attempt as well.
+        if not began:
+            _give_up(context, store, container, state, before, delete=remove_on_failure and config.auto_remove)
             exit_lock.done()
         raise
     finally:
         exit_lock.release()
+
+
+def _give_up(
+    context: Context, store: Store, container: Container, state: State, before: State, *, delete: bool
+) -> None:
+    try:
+        with container.lock:
+            starting.take_down(context, store, container, state, before)
+            if delete and not containers.observe(container).live:
+                remove.delete(context, store, container)
+    except NoSuchContainer:
+        pass
 
 
 def _prepare(context: Context, store: Store, container: Container, preserve_fds: int) -> tuple[State, State]:
@@ -95,10 +117,9 @@ def run_detached(context: Context, store: Store, container: Container, *, preser
     """Start a container just made and leave it to its monitor. Raises PypodError; a --rm container is then gone."""
     try:
         starting.start_detached(context, store, container, preserve_fds=preserve_fds)
-    except PypodError:
+    except BaseException:
         if container.config.auto_remove:
-            with container.lock:
-                remove.delete(context, store, container)
+            _give_up(context, store, container, State(), State(), delete=True)
         raise
 
 
@@ -122,7 +143,7 @@ def attach_running(
         sig_proxy=sig_proxy,
         begin=lambda: None,
     )
-    return 0 if how == "detached" else attach.exit_code(container, state)
+    return 0 if how == "detached" else attach.exit_code(context, container, state)
 
 
 def remove_image(store: Store, container: Container) -> None:

@@ -14,7 +14,7 @@ from pypod.base import files, times
 from pypod.base.record import replace, to_json
 from pypod.engine import bundle, cleanup, exit_command, netconfig, rootless, runtimes
 from pypod.engine import container as containers
-from pypod.engine.container import Container, State, observe, save_state
+from pypod.engine.container import Container, State, observe, save_state, stored_state
 from pypod.errors import BadState, MonitorError, PypodError, reason
 from pypod.linux import proc, syscalls
 
@@ -148,24 +148,27 @@ def initialize_only(context: Context, store: Store, container: Container) -> Non
         initialize(context, store, container, before)
 
 
-def restart_after_exit(context: Context, store: Store, container: Container) -> None:
-    """The restart policy's start, in the exit command. Raises PypodError."""
-    with container.lock:
-        before = observe(container)
-        if before.status != "exited" or before.stopped_by_user:
-            return
-        enter(context, store, container)
-        state = initialize(context, store, container, replace(before, restarts=before.restarts + 1))
-        start_or_abandon(context, store, container, state, before)
+def restart_after_exit(context: Context, store: Store, container: Container, before: State) -> None:
+    """The restart policy's start, in the exit command. The caller holds the lock. Raises PypodError."""
+    enter(context, store, container)
+    state = initialize(context, store, container, replace(before, restarts=before.restarts + 1))
+    start_or_abandon(context, store, container, state, before)
 
 
 def start_or_abandon(context: Context, store: Store, container: Container, state: State, before: State) -> State:
     """``start``; if the runtime refuses, everything is taken down again. The caller holds the lock."""
     try:
         return start(context, container, state)
-    except PypodError:
+    except BaseException:
         _abandon(context, store, container, state, before)
         raise
+
+
+def take_down(context: Context, store: Store, container: Container, state: State, before: State) -> None:
+    """Undo ``initialize`` for a container that will not be started after all. The caller holds the lock."""
+    now = stored_state(container)
+    if now.status == "initialized" and now.pid == state.pid:
+        _abandon(context, store, container, state, before)
 
 
 def _abandon(context: Context, store: Store, container: Container, attempt: State, before: State) -> None:

@@ -70,27 +70,26 @@ def stop(
     """
     seconds = container.config.stop_timeout if timeout is None else timeout
     state = observe(container)
-    if not state.live:
-        if state.unclean:
-            cleanup.enter(context, state)
-            with container.lock:
-                if not observe(container).live:
-                    cleanup.finish(context, store, container)
+    if not state.live and not state.unclean and container.config.restart_policy in ("", "no"):
         return False
     cleanup.enter(context, state)
     exit_lock = cleanup.ExitLock(container)
     try:
         exit_lock.acquire()
         with container.lock:
+            # What was seen without the lock may have been the moment between two runs, or a start at work.
             state = observe(container)
+            if not state.live:
+                final = cleanup.finish(context, store, container)
+                if final.status == "exited" and not final.stopped_by_user and not container.config.auto_remove:
+                    save_state(container, replace(final, stopped_by_user=True))
+                return False
             frozen = state.status == "paused"
-            if state.live:
-                state = replace(state, status="stopping", stopped_by_user=True)
-                save_state(container, state)
+            state = replace(state, status="stopping", stopped_by_user=True)
+            save_state(container, state)
         if frozen:
             runtimes.of(context, container, state.runtime, state.cgroup_manager).resume(container.id)
-        if state.live:
-            _end(context, container, state, seconds, quiet)
+        _end(context, container, state, seconds, quiet)
         try:
             _finish(context, store, container, remove)
         except NoSuchContainer:
