@@ -52,8 +52,9 @@ def failure(name: str, message: str) -> RuntimeFailed:
     cannot be run, else 125."""
     message = message.strip() or "no reason given"
     lower = message.lower()
-    # Only the process's own command has podman's special exit codes, never a mount or a cgroup of ours.
-    about_command = "exec" in lower and "mount" not in lower.split("exec", 1)[0]
+    # Only the process's own command has podman's special exit codes, never a mount, a cgroup or a profile of ours:
+    # runc says exec: "NAME": …, crun executable file `NAME` … or open executable: ….
+    about_command = 'exec: "' in lower or "executable" in lower or "exec user process" in lower
     if about_command and any(word in lower for word in _DENIED):
         return CommandNotExecutable(f"{name}: {message}: OCI permission denied")
     if about_command and any(word in lower for word in _MISSING):

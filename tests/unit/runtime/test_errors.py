@@ -26,6 +26,8 @@ RUNC = "runc create failed: unable to start container process: "
         ("open executable: Permission denied", CommandNotExecutable, 126),
         ("mount `/x` to `/y`: No such file or directory", RuntimeFailed, 125),
         (RUNC + 'error mounting "/a" to rootfs at "/b": mount /a:/b: permission denied', RuntimeFailed, 125),
+        ("write file `/proc/thread-self/attr/exec`: No such file or directory", RuntimeFailed, 125),
+        ("writing file `/sys/fs/cgroup/x/cgroup.procs`: Permission denied", RuntimeFailed, 125),
         ("", RuntimeFailed, 125),
     ],
 )
