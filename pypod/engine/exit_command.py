@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def program() -> list[str]:
     """The interpreter, without ``site``, and the package's __main__, which finds the rest."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return [sys.executable, "-I", "-S", package + "/__main__.py"]
+    return [sys.executable, "-I", "-S", "-X", "utf8", package + "/__main__.py"]
 
 
 def global_flags(context: Context) -> list[str]:
