@@ -20,11 +20,12 @@ def global_flags(context: Context) -> list[str]:
     """The global flags that lead another pypod to the same places, whatever its environment says."""
     words = ["--root", context.graphroot, "--runroot", context.runroot, "--tmpdir", context.tmpdir]
     words += ["--storage-driver", context.driver]
-    for key, flag in (("runtime", "--runtime"), ("conmon", "--conmon"), ("cgroup_manager", "--cgroup-manager")):
+    for key in ("runtime", "conmon", "cgroup_manager", "volumepath", "network_cmd_path", "network_config_dir"):
         if context.flags.get(key):
-            words += [flag, str(context.flags[key])]
-    for option in context.flags.get("storage_opt") or ():
-        words += ["--storage-opt", option]
+            words += ["--" + key.replace("_", "-"), str(context.flags[key])]
+    for key in ("storage_opt", "runtime_flag"):
+        for value in context.flags.get(key) or ():
+            words += ["--" + key.replace("_", "-"), str(value)]
     return words
 
 
