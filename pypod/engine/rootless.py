@@ -174,17 +174,24 @@ def _mount_points(paths: tuple[str, ...]) -> set[str]:
 
 def private_mounts(context: Context) -> None:
     """A new mount namespace for one container. Raises NamespaceError."""
-    cwd = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    try:
+        cwd = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        # It is gone, or not ours to enter (sudo -u USER in /root).
+        cwd = -1
+        os.chdir("/")
     try:
         _clean_mounts(context)
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        os.fchdir(cwd)
+        if cwd >= 0:
+            os.fchdir(cwd)
     except OSError as error:
         raise NamespaceError(
             f"cannot set up the mount namespace: {error.filename or 'unshare'}: {reason(error)}"
         ) from None
     finally:
-        os.close(cwd)
+        if cwd >= 0:
+            os.close(cwd)
 
 
 def join_mounts(context: Context, pid: int, started: int) -> bool:
