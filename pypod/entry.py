@@ -14,18 +14,78 @@ gc.disable()
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
+    from types import FrameType
     from typing import NoReturn
+else:
+    import _signal
 
 
-def _leave(code: int) -> NoReturn:
-    """Flush and go; a reader that has gone away is not an error."""
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came: as after ^C, what is half made is taken down on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _terminated(number: int, _: FrameType | None) -> None:
+    raise Terminated(number)
+
+
+def _catch_signals() -> None:
+    for number in (_signal.SIGHUP, _signal.SIGTERM):
+        if _signal.getsignal(number) == _signal.SIG_DFL:  # nohup(1) ignores SIGHUP, and that is to stay so
+            _signal.signal(number, _terminated)
+
+
+def _open_standard_streams() -> None:
+    """Where the caller has closed stdin, stdout or stderr, no file of ours may get that number."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
+
+
+def _keep_descriptors() -> None:
+    """What the caller left open is not for the programs that we start: a monitor would hold it for days."""
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        try:
+            if fd > 2 and os.get_inheritable(fd):
+                os.set_inheritable(fd, False)
+        except OSError:
+            continue  # the listing's own
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError):
             pass
+
+
+def _leave(code: int) -> NoReturn:
+    """Flush and go; a reader that has gone away is not an error."""
+    _flush()
     os._exit(code & 0xFF)
+
+
+def _die(number: int) -> NoReturn:
+    """End as the signal would have ended us, which the caller may want to know."""
+    _flush()
+    _signal.signal(number, _signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
 
 
 def _report(message: str, hint: str = "") -> None:
@@ -51,7 +111,9 @@ def run(argv: list[str]) -> int:
             _report(error.message, error.hint)
         return error.code
     except KeyboardInterrupt:
-        return 130
+        _die(_signal.SIGINT)
+    except Terminated as signal:
+        _die(signal.number)
     except BrokenPipeError:
         return 141
     except RecursionError:
@@ -67,10 +129,13 @@ def run(argv: list[str]) -> int:
 
 def main() -> NoReturn:
     """Entry point of the ``pypod`` command."""
+    _open_standard_streams()
     argv = sys.argv[1:]
     if argv == ["--version"] or argv == ["-v"]:
         from pypod import __version__
 
         os.write(1, f"pypod version {__version__}\n".encode())
         os._exit(0)
+    _keep_descriptors()
+    _catch_signals()
     _leave(run(argv))

@@ -69,7 +69,13 @@ def stay(
         if now is not None:
             client.send_resize(bundle, *now)
 
+    # Until the command runs the process is the runtime's, and would die of them.
+    early: list[int] | None = []
+
     def passed_on(number: int) -> None:
+        if early is not None:
+            early.append(number)
+            return
         try:
             stop.send(container, state, number)
         except PypodError:
@@ -81,6 +87,9 @@ def stay(
             if on_resize is not None:
                 resized()
             begin()
+            waiting, early = early, None
+            for number in waiting or ():
+                passed_on(number)
             with terminal.RawTerminal((0 if os.isatty(0) else 1) if tty else -1):
                 return client.relay(
                     socket,
