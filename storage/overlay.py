@@ -192,6 +192,7 @@ def _native(target: str, lower: Sequence[str], upper: str, work: str, flags: lis
     attributes, settings = _options(mountopt)
     fd = syscalls.fsopen("overlay")
     try:
+        syscalls.fsconfig_string(fd, "source", "overlay")  # what df and mount show
         for path in lower:
             syscalls.fsconfig_string(fd, "lowerdir+", path)
         if upper:
