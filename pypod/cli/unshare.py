@@ -12,7 +12,11 @@ from pypod.errors import CommandNotExecutable, CommandNotFound, UsageError, reas
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
+
     from pypod.cli.invocation import Invocation
+else:
+    import _signal
 
 
 def run(invocation: Invocation) -> int:
@@ -29,6 +33,9 @@ def run(invocation: Invocation) -> int:
     path = process.find(command[0])
     if path is None:
         raise CommandNotFound(f"cannot run {command[0]}: No such file or directory")
+    # The interpreter ignores these two, and a command would inherit that.
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
     try:
         os.execv(path, command)
     except OSError as error:

@@ -60,7 +60,7 @@ class Context:
 
 def in_namespace() -> bool:
     """Whether this process is already inside the user namespace that rootless containers live in."""
-    return os.geteuid() == 0 and ROOTLESS_UID in os.environ
+    return os.geteuid() == 0 and os.environ.get(ROOTLESS_UID, "").isdecimal()
 
 
 def _own_directory(path: str, uid: int) -> bool:

@@ -100,13 +100,24 @@ def _direct(context: Context, container: Container, state: State, options: ExecO
         preserve_fds=options.preserve_fds,
     )
     keep = [(fd, fd) for fd in range(3, 3 + options.preserve_fds)]
-    try:
-        # The runtime passes signals on to the process; ours must not end us before it.
-        from pypod.engine.terminal import Signals
+    from pypod.engine import terminal
 
-        with Signals(lambda _: None, None):
-            pid = process.spawn(argv, stdin=None if options.interactive else -1, keep=keep)
-            code = process.wait(pid)
+    on_terminal = any(os.isatty(fd) for fd in (0, 1, 2))
+    runtime_pid = 0
+
+    def passed_on(number: int) -> None:
+        # The runtime passes it on to the process. What a terminal sends it gets itself, as one of our group.
+        if runtime_pid and not (on_terminal and number in terminal.KEYS):
+            try:
+                os.kill(runtime_pid, number)
+            except ProcessLookupError:
+                pass
+
+    try:
+        with terminal.Signals(passed_on, None):
+            runtime_pid = process.spawn(argv, stdin=None if options.interactive else -1, keep=keep)
+            code = process.wait(runtime_pid)
+            runtime_pid = 0
     except OSError as error:
         raise MonitorError(f"cannot start the runtime {argv[0]}: {reason(error)}") from None
     if code and not os.path.exists(directory + "/pid"):

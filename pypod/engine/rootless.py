@@ -66,7 +66,10 @@ def forget(context: Context, pid: int, started: int) -> None:
 
 
 def _join_holder(context: Context, holders: str) -> bool:
-    for name in os.listdir(holders):
+    names = os.listdir(holders)
+    # Each call looks from another place on, so that those who have ended are found wherever they stand.
+    first = os.getpid() % len(names)
+    for name in names[first:] + names[:first]:
         pid, _, started = name.partition(".")
         if not pid.isdecimal() or not started.isdecimal():
             continue

@@ -7,6 +7,7 @@ import os
 from pypod.engine import cleanup, rootless
 from pypod.engine.container import observe
 from pypod.errors import PypodError, StorageError, reason
+from pypod.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,14 +35,15 @@ class Root:
         self._mounted = False
 
     def __enter__(self) -> Root:
-        state = observe(self.container)
-        if state.status in ("running", "paused", "initialized"):
-            rootless.enter_user(self.context)
-            self.running = True
-            self._open(f"/proc/{state.pid}/root")
+        if self._enter_live():
             return self
         self._lock.acquire()
         try:
+            # It may have been started while we waited, and its upper directory must not be mounted twice.
+            if self._enter_live():
+                self._lock.release()
+                return self
+            state = observe(self.container)
             if state.unclean:
                 cleanup.enter(self.context, state)
                 cleanup.finish(self.context, self.store, self.container)
@@ -59,6 +61,25 @@ class Root:
             self._leave()
             raise
         return self
+
+    def _enter_live(self) -> bool:
+        state = observe(self.container)
+        if not state.live:
+            return False
+        rootless.enter_user(self.context)
+        try:
+            self._open(f"/proc/{state.pid}/root")
+        except StorageError:
+            if proc.alive(state.pid, state.pid_start):
+                raise
+            return False
+        if not proc.alive(state.pid, state.pid_start):
+            # It has ended meanwhile: what was opened may be another process's.
+            os.close(self.fd)
+            self.fd = -1
+            return False
+        self.running = True
+        return True
 
     def _open(self, path: str) -> None:
         try:

@@ -26,6 +26,23 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 
+_ENVIRONMENT = frozenset(
+    (
+        "DBUS_SESSION_BUS_ADDRESS",
+        "HOME",
+        "LANG",
+        "LOGNAME",
+        "PATH",
+        "TMPDIR",
+        "USER",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_RUNTIME_DIR",
+    )
+)
+_ENVIRONMENTS = ("CONTAINERS_", "LC_", "PYPOD_", "STORAGE_", "_CONTAINERS_")
+
+
 def startable(container: Container, state: State) -> None:
     """Raise BadState unless the container can be started."""
     if state.status in ("running", "stopping", "removing"):
@@ -330,12 +347,12 @@ def _log(container: Container) -> str:
 
 
 def monitor_environment(context: Context) -> dict[str, str]:
-    """The monitor's environment: ours, without what speaks to us alone, with what the way back needs."""
-    env = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("_OCI_", "LISTEN_")) and key != "NOTIFY_SOCKET"
-    }
+    """The monitor's environment: what the runtime and the way back need.
+
+    A monitor lives as long as its container, and what else a user has in the environment, passwords too, is not its
+    business.
+    """
+    env = {key: value for key, value in os.environ.items() if key in _ENVIRONMENT or key.startswith(_ENVIRONMENTS)}
     if context.rootless:
         env["XDG_RUNTIME_DIR"] = context.runtime_dir
     else:

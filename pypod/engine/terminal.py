@@ -16,6 +16,7 @@ else:
 SIGWINCH = 28
 # All that podman-run(1) --sig-proxy passes on: not CHLD, PIPE, STOP, KILL, URG, WINCH and the synchronous ones.
 PROXIED = (1, 2, 3, 10, 12, 14, 15, 18, 20, 21, 22)
+KEYS = (2, 3, 20)  # INT, QUIT, TSTP: a terminal's ^C, ^\ and ^Z
 
 
 class RawTerminal:
