@@ -97,11 +97,16 @@ def make_directory(path: str, mode: int = 0o700) -> None:
         if not os.path.isdir(path):
             raise
     except FileNotFoundError:
-        make_directory(os.path.dirname(path), mode)
-        make_directory(path, mode)
+        parent = os.path.dirname(path)
+        if not os.path.isdir(parent):
+            make_directory(parent, mode)
+        try:
+            os.mkdir(path, mode)
+        except FileExistsError:
+            pass  # another process has made the same
 
 
-def remove_tree(path: str, *, dir_fd: int | None = None) -> None:
+def remove_tree(path: str, *, dir_fd: int | None = None, _tries: int = 5) -> None:
     """rm -rf, never following a link, gone already is fine. Directories without permissions are opened up.
 
     Raises OSError for what cannot be removed.
@@ -141,3 +146,8 @@ def remove_tree(path: str, *, dir_fd: int | None = None) -> None:
         os.rmdir(path, dir_fd=dir_fd)
     except FileNotFoundError:
         pass
+    except OSError as error:
+        # A monitor on its way out may have put one more file in.
+        if error.errno != 39 or not _tries:  # ENOTEMPTY
+            raise
+        remove_tree(path, dir_fd=dir_fd, _tries=_tries - 1)

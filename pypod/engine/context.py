@@ -84,6 +84,11 @@ def _runtime_dir(uid: int) -> str:
                 f"XDG_RUNTIME_DIR {given} is not a directory",
                 hint="unset it, or log in through a session manager (loginctl enable-linger)",
             )
+        if not os.access(given, os.R_OK | os.W_OK | os.X_OK):
+            raise ConfigError(
+                f"cannot use XDG_RUNTIME_DIR {given}: Permission denied",
+                hint="unset it: after su or sudo it names another user's directory",
+            )
         return os.path.abspath(given)
     usual = f"/run/user/{uid}"
     if _own_directory(usual, uid):

@@ -24,7 +24,7 @@ def delete(context: Context, store: Store, container: Container) -> None:
     try:
         store.delete_container(container.id)
     except StorageError:
-        # On a full disk the new records find no room: the layer's own files make some.
+        # On a full disk the new records find no room: the layer's own files make some. Else another try may do.
         _empty(store, container)
         store.delete_container(container.id)
     files.remove_tree(container.exit_file)
@@ -42,7 +42,10 @@ def _note_end(context: Context, container: Container) -> None:
 
 def _empty(store: Store, container: Container) -> None:
     if container.config.layer:
-        diff = store.diff_directory(container.config.layer)
+        try:
+            diff = store.diff_directory(container.config.layer)
+        except StorageError:
+            return  # it was not the layer that could not be removed
         for name in os.listdir(diff):
             files.remove_tree(f"{diff}/{name}")
 

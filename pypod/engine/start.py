@@ -316,7 +316,10 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
     )
     rootless.register(context, conmon_pid)
     if config.pidfile:
-        files.replace(os.path.abspath(config.pidfile), str(started.pid).encode(), mode=0o644)
+        try:
+            files.replace(os.path.abspath(config.pidfile), str(started.pid).encode(), mode=0o644)
+        except OSError as error:
+            raise PypodError(f"cannot write pid file {config.pidfile}: {reason(error)}") from None
     return result
 
 
@@ -364,7 +367,7 @@ def monitor_environment(context: Context) -> dict[str, str]:
 
 
 def monitor_path(context: Context) -> str:
-    """--conmon, else ours. Raises InUse never; NotFound if a named one does not exist."""
+    """--conmon, else ours. Raises NotFound if a named one does not exist or cannot be executed."""
     from pypod.base import process
     from pypod.errors import NotFound
 
@@ -373,5 +376,6 @@ def monitor_path(context: Context) -> str:
         return conmon.MONITOR
     found = process.find(wanted)
     if found is None:
-        raise NotFound(f"monitor {wanted} not found: No such file or directory")
+        cause = "Permission denied" if os.path.exists(wanted) else "No such file or directory"
+        raise NotFound(f"cannot use monitor {wanted}: {cause}")
     return found

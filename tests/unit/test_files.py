@@ -1,0 +1,52 @@
+"""Directories made and removed while others do the same."""
+
+import os
+import threading
+
+import pytest
+
+from pypod.base import files
+
+
+def test_make_directory_makes_parents_and_does_not_mind_what_is_there(tmp_path):
+    path = str(tmp_path / "a" / "b" / "c")
+    files.make_directory(path)
+    files.make_directory(path)
+    assert os.stat(path).st_mode & 0o777 == 0o700
+    assert os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
+
+
+def test_where_nothing_can_be_made_is_an_error_and_no_loop():
+    with pytest.raises(FileNotFoundError):
+        files.make_directory("/proc/nosuch/a")
+
+
+def test_a_file_in_the_way_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        files.make_directory(str(tmp_path / "file"))
+    with pytest.raises(NotADirectoryError):
+        files.make_directory(str(tmp_path / "file" / "a"))
+
+
+def test_remove_tree_while_somebody_writes(tmp_path):
+    """A monitor that ends puts its last files into directories that are being removed."""
+    for number in range(30):
+        place = tmp_path / str(number)
+        (place / "sub").mkdir(parents=True)
+
+        def write(place: str = str(place)) -> None:
+            for name in range(4):  # fewer than it tries
+                try:
+                    with open(f"{place}/{name}", "w"):
+                        pass
+                except OSError:
+                    return
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            files.remove_tree(str(place))
+        finally:
+            writer.join()
+        assert not place.exists()
