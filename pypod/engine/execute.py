@@ -11,7 +11,7 @@ import os
 
 from pypod.base import fastjson, files, process
 from pypod.base.record import record
-from pypod.engine import exec_spec, names, rootless, runtimes
+from pypod.engine import exec_spec, names, rootless, runtime_stderr, runtimes
 from pypod.engine.container import Container, State, observe
 from pypod.errors import BadState, MonitorError, reason
 
@@ -113,10 +113,23 @@ def _direct(context: Context, container: Container, state: State, options: ExecO
             except ProcessLookupError:
                 pass
 
+    gate = runtime.name == "runc"
     try:
         with terminal.Signals(passed_on, None):
-            runtime_pid = process.spawn(argv, stdin=None if options.interactive else -1, keep=keep)
-            code = process.wait(runtime_pid)
+            stdin = None if options.interactive else -1
+            if gate:
+                pipe, theirs = os.pipe2(os.O_CLOEXEC)
+                try:
+                    runtime_pid = process.spawn(argv, stdin=stdin, stderr=theirs, keep=keep)
+                except OSError:
+                    os.close(pipe)
+                    raise
+                finally:
+                    os.close(theirs)
+                code = runtime_stderr.wait(runtime_pid, pipe, directory + "/pid", process.wait)
+            else:
+                runtime_pid = process.spawn(argv, stdin=stdin, keep=keep)
+                code = process.wait(runtime_pid)
             runtime_pid = 0
     except OSError as error:
         raise MonitorError(f"cannot start the runtime {argv[0]}: {reason(error)}") from None

@@ -27,6 +27,18 @@ def test_not_executable_is_126(running: Pypod, path: str) -> None:
     running("exec", "c", path).fails(126, path)
 
 
+def test_a_failure_is_said_once(running: Pypod) -> None:
+    """runc writes its complaint to stderr too; the user reads one line."""
+    for command in ("nosuch", "/etc"):
+        said = running("exec", "c", command).err
+        assert said.startswith("Error: ") and said.count("\n") == 1, said
+
+
+def test_much_on_stderr_before_and_after_the_end(running: Pypod) -> None:
+    done = running("exec", "c", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 4")
+    assert (done.code, done.out, len(done.err)) == (4, "", 3_000_000)
+
+
 def test_killed_is_137(running: Pypod) -> None:
     assert running("exec", "c", "sh", "-c", "kill -9 $$").code == 137
 
