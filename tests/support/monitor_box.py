@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -102,7 +103,8 @@ class Box:
                 continue
             if alive(pid) and str(self.place) in environment(pid):
                 # The fake runtime gives the container a session of its own; the monitor has one as well.
-                os.killpg(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
         for started in self.started:
             started.close()
 
