@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from pypod.cli import targets
+from pypod.engine import after_exit, execute
 from pypod.engine import cleanup as cleaning
 from pypod.engine import container as containers
-from pypod.engine import execute
 from pypod.errors import NoSuchContainer
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ def run(invocation: Invocation) -> int:
             return
         cleaning.enter(context, containers.stored_state(container))
         try:
-            cleaning.cleanup(context, store, container, remove=flags["rm"])
+            after_exit.clean_up(context, store, container, remove=flags["rm"])
         except NoSuchContainer:
             pass  # somebody else was faster
 

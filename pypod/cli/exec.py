@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.cli import targets
-from pypod.engine import execute
+from pypod.engine import exec_spec, execute
 from pypod.errors import UsageError
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ def run(invocation: Invocation) -> int:
     container = targets.one(invocation, context, store)
     if not invocation.args:
         raise UsageError("must provide a non-empty command to start an exec session: invalid argument")
-    options = execute.ExecOptions(
+    options = exec_spec.ExecOptions(
         command=list(invocation.args),
         env=list(flags["env"]),
         env_files=list(flags["env_file"]),

@@ -7,7 +7,7 @@ import os
 from pypod.base import gojson
 from pypod.cli import output, targets
 from pypod.engine import context as contexts
-from pypod.engine import mounts, names, rootless, volume_view, volumes
+from pypod.engine import mounts, names, rootless, volume_remove, volume_view, volumes
 from pypod.errors import InUse, NoSuchVolume, PypodError, UsageError
 
 TYPE_CHECKING = False
@@ -145,7 +145,7 @@ def rm(invocation: Invocation) -> int:
     for word in wanted:
         try:
             name = volumes.find(context, word).name
-            volumes.remove(context, store, name, force=flags["force"], timeout=flags["time"])
+            volume_remove.remove(context, store, name, force=flags["force"], timeout=flags["time"])
         except NoSuchVolume as error:
             if flags["force"]:
                 continue
@@ -187,7 +187,7 @@ def prune(invocation: Invocation) -> int:
     code = 0
     for volume in found:
         try:
-            volumes.remove(context, store, volume.name)
+            volume_remove.remove(context, store, volume.name)
         except NoSuchVolume:
             continue
         except PypodError as error:

@@ -156,38 +156,6 @@ def enter(context: Context, state: State) -> None:
         rootless.join_mounts(context, state.conmon_pid, state.conmon_start)
 
 
-def cleanup(context: Context, store: Store, container: Container, *, remove: bool = False) -> State:
-    """``container cleanup``: what the exit command does, also removal (--rm) and restart.
-
-    Raises BadState if the container runs, NoSuchContainer if it was removed meanwhile.
-    """
-    from pypod.engine import remove as removal
-
-    with container.lock:
-        state = finish(context, store, container)
-        if remove or container.config.auto_remove:
-            removal.delete(context, store, container)
-        # Under the same lock: who stops the container must not come in between and find nothing to stop.
-        elif wants_restart(container, state):
-            from pypod.engine import start
-
-            start.restart_after_exit(context, store, container, state)
-    return state
-
-
-def wants_restart(container: Container, state: State) -> bool:
-    """Whether the restart policy asks for another start (podman-run(1), --restart)."""
-    policy = container.config.restart_policy
-    if state.status != "exited" or state.stopped_by_user:
-        return False
-    if policy in ("always", "unless-stopped"):
-        return True
-    if policy == "on-failure" and state.exit_code != 0:
-        limit = container.config.restart_retries
-        return not limit or state.restarts < limit
-    return False
-
-
 def wait_for_end(container: Container, state: State, timeout_ms: int | None = None) -> bool:
     """Block until the container's process and the news of its end are there. False when the time is up."""
     if not _wait_pid(state.pid, state.pid_start, timeout_ms):

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.container import Container, State
     from pypod.engine.context import Context
-    from pypod.engine.execute import ExecOptions
+    from pypod.engine.exec_spec import ExecOptions
 
 
 def run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.base import fastjson, files
+from pypod.base.record import record
 from pypod.engine import env, rootfs, users
 from pypod.errors import StorageError, UsageError, reason
 
@@ -13,7 +14,23 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pypod.engine.container import Container, State
-    from pypod.engine.execute import ExecOptions
+
+
+@record
+class ExecOptions:
+    """What exec's flags say."""
+
+    command: list[str]
+    env: list[str] = []
+    env_files: list[str] = []
+    user: str = ""
+    workdir: str = ""
+    interactive: bool = False
+    tty: bool = False
+    detach: bool = False
+    privileged: bool = False
+    detach_keys: str | None = None  # None: the default ones
+    preserve_fds: int = 0
 
 
 def process(container: Container, state: State, options: ExecOptions) -> dict[str, Any]:

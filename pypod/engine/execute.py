@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from pypod.base import fastjson, files, process
-from pypod.base.record import record
 from pypod.engine import exec_spec, names, rootless, runtime_stderr, runtimes
 from pypod.engine.container import Container, State, observe
 from pypod.errors import BadState, MonitorError, reason
@@ -18,23 +17,7 @@ from pypod.errors import BadState, MonitorError, reason
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.context import Context
-
-
-@record
-class ExecOptions:
-    """What exec's flags say."""
-
-    command: list[str]
-    env: list[str] = []
-    env_files: list[str] = []
-    user: str = ""
-    workdir: str = ""
-    interactive: bool = False
-    tty: bool = False
-    detach: bool = False
-    privileged: bool = False
-    detach_keys: str | None = None  # None: the default ones
-    preserve_fds: int = 0
+    from pypod.engine.exec_spec import ExecOptions
 
 
 def execute(context: Context, container: Container, options: ExecOptions) -> tuple[int, str]:

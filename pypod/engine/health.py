@@ -11,7 +11,7 @@ import time
 from pypod.base import files, times
 from pypod.base.locks import FileLock
 from pypod.engine import container as containers
-from pypod.engine import execute, ps_view
+from pypod.engine import exec_spec, execute, ps_view
 from pypod.engine.container import Container, State
 from pypod.errors import BadState, PypodError
 
@@ -67,7 +67,7 @@ def _execute(context: Context, container: Container, check: HealthCheck) -> tupl
         try:
             os.dup2(write, 1)
             os.dup2(write, 2)
-            code, _ = execute.execute(context, container, execute.ExecOptions(command=_command(check)))
+            code, _ = execute.execute(context, container, exec_spec.ExecOptions(command=_command(check)))
         except PypodError as error:
             os.write(2, error.message.encode("utf-8", "surrogateescape"))
             code = error.code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.engine import attach, cleanup, remove, rootless
+from pypod.engine import attach, cleanup, delete, rootless
 from pypod.engine import container as containers
 from pypod.engine import start as starting
 from pypod.engine.container import State
@@ -74,7 +74,7 @@ def run_attached(
     except BaseException:
         # Not only errors: ^C before the container runs ends the attempt as well.
         if not began:
-            _give_up(context, store, container, state, before, delete=remove_on_failure and config.auto_remove)
+            _give_up(context, store, container, state, before, remove=remove_on_failure and config.auto_remove)
             exit_lock.done()
         raise
     finally:
@@ -82,13 +82,13 @@ def run_attached(
 
 
 def _give_up(
-    context: Context, store: Store, container: Container, state: State, before: State, *, delete: bool
+    context: Context, store: Store, container: Container, state: State, before: State, *, remove: bool
 ) -> None:
     try:
         with container.lock:
             starting.take_down(context, store, container, state, before)
-            if delete and not containers.observe(container).live:
-                remove.delete(context, store, container)
+            if remove and not containers.observe(container).live:
+                delete.delete(context, store, container)
     except NoSuchContainer:
         pass
 
@@ -110,7 +110,7 @@ def _prepare(context: Context, store: Store, container: Container, preserve_fds:
 def _clean(context: Context, store: Store, container: Container) -> None:
     cleanup.finish(context, store, container)
     if container.config.auto_remove:
-        remove.delete(context, store, container)
+        delete.delete(context, store, container)
 
 
 def run_detached(context: Context, store: Store, container: Container, *, preserve_fds: int = 0) -> None:
@@ -119,7 +119,7 @@ def run_detached(context: Context, store: Store, container: Container, *, preser
         starting.start_detached(context, store, container, preserve_fds=preserve_fds)
     except BaseException:
         if container.config.auto_remove:
-            _give_up(context, store, container, State(), State(), delete=True)
+            _give_up(context, store, container, State(), State(), remove=True)
         raise
 
 

@@ -326,10 +326,10 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
 def _load_ahead() -> None:
     """Load what comes after ``create`` while the runtime is busy with it: on two processors that costs nothing."""
     from conmon import attach
-    from pypod.engine import remove, stop
+    from pypod.engine import delete, stop
     from pypod.network import files as network_files
 
-    assert attach and remove and stop and network_files
+    assert attach and delete and stop and network_files
 
 
 def _mover(context: Context, container: Container, state: State) -> Callable[[int], None] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.base.record import replace
-from pypod.engine import cleanup, rootless, runtimes, signals
+from pypod.engine import cleanup, delete, rootless, runtimes, signals
 from pypod.engine.container import Container, State, observe, save_state, stored_state
 from pypod.errors import BadState, NoSuchContainer, PypodError, reason
 from pypod.linux import proc
@@ -137,9 +137,7 @@ def _finish(context: Context, store: Store, container: Container, remove: bool) 
     with container.lock:
         cleanup.finish(context, store, container)
         if remove and container.config.auto_remove:
-            from pypod.engine import remove as removal
-
-            removal.delete(context, store, container)
+            delete.delete(context, store, container)
 
 
 def pause(context: Context, container: Container) -> None:

@@ -240,12 +240,12 @@ def in_container(context: Context, container: Container, words: Sequence[str]) -
 
     Raises BadState if the container does not run, PypodError if it has no ps.
     """
-    from pypod.engine import execute
+    from pypod.engine import exec_spec, execute
 
     if containers.observe(container).status != "running":
         raise BadState("top can only be used on running containers")
     try:
-        return execute.execute(context, container, execute.ExecOptions(command=["ps", *words]))[0]
+        return execute.execute(context, container, exec_spec.ExecOptions(command=["ps", *words]))[0]
     except PypodError as error:
         raise PypodError(f"executing ps(1) in the container: {error.message}") from None
 

@@ -164,26 +164,6 @@ def users(context: Context, store: Store, name: str) -> list[str]:
     ]
 
 
-def remove(context: Context, store: Store, name: str, *, force: bool = False, timeout: int | None = None) -> None:
-    """Remove a volume and what is in it; ``force`` removes the containers that use it first.
-
-    Raises InUse, NoSuchVolume, StorageError.
-    """
-    load(context, name)
-    using = users(context, store, name)
-    if using and not force:
-        raise InUse(
-            f"volume {name} is being used by the following container(s): {', '.join(using)}: volume is being used"
-        )
-    if using:
-        from pypod.engine import container
-        from pypod.engine import remove as removal
-
-        for identity in using:
-            removal.remove(context, store, container.find(context, store, identity), force=True, timeout=timeout)
-    delete(context, name)
-
-
 def delete(context: Context, name: str) -> None:
     """Take a volume off the disk; gone already is fine. Raises StorageError."""
     try:
