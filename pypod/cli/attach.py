@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pypod.cli import targets
 from pypod.engine import run as running
+from pypod.engine.attach import choose_detach_keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,4 +15,5 @@ def run(invocation: Invocation) -> int:
     flags = invocation.options
     context, store = targets.open_engine(invocation)
     container = targets.one(invocation, context, store)
-    return running.attach_running(context, container, flags["detach_keys"], flags["sig_proxy"], flags["no_stdin"])
+    keys = choose_detach_keys(context, flags["detach_keys"])
+    return running.attach_running(context, container, keys, flags["sig_proxy"], flags["no_stdin"])

@@ -18,7 +18,7 @@ def run(invocation: Invocation) -> int:
     context, store = targets.open_engine(invocation)
     container = targets.one(invocation, context, store)
     if not invocation.args:
-        raise UsageError("must provide a non-empty command to start an exec session: invalid argument")
+        raise UsageError("must provide a non-empty command to start an exec session: invalid argument", code=255)
     options = exec_spec.ExecOptions(
         command=list(invocation.args),
         env=list(flags["env"]),
@@ -32,6 +32,10 @@ def run(invocation: Invocation) -> int:
         detach_keys=flags["detach_keys"],
         preserve_fds=int(flags["preserve_fds"] or 0),
     )
+    if options.detach_keys is not None:
+        from pypod.engine import attach
+
+        attach.choose_detach_keys(context, options.detach_keys)
     if options.preserve_fds:
         from pypod.engine import attach
 

@@ -28,6 +28,7 @@ def run(invocation: Invocation) -> int:
         attach.check_descriptors(int(flags["preserve_fds"]))
     image, *command = invocation.args
     streams = attach.choose_streams(flags["attach"], interactive=flags["interactive"], terminal=flags["tty"])
+    detach_keys = attach.choose_detach_keys(context, flags["detach_keys"])
     container = create.create(context, store, image, command, flags, ["pypod", *invocation.argv])
     if detach:
         running.run_detached(context, store, container, preserve_fds=int(flags["preserve_fds"] or 0))
@@ -38,7 +39,7 @@ def run(invocation: Invocation) -> int:
         store,
         container,
         streams,
-        detach_keys=attach.DEFAULT_DETACH_KEYS if flags["detach_keys"] is None else flags["detach_keys"],
+        detach_keys=detach_keys,
         sig_proxy=flags["sig_proxy"],
         preserve_fds=int(flags["preserve_fds"] or 0),
         remove_on_failure=True,

@@ -21,15 +21,15 @@ def run(invocation: Invocation) -> int:
     attached = flags["attach"] or flags["interactive"]
     if attached:
         if len(chosen) != 1:
-            raise UsageError("you cannot start and attach multiple containers at once: invalid argument")
+            raise UsageError("you cannot start and attach multiple containers at once")
         if chosen[0].error is not None:
             raise chosen[0].error
         container = chosen[0].container
         assert container is not None
+        keys = attach.choose_detach_keys(context, flags["detach_keys"])
         if containers.observe(container).status == "running":
-            return running.attach_running(context, container, flags["detach_keys"], True, not flags["interactive"])
+            return running.attach_running(context, container, keys, True, not flags["interactive"])
         streams = attach.choose_streams([], interactive=flags["interactive"], terminal=container.config.terminal)
         proxy = True if flags["sig_proxy"] is None else flags["sig_proxy"]
-        keys = attach.DEFAULT_DETACH_KEYS if flags["detach_keys"] is None else flags["detach_keys"]
         return running.run_attached(context, store, container, streams, detach_keys=keys, sig_proxy=proxy)
     return targets.each(chosen, lambda container: starting.start_detached(context, store, container))

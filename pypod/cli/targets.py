@@ -122,12 +122,16 @@ def complain(error: PypodError) -> None:
 
 
 def each(targets: list[Target], action: Callable[[Container], object], *, quiet: bool = False) -> int:
-    """Do ``action`` to each; print what the user typed for each success. The first failure's exit code, else 0."""
+    """Do ``action`` to each; print what the user typed for each success. The first failure's exit code, else 0.
+
+    Raises the error of a target that was not found, before anything is done to the others.
+    """
     code = 0
     for target in targets:
+        if target.error is not None:
+            raise target.error
+    for target in targets:
         try:
-            if target.error is not None:
-                raise target.error
             assert target.container is not None
             action(target.container)
         except PypodError as error:

@@ -45,6 +45,17 @@ def choose_streams(wanted: list[str], *, interactive: bool, terminal: bool) -> S
     )
 
 
+def choose_detach_keys(context: Context, given: str | None) -> str:
+    """--detach-keys, else containers.conf's, else podman's. Raises UsageError while nothing has been made yet."""
+    keys = context.engine.get("detach_keys") if given is None else given
+    if keys is None:
+        return DEFAULT_DETACH_KEYS
+    from conmon import attach as client
+
+    client.parse_detach_keys(str(keys))
+    return str(keys)
+
+
 def stay(
     container: Container,
     state: State,

@@ -60,7 +60,7 @@ def run(
         streams,
         bundle=directory,
         tty=options.tty,
-        detach_keys=attach.DEFAULT_DETACH_KEYS if options.detach_keys is None else options.detach_keys,
+        detach_keys=attach.choose_detach_keys(context, options.detach_keys),
         sig_proxy=False,
         begin=started.go,
     )

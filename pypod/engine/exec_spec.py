@@ -7,7 +7,7 @@ import os
 from pypod.base import fastjson, files
 from pypod.base.record import record
 from pypod.engine import env, rootfs, users
-from pypod.errors import StorageError, UsageError, reason
+from pypod.errors import PypodError, StorageError, UsageError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def process(container: Container, state: State, options: ExecOptions) -> dict[st
     result["args"] = options.command
     if options.workdir:
         if not options.workdir.startswith("/"):
-            raise UsageError(f"the working directory {options.workdir!r} is invalid, it needs to be an absolute path")
+            raise UsageError(
+                f"the working directory {options.workdir!r} is invalid, it needs to be an absolute path", code=255
+            )
         result["cwd"] = options.workdir
     variables = dict(entry.partition("=")[::2] for entry in result.get("env") or ())
     if options.tty:
@@ -59,6 +61,9 @@ def process(container: Container, state: State, options: ExecOptions) -> dict[st
         root = _root(state)
         try:
             found = users.resolve(root, user, container.config.groups)
+        except PypodError as error:
+            error.code = 255  # the container itself could not start with it (126); here podman has another code
+            raise
         finally:
             os.close(root)
         given: dict[str, Any] = {"uid": found.uid, "gid": found.gid}

@@ -123,9 +123,7 @@ def run_detached(context: Context, store: Store, container: Container, *, preser
         raise
 
 
-def attach_running(
-    context: Context, container: Container, detach_keys: str | None, sig_proxy: bool, no_stdin: bool
-) -> int:
+def attach_running(context: Context, container: Container, detach_keys: str, sig_proxy: bool, no_stdin: bool) -> int:
     """``attach``: the exit code of the container, or 0 if the user detached. Raises BadState if it does not run."""
     state = containers.observe(container)
     if state.status != "running":
@@ -139,7 +137,7 @@ def attach_running(
         streams,
         bundle=container.userdata,
         tty=config.terminal,
-        detach_keys=attach.DEFAULT_DETACH_KEYS if detach_keys is None else detach_keys,
+        detach_keys=detach_keys,
         sig_proxy=sig_proxy,
         begin=lambda: None,
     )

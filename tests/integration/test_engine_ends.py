@@ -85,3 +85,22 @@ def test_a_signal_while_run_sets_up_leaves_nothing(
     assert process.returncode in (0, -number, 128 + number)
     until(lambda: pypod("ps", "-a", "-q").ok().out == "", 10, "the container to be gone")
     assert not leaks.since(pypod, before)
+
+
+def test_bad_detach_keys_are_refused_before_anything_is_made(pypod: Pypod, image: str) -> None:
+    for flags in ((), ("-i",), ("-i", "-t"), ("-d",)):
+        pypod("run", *flags, "--detach-keys", "ctrl-p,bad", "--name", "c", image, "true").fails(125, "bad")
+    assert pypod.names() == []
+    pypod("run", "-d", "--network", "none", "--name", "c", image, "sleep", "100").ok()
+    for words in (("attach", "--detach-keys", "bad", "c"), ("exec", "--detach-keys", "bad", "c", "true")):
+        pypod(*words).fails(125, "bad")
+
+
+def test_an_unknown_name_among_others_leaves_the_others_alone(pypod: Pypod, image: str) -> None:
+    pypod("create", "--name", "c", "--network", "none", image, "sleep", "100").ok()
+    assert pypod("start", "c", "nosuch").fails(125, "nosuch").out == ""
+    assert pypod.state("c") == "created"
+    pypod("start", "c").ok()
+    for words in (("stop", "-t", "0"), ("kill",), ("restart", "-t", "0")):
+        assert pypod(*words, "c", "nosuch").fails(125, "nosuch").out == ""
+        assert pypod.state("c") == "running"
