@@ -39,6 +39,7 @@ def base() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="pt-", dir="/var/tmp"))
     path.chmod(0o755)
     yield path
+    leaks.end_processes(str(path))
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():  # a rootless user's files with the user's subordinate ids
         subprocess.run(["rm", "-rf", str(path)], check=False, capture_output=True)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.runner import Pypod, cmdline
+from support.runner import Pypod, children, cmdline
 from support.users import processes_of
 
 # Files that come with the first use and stay: locks, caches, markers of the storage format.
@@ -140,6 +141,20 @@ def snapshot(pypod: Pypod) -> Snapshot:
             "volatile files": _files(run),
         }
     )
+
+
+def end_processes(place: str) -> None:
+    """Kill what failed tests have left running: processes with ``place`` in their arguments, and their children."""
+    named = {
+        int(entry)
+        for entry in os.listdir("/proc")
+        if entry.isdigit() and int(entry) != os.getpid() and place + "/" in " ".join(cmdline(int(entry)))
+    }
+    for pid in named.union(*map(children, named)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
 
 
 def since(pypod: Pypod, earlier: Snapshot, patience: float = 8) -> dict[str, list[str]]:
