@@ -29,11 +29,16 @@ def run(invocation: Invocation) -> int:
 _MAPS = frozenset(("graphOptions", "graphStatus", "registries"))
 
 
+# Where the field of podman's templates is not the key of its JSON.
+_FIELDS = (("cgroupVersion", "CgroupsVersion"), ("capabilities", "DefaultCapabilities"))
+
+
 def _struct(value: Any, name: str) -> Any:
     from pypod.cli.gotemplate import Struct
 
     if isinstance(value, dict):
         inner = {key: item if key in _MAPS else _struct(item, key) for key, item in value.items()}
+        inner |= {field: inner[key] for key, field in _FIELDS if key in inner}
         return Struct(inner, name)
     if isinstance(value, list):
         return [_struct(item, name) for item in value]

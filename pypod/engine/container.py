@@ -182,10 +182,19 @@ def stored_state(container: Container) -> State:
         return record_from_json(State, files.read_json(container.rundir + "/state.json"))
     except (OSError, fastjson.BadJson):
         pass
-    if ended or os.path.exists(container.userdata + "/config.json"):
-        # The OCI config of a start, but no state: it ran when a reboot emptied the runroot.
-        return record_from_json(State, {**ended, "status": "exited", "pid": 0, "conmon_pid": 0})
+    if os.path.exists(container.userdata + "/config.json"):
+        return _after_reboot(container, ended)
     return State()
+
+
+def _after_reboot(container: Container, ended: dict[str, Any]) -> State:
+    """The state of a container that was started once, when a reboot has emptied the runroot."""
+    state = record_from_json(State, {**ended, "status": "exited", "pid": 0, "conmon_pid": 0})
+    started = os.stat(container.userdata + "/config.json").st_mtime_ns
+    if started > state.finished_at:
+        # It ran when the machine went down. Nobody saw it end: it was over when this boot began.
+        return replace(state, exit_code=0, started_at=started, finished_at=proc.boot_time())
+    return state
 
 
 def read_exit_file(container: Container) -> tuple[int, int] | None:

@@ -43,12 +43,9 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def boot_id() -> str:
-    return files.read("/proc/sys/kernel/random/boot_id").decode().strip()
-
-
-def umask(pid: int) -> int:
-    for line in files.read(f"/proc/{pid}/status").splitlines():
-        if line.startswith(b"Umask:"):
-            return int(line.split()[1], 8)
-    return os.umask(0o022)
+def boot_time() -> int:
+    """When this boot began, in nanoseconds since 1970, to the second (proc(5), /proc/stat)."""
+    for line in files.read("/proc/stat").splitlines():
+        if line.startswith(b"btime "):
+            return int(line.split()[1]) * 1_000_000_000
+    return 0

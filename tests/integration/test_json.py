@@ -225,6 +225,7 @@ def test_info(pypod: Pypod) -> None:
     assert (found["host"]["idMappings"]["uidmap"] is not None) is pypod.rootless
     out = pypod("info", "-f", "{{.Store.GraphRoot}} {{.Host.Security.Rootless}}").ok().out
     assert out == f"{pypod.graphroot} {str(pypod.rootless).lower()}\n"
+    assert pypod("info", "-f", "{{.Host.CgroupsVersion}}").ok().out.strip() == found["host"]["cgroupVersion"]
     assert pypod("system", "info").ok().lines[0] == "host:"
     pypod("info", "-f", "{{.Store.Nothing}}").fails(125, "can't evaluate field")
 

@@ -128,6 +128,7 @@ def test_after_a_reboot_nothing_runs_and_everything_starts(fresh: Pypod, busybox
     states = dict(line.split() for line in pypod("ps", "-a", "--format", "{{.Names}} {{.State}}").ok().lines)
     assert states == {"runs": "exited", "made": "created", "ended": "exited"}
     assert pypod.inspect("ended")["State"]["ExitCode"] == 6
+    assert not pypod.inspect("runs")["State"]["FinishedAt"].startswith(("0001", "1970"))
     pypod("start", "runs").ok()
     assert pypod.state("runs") == "running"
     assert pypod("start", "-a", "made").code == 0
