@@ -37,6 +37,8 @@ def _catch_signals() -> None:
     for number in (_signal.SIGHUP, _signal.SIGTERM):
         if _signal.getsignal(number) == _signal.SIG_DFL:  # nohup(1) ignores SIGHUP, and that is to stay so
             _signal.signal(number, _terminated)
+    if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:  # see __main__.py
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
 def _open_standard_streams() -> None:

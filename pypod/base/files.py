@@ -54,7 +54,10 @@ def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False)
         finally:
             os.close(fd)
         os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            # write(2) names no file, rename(2) names the temporary one, which says nothing to a user.
+            error.filename, error.filename2 = path, None
         try:
             os.unlink(temporary)
         except OSError:

@@ -82,7 +82,7 @@ def create(
             _write_cidfile(cidfile, identity)
         return containers.load(context, store, record)
     except BaseException:
-        _undo(context, store, config)
+        _undo(context, store, config, layer)
         raise
     finally:
         journal.end(begun)
@@ -116,10 +116,11 @@ def _record(
     raise AssertionError("unreachable")
 
 
-def _undo(context: Context, store: Store, config: ContainerConfig) -> None:
+def _undo(context: Context, store: Store, config: ContainerConfig, layer: str) -> None:
     from pypod.engine import volumes
 
     store.delete_container(config.id)
+    store.delete_layer(layer)  # it is made before the record that leads to it
     for mount in config.mounts:
         if mount.type == "volume" and mount.anonymous:
             volumes.remove_anonymous(context, mount.name)

@@ -70,7 +70,7 @@ def test_restart_of_a_container_made_with_rm(pypod: Pypod, image: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("delay", range(20, 200, 30))
+@pytest.mark.parametrize("delay", range(30, 200, 25))
 def test_a_signal_while_run_sets_up_leaves_nothing(
     pypod: Pypod, image: str, number: signal.Signals, delay: int
 ) -> None:
