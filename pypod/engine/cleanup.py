@@ -67,7 +67,7 @@ def finish(context: Context, store: Store, container: Container) -> State:
             hint=f"pypod stop {container.name}",
         )
     if not before.pid:
-        _end_half_made(container)
+        end_half_made(container)
     problems = undo(context, store, container, before, ended=before.pid != 0)
     final = replace(
         state,
@@ -88,19 +88,32 @@ def finish(context: Context, store: Store, container: Container) -> State:
     return final
 
 
-def _end_half_made(container: Container) -> None:
-    """A CLI was killed between starting the monitor and hearing of the container's process: end the monitor.
+def end_half_made(container: Container) -> None:
+    """A CLI was stopped between starting the monitor and hearing of the container's process: end the monitor.
 
-    Its command line is all that is known of it; the runtime's forced delete then takes the process.
+    Its command line is all that is known of it. Its runtime goes with it, which would go on to make directories
+    below the root file system's path after that has been removed.
     """
+    import time
+
     wanted = f"\0-c\0{container.id}\0".encode()
+    doomed: list[int] = []
     for name in os.listdir("/proc"):
-        if name.isdecimal():
+        if name.isdecimal() and int(name) != os.getppid():
             try:
                 if wanted in files.read(f"/proc/{name}/cmdline"):
-                    os.kill(int(name), 9)
+                    doomed += [int(name), *proc.descendants(int(name))]
             except OSError:
                 continue
+    for pid in doomed:
+        try:
+            os.kill(pid, 9)
+        except OSError:
+            continue
+    for _ in range(200):
+        if not any(proc.start_time(pid) for pid in doomed):
+            break
+        time.sleep(0.005)
 
 
 def undo(context: Context, store: Store, container: Container, state: State, *, ended: bool) -> list[str]:

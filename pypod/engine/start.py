@@ -193,6 +193,8 @@ def _abandon(context: Context, store: Store, container: Container, attempt: Stat
         from pypod.engine import stop
 
         stop.send(container, attempt, stop.SIGKILL)
+    elif not attempt.pid:
+        cleanup.end_half_made(container)
     cleanup.undo(context, store, container, attempt, ended=False)
     files.remove_tree(container.exit_file)
     status = "exited" if before.status == "exited" else "created"
