@@ -96,24 +96,32 @@ def end_half_made(container: Container) -> None:
     """
     import time
 
-    wanted = f"\0-c\0{container.id}\0".encode()
-    doomed: list[int] = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and int(name) != os.getppid():
+    for _ in range(200):
+        doomed = _starters(container.id)
+        if not doomed:
+            return
+        for pid in doomed:
             try:
-                if wanted in files.read(f"/proc/{name}/cmdline"):
-                    doomed += [int(name), *proc.descendants(int(name))]
+                os.kill(pid, 9)
             except OSError:
                 continue
-    for pid in doomed:
-        try:
-            os.kill(pid, 9)
-        except OSError:
-            continue
-    for _ in range(200):
-        if not any(proc.start_time(pid) for pid in doomed):
-            break
+        # They are gone when another look finds neither them nor what they have forked meanwhile.
         time.sleep(0.005)
+
+
+def _starters(container_id: str) -> list[int]:
+    """The processes of a monitor that starts this container, and of its runtime."""
+    id = f"\0{container_id}\0".encode()
+    found: list[int] = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and int(name) != os.getppid() and proc.start_time(int(name)):
+            try:
+                line = files.read(f"/proc/{name}/cmdline")
+            except OSError:
+                continue
+            if id in line and (b"\0-c" + id in line or (b"\0create\0" in line and b"\0--bundle\0" in line)):
+                found += [int(name), *proc.descendants(int(name))]
+    return found
 
 
 def undo(context: Context, store: Store, container: Container, state: State, *, ended: bool) -> list[str]:
