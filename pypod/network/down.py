@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _SIGKILL = 9
 
+# In the environment of a program whose command line does not name the container's run directory.
+MARK = "PYPOD_NETWORK_OF"
+
 
 def end_process(pid: int, started: int) -> None:
     """Kill a program of ours and wait until it has gone, its ports with it. Another process of that pid is spared.
@@ -82,6 +85,37 @@ def noted(rundir: str, name: str) -> tuple[int, int]:
     return 0, 0
 
 
+def _strays(rundir: str) -> list[int]:
+    """The network programs of a container whose pid nobody wrote down: told by its directory in their words or in
+    their environment.
+    """
+    found = []
+    place = rundir.encode()
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            command = files.read(f"/proc/{name}/cmdline")
+            program = command.partition(b"\0")[0].rpartition(b"/")[2]
+            if not program.startswith((b"pasta", b"slirp4netns")):
+                continue
+            if place in command or place in files.read(f"/proc/{name}/environ"):
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def _end_strays(rundir: str) -> None:
+    """Whoever started the program was killed before it wrote down the pid, or before pasta did."""
+    for _ in range(20):  # pasta forks into the background, so another one may come up
+        found = _strays(rundir)
+        if not found:
+            return
+        for pid in found:
+            end_process(pid, proc.start_time(pid))
+
+
 def teardown(status: Mapping[str, Any]) -> None:
     """See ``pypod.network.teardown``."""
     rundir = str(status.get("rundir") or "")
@@ -91,6 +125,8 @@ def teardown(status: Mapping[str, Any]) -> None:
         started = int(status.get(f"{key}_start" if key else "pid_start") or 0)
         if not pid and rundir:
             pid, started = noted(rundir, name)
+            if not pid and name in ("pasta", "slirp4netns"):
+                _end_strays(rundir)
         end_process(pid, started)
     try:
         if driver == "bridge":

@@ -43,7 +43,7 @@ def start(ports: Sequence[Port], pid: int, netns_fd: int, rundir: str) -> tuple[
             words.append(f"{number}:{inside}")
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay_main.py")
         argv = [sys.executable, "-IS", "-B", program, str(pid), *words]
-        relay = _start(argv, netns_fd, keep)
+        relay = _start(argv, netns_fd, keep, rundir)
         down.note(rundir, "relay", relay)
     finally:
         for sock in sockets:
@@ -51,7 +51,7 @@ def start(ports: Sequence[Port], pid: int, netns_fd: int, rundir: str) -> tuple[
     return relay, proc.start_time(relay)
 
 
-def _start(argv: Sequence[str], netns_fd: int, keep: Sequence[tuple[int, int]]) -> int:
+def _start(argv: Sequence[str], netns_fd: int, keep: Sequence[tuple[int, int]], rundir: str) -> int:
     """Run ``argv`` in the network namespace; its pid.
 
     The child enters it, not we: without root there is no way back into the host's.
@@ -66,7 +66,7 @@ def _start(argv: Sequence[str], netns_fd: int, keep: Sequence[tuple[int, int]]) 
                 null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
                 for source, number in ((null, 0), (null, 1), (null, 2), *keep):
                     os.dup2(source, number)
-                os.execve(argv[0], list(argv), {})
+                os.execve(argv[0], list(argv), {down.MARK: rundir})
             except BaseException as error:
                 os.write(err_write, str(error).encode())
             finally:

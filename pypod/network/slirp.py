@@ -199,6 +199,7 @@ def _start(argv: list[str], netns: int, directory: int, rundir: str) -> int:
         try:
             pid = process.spawn(
                 argv,
+                env={**os.environ, down.MARK: rundir},
                 stdin=-1,
                 stdout=-1,
                 stderr=log_fd,

@@ -37,7 +37,8 @@ def test_commands_in_unshare_have_the_usual_signals(pypod: Pypod) -> None:
     if not pypod.rootless:
         pypod("unshare", "true").fails(125, "rootless")
         return
-    done = pypod("unshare", "sh", "-c", "yes | head -n 1; grep SigIgn /proc/self/status").ok()
+    show = "yes | head -n 1; grep SigIgn /proc/self/status"
+    done = pypod("unshare", "sh", "-c", show).ok()
     assert done.err == ""
     assert done.lines[0] == "y"
     # The two signals above the standard ones are libc's own; make leaves them ignored.
