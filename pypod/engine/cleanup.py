@@ -96,22 +96,25 @@ def end_half_made(container: Container) -> None:
     """
     import time
 
+    quiet = 0
     for _ in range(200):
-        doomed = _starters(container.id)
-        if not doomed:
-            return
+        doomed = _starters(container)
         for pid in doomed:
             try:
                 os.kill(pid, 9)
             except OSError:
                 continue
-        # They are gone when another look finds neither them nor what they have forked meanwhile.
+        # One that forked during the look and ended is not seen, nor its child: a single empty look proves nothing.
+        quiet = 0 if doomed else quiet + 1
+        if quiet == 2:
+            return
         time.sleep(0.005)
 
 
-def _starters(container_id: str) -> list[int]:
+def _starters(container: Container) -> list[int]:
     """The processes of a monitor that starts this container, and of its runtime."""
-    id = f"\0{container_id}\0".encode()
+    id = f"\0{container.id}\0".encode()
+    layer = container.config.layer.encode()
     found: list[int] = []
     for name in os.listdir("/proc"):
         if name.isdecimal() and int(name) != os.getppid() and proc.start_time(int(name)):
@@ -121,7 +124,17 @@ def _starters(container_id: str) -> list[int]:
                 continue
             if id in line and (b"\0-c" + id in line or (b"\0create\0" in line and b"\0--bundle\0" in line)):
                 found += [int(name), *proc.descendants(int(name))]
+            elif layer and line.endswith(b"\0init\0") and _sees(name, layer):
+                # runc's child, orphaned by the death of both: only its mounts tell whose it is.
+                found.append(int(name))
     return found
+
+
+def _sees(pid: str, layer: bytes) -> bool:
+    try:
+        return layer in files.read(f"/proc/{pid}/mountinfo")
+    except OSError:
+        return False
 
 
 def undo(context: Context, store: Store, container: Container, state: State, *, ended: bool) -> list[str]:

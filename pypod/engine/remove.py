@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.engine import cleanup, delete, stop
+from pypod.engine import cleanup, delete, journal, stop
 from pypod.engine.container import Container, every, observe
 from pypod.errors import BadState, InUse
 
@@ -49,6 +49,7 @@ def remove(
     if state.live or force:
         stop.stop(context, store, container, timeout=timeout, remove=False, quiet=True)
     cleanup.enter(context, state)
+    journal.recover(context, store)
     with container.lock:
         cleanup.finish(context, store, container)
         if volumes:

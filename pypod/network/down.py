@@ -108,12 +108,15 @@ def _strays(rundir: str) -> list[int]:
 
 def _end_strays(rundir: str) -> None:
     """Whoever started the program was killed before it wrote down the pid, or before pasta did."""
-    for _ in range(20):  # pasta forks into the background, so another one may come up
+    quiet = 0
+    for _ in range(50):
         found = _strays(rundir)
-        if not found:
-            return
         for pid in found:
             end_process(pid, proc.start_time(pid))
+        # pasta forks into the background: one that forked during the look and ended is not seen, nor its child.
+        quiet = 0 if found else quiet + 1
+        if quiet == 3:
+            return
 
 
 def teardown(status: Mapping[str, Any]) -> None:
