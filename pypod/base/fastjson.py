@@ -80,11 +80,6 @@ if c is not None:
             return value.__dict__
         raise TypeError(f"{type(value).__name__} is not JSON")
 
-    def _floatstr(value: float) -> str:
-        if value != value or value in (float("inf"), float("-inf")):
-            raise ValueError("not a JSON number")
-        return float.__repr__(value)
-
     def dumps(value: object, *, indent: int = 0, sort_keys: bool = False) -> str:
         """Write one JSON document, compact, or indented by ``indent`` blanks per level."""
         if indent:

@@ -59,25 +59,6 @@ def port_bindings(config: ContainerConfig, *, exposed: bool = False) -> dict[str
     return found
 
 
-def empty_network(name: str) -> dict[str, Any]:
-    """One of NetworkSettings.Networks of a container that does not run."""
-    return {
-        "EndpointID": "",
-        "Gateway": "",
-        "IPAddress": "",
-        "IPPrefixLen": 0,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "MacAddress": "",
-        "NetworkID": name,
-        "DriverOpts": None,
-        "IPAMConfig": None,
-        "Links": None,
-        "Aliases": [],
-    }
-
-
 def _mode(namespace: Namespace) -> str:
     return f"{namespace.mode}:{namespace.value}" if namespace.value else namespace.mode
 

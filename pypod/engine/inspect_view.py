@@ -8,6 +8,7 @@ from __future__ import annotations
 from pypod.base import files, times
 from pypod.engine import container as containers
 from pypod.engine import inspect_host, ps_view
+from pypod.network.records import empty_view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def network_settings(container: Container, state: State) -> dict[str, Any]:
     bridges: dict[str, Any] = network.get("networks") or {}
     if not bridges and config.network.mode == "bridge":
         names = [name or "podman" for name in config.network_options] or ["podman"]
-        bridges = {name: inspect_host.empty_network(name) for name in names}
+        bridges = {name: empty_view(name) for name in names}
     first: dict[str, Any] = next(iter(bridges.values()), {})
     result: dict[str, Any] = {
         "EndpointID": "",

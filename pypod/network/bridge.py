@@ -9,7 +9,7 @@ from pypod.base.record import record, replace
 from pypod.errors import NetworkError, UsageError, reason
 from pypod.linux import syscalls
 from pypod.network import leases, networks, ports
-from pypod.network.records import NetworkRequest, NetworkStatus
+from pypod.network.records import NetworkRequest, NetworkStatus, empty_view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -201,21 +201,8 @@ def _finished(status: NetworkStatus, chosen: Sequence[Attachment], answer: Mappi
         given = answer.get(name) or {}
         servers += given.get("dns_server_ips") or []
         search += given.get("dns_search_domains") or []
-        view: dict[str, Any] = {
-            "EndpointID": "",
-            "Gateway": "",
-            "IPAddress": "",
-            "IPPrefixLen": 0,
-            "IPv6Gateway": "",
-            "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0,
-            "MacAddress": "",
-            "NetworkID": name,
-            "DriverOpts": None,
-            "IPAMConfig": None,
-            "Links": None,
-            "Aliases": status.netavark["networks"][name]["aliases"],
-        }
+        view = empty_view(name)
+        view["Aliases"] = status.netavark["networks"][name]["aliases"]
         for interface, found in (given.get("interfaces") or {}).items():
             view["MacAddress"] = found.get("mac_address", "")
             first.setdefault("interface", interface)

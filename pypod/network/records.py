@@ -74,3 +74,22 @@ class NetworkStatus:
     command: list[str] = []  # netavark's command line up to the verb
     leases: list[str] = []  # files in which addresses are noted
     id: str = ""
+
+
+def empty_view(name: str) -> dict[str, Any]:
+    """One of NetworkSettings.Networks before anything is known of it (podman-inspect(1))."""
+    return {
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "MacAddress": "",
+        "NetworkID": name,
+        "DriverOpts": None,
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": [],
+    }
