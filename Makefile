@@ -1,6 +1,6 @@
 # make demo     install what Debian lacks, build, and run a first container without network
 # make test     build if needed, then run every test that can run on this machine
-# make build | lint | bench | clean
+# make build | lint | bench | bench-storage | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
 # could not be run by other users.
@@ -11,7 +11,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test lint lint-style lint-format lint-types lint-c bench packages clean
+.PHONY: demo build test-build test lint lint-style lint-format lint-types lint-c bench bench-storage packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -78,6 +78,9 @@ lint-c:
 
 bench: build
 	$(bin)/python bench/compare.py
+
+bench-storage: build
+	$(bin)/python bench/storage.py
 
 clean:
 	rm -rf build dist pypod.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,104 +17,18 @@ import json
 import os
 import pwd
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from support import box, images, install, users  # noqa: E402
+from measure import Sample, Stopwatch, Tool, box, call, find_runtime, images, install, median, new_tool, users
 
 IMAGE = "localhost/bb:1"
 # The bars of the first release, rootless: ratio of medians, pypod over podman.
 BARS = {"run": 0.55, "exec": 0.40, "ps": 0.50, "--version": 0.60}
 MEMORY_BAR = 20.0  # MiB, the peak of pypod's client
-
-
-@dataclass
-class Tool:
-    """One of the two programs with its store."""
-
-    name: str
-    prefix: list[str]
-    run_flags: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One command: wall seconds, seconds of processor time with all children, peak memory in MiB."""
-
-    wall: float
-    cpu: float
-    memory: float
-
-
-# The stopwatch: a process of the user's own, so small that what it spawns is not measured as larger than it is (the
-# peak of a child starts with that of its parent). It runs each line of its stdin as a command and prints figures.
-STOPWATCH = """
-import os, sys, time
-actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
-for line in sys.stdin:
-    argv = line.rstrip("\\n").split("\\t")
-    begin = time.perf_counter()
-    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
-    _, status, usage = os.wait4(pid, 0)
-    wall = time.perf_counter() - begin
-    print(os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, flush=True)
-"""
-
-
-class Stopwatch:
-    """Measures commands as one user."""
-
-    def __init__(self, user: users.User) -> None:
-        python = install.PYTHON if os.path.exists(install.PYTHON) else sys.executable
-        self.process: subprocess.Popen[str] = subprocess.Popen(
-            [python, "-IS", "-c", STOPWATCH],
-            env=user.environment(),
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            **user.popen_options(),
-        )
-
-    def __call__(self, argv: Sequence[str]) -> Sample:
-        """Run one command with its output thrown away. Raises RuntimeError if it fails."""
-        assert self.process.stdin and self.process.stdout
-        print(*argv, sep="\t", file=self.process.stdin, flush=True)
-        code, wall, cpu, peak = self.process.stdout.readline().split()
-        if int(code):
-            raise RuntimeError(f"{' '.join(argv)}: exit status {code}")
-        return Sample(float(wall), float(cpu), int(peak) / 1024)
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def call(tool: Tool, user: users.User, *args: str) -> str:
-    """Run a command of the preparation. Raises RuntimeError if it fails."""
-    done: subprocess.CompletedProcess[str] = subprocess.run(
-        [*tool.prefix, *args],
-        env=user.environment(),
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        **user.popen_options(),
-    )
-    if done.returncode:
-        raise RuntimeError(f"{tool.name} {' '.join(args)}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def pairs(
@@ -131,11 +45,6 @@ def pairs(
     return samples
 
 
-def median(samples: list[Sample], what: str) -> float:
-    values: list[float] = [getattr(sample, what) for sample in samples]
-    return statistics.median(values)
-
-
 def compare(mode: str, pypod: str, rounds: int, base: Path, runtime: str) -> list[dict[str, object]]:
     """All comparisons as one kind of user."""
     user = users.root() if mode == "root" else (users.create() if box.ROOT else users.myself())
@@ -147,17 +56,7 @@ def compare(mode: str, pypod: str, rounds: int, base: Path, runtime: str) -> lis
     try:
         place.chmod(0o755)
         for name, program in (("pypod", pypod), ("podman", podman)):
-            store = place / name
-            for path in (store, store / "g", store / "r"):
-                path.mkdir(mode=0o700)
-                if user.switch:
-                    os.chown(path, user.uid, user.gid)
-            prefix = [program, "--root", str(store / "g"), "--runroot", str(store / "r"), "--runtime", runtime]
-            prefix += ["--cgroup-manager", "cgroupfs"]
-            flags = ["--network", "none"]
-            if mode == "root" and not box.may_raise_rlimits():
-                flags += ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
-            tools.append(Tool(name, prefix, flags))
+            tools.append(new_tool(name, program, place / name, user, runtime))
         pair = (tools[0], tools[1])
         archive = images.busybox(base / "bb.tar")
         for tool in tools:
@@ -238,9 +137,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a rootless bar is missed")
     options = parser.parse_args()
-    runtime = options.runtime or next(
-        name for name in (("crun", "runc") if box.cgroup2() else ("runc",)) if shutil.which(name, path=box.PATH)
-    )
+    runtime = options.runtime or find_runtime()
     modes = ["rootless", "root"] if options.mode == "both" else [options.mode]
     if not box.ROOT:
         modes = ["rootless"]
