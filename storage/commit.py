@@ -8,7 +8,7 @@ import re
 
 from pypod.base import files
 from pypod.errors import BadArchive, StorageError, reason
-from storage import extract, images, overlay, stream, trash
+from storage import extract, images, limits, overlay, stream, trash
 from storage._native import lib
 from storage.trash import Staging
 
@@ -52,6 +52,7 @@ class Commit:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.limits = store.limits
         store.prepare()
         if store.driver != "vfs":
             _say_native(store)
@@ -97,9 +98,11 @@ class Commit:
 
         ``diff_id``, ``blob`` and ``size`` say what it must be. Raises BadArchive, StorageError.
         """
+        limits.check(self.limits, "max_layers", len(self._lowers) + 1, "an image")
         source = stream.Source(read)
         kind = stream.compression_of(source.peek(6))
-        buffer = stream.Buffer(stream.chunks(source, kind), hashed=kind != stream.PLAIN)
+        pieces = limits.watched(stream.chunks(source, kind), source, self.limits, "a layer", "max_layer_size")
+        buffer = stream.Buffer(pieces, hashed=kind != stream.PLAIN)
         directory = self._staging.new()
         split = self._splits.new()
         tree = self._new_tree(directory)
@@ -110,6 +113,7 @@ class Commit:
             shadow=self._staging.new(),
             in_user_namespace=self._userns,
             whiteouts="apply" if self._vfs else "keep" if self.store.mount_program else "convert",
+            limits=self.limits,
         )
         extractor.run(buffer)
         source.drain()

@@ -12,6 +12,7 @@ import stat
 
 from pypod.errors import BadArchive, StorageError, reason
 from pypod.linux import syscalls
+from storage import limits as limiting
 from storage import tar, tarsplit
 from storage.entries import clean
 
@@ -39,6 +40,7 @@ class Extractor:
         shadow: str,
         in_user_namespace: bool,
         whiteouts: str = "convert",
+        limits: limiting.Limits = limiting.DEFAULT,
     ) -> None:
         self.root = root
         self.shadow = shadow  # a directory for what later entries replace
@@ -46,6 +48,7 @@ class Extractor:
         self.whiteouts = whiteouts  # convert: to overlayfs's marks; keep: as they are; apply: remove what they name
         self.uids: set[int] = set()
         self.gids: set[int] = set()
+        self._limits = limits
         self._split = tarsplit.Writer(tar_split)
         self._root = -1
         self._lowers: list[int] = []
@@ -70,7 +73,7 @@ class Extractor:
             self._root = os.open(self.root, _DIRECTORY | os.O_CLOEXEC)
             self._real_root = os.readlink(b"/proc/self/fd/%d" % self._root)
             self._lowers = [os.open(path, _DIRECTORY | os.O_CLOEXEC) for path in self._lower_paths]
-            reader = tar.Reader(buffer)
+            reader = tar.Reader(buffer, self._limits, "max_layer_entries")
             for entry in reader:
                 self._split.raw(entry.segment)
                 try:

@@ -7,9 +7,11 @@ twice (a pipe, a compressed archive) goes through a nameless temporary file in t
 from __future__ import annotations
 
 import os
+import stat
 
 from pypod.base import fastjson
 from pypod.errors import BadArchive, PypodError, StorageError, reason
+from storage import limits as limiting
 from storage import stream, tar
 
 TYPE_CHECKING = False
@@ -18,34 +20,37 @@ if TYPE_CHECKING:
 
     from storage.store import Store
 
-MOST_JSON = 4 << 20  # bytes of a manifest, an index or a config (c/image's limit for manifests)
-
 
 class Parts:
     """The files of an archive or directory, by name."""
 
+    limits = limiting.DEFAULT
+
     def find(self, name: str) -> tuple[stream.Read, int] | None:
-        """How to read a file, and its size in bytes; None if there is none."""
+        """How to read a file, until the next is asked for, and its size in bytes; None if there is none."""
         raise NotImplementedError
 
     def open(self, name: str) -> tuple[stream.Read, int]:
         """Raises BadArchive if there is none."""
         found = self.find(name)
         if found is None:
-            raise BadArchive(f"broken archive: {name[:200]} is not in it")
+            raise BadArchive(f"broken archive: {show(name)} is not in it")
         return found
 
     def bytes(self, name: str) -> bytes:
-        """A small file.
+        """A manifest, an index or a config.
 
         Raises BadArchive.
         """
         read, size = self.open(name)
-        if size > MOST_JSON:
-            raise BadArchive(f"broken archive: {name[:200]} has {size} bytes")
+        what = show(name)
+        limiting.check(self.limits, "max_manifest_size", size, what)
         pieces = []
+        total = 0
         while piece := read(stream.CHUNK):
             pieces.append(piece)
+            total += len(piece)  # a directory's file may grow meanwhile
+            limiting.check(self.limits, "max_manifest_size", total, what)
         return b"".join(pieces)
 
     def json(self, name: str) -> Any:
@@ -60,19 +65,25 @@ def parse(data: bytes, name: str) -> Any:
     try:
         return fastjson.loads(data)
     except fastjson.BadJson as error:
-        raise BadArchive(f"broken archive: {name[:200]}: {error}") from None
+        raise BadArchive(f"broken archive: {show(name)}: {error}") from None
+
+
+def show(name: str) -> str:
+    """A name as it may stand in a message: one line, printable."""
+    return tar.show(name.encode("utf-8", "backslashreplace"))
 
 
 class Archive(Parts):
     """A tar file that can be read in place."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, limits: limiting.Limits = limiting.DEFAULT) -> None:
+        self.limits = limits
         self._fd = fd
         self._files: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
         size = os.fstat(fd).st_size
         buffer = stream.FileBuffer(fd, size)
-        for entry in tar.Reader(buffer):
+        for entry in tar.Reader(buffer, limits, "max_archive_files"):
             name = _clean(entry.name)
             self._files.pop(name, None)
             self._links.pop(name, None)
@@ -87,7 +98,10 @@ class Archive(Parts):
                 self._links[name] = _clean(entry.target)
 
     def find(self, name: str) -> tuple[stream.Read, int] | None:
-        name = _clean(os.fsencode(name))
+        try:
+            name = _clean(os.fsencode(name))
+        except UnicodeEncodeError:
+            return None  # half a character, which JSON can write
         for _ in range(8):
             if name in self._files:
                 offset, size = self._files[name]
@@ -108,28 +122,40 @@ def _clean(name: bytes) -> str:
 class Directory(Parts):
     """An OCI layout directory."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, limits: limiting.Limits = limiting.DEFAULT) -> None:
+        self.limits = limits
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise PypodError(f"cannot read {path}: {reason(error)}") from None
-        self._open: list[int] = []
+        self._open = -1
 
     def find(self, name: str) -> tuple[stream.Read, int] | None:
         from pypod.linux import syscalls
 
+        self._done()
+        if "\0" in name:
+            return None
         try:
-            fd = syscalls.openat2(self._fd, name, os.O_RDONLY)
-        except FileNotFoundError:
+            fd = syscalls.openat2(self._fd, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except (FileNotFoundError, UnicodeEncodeError):
             return None
         except OSError as error:
-            raise BadArchive(f"cannot read {name[:200]}: {reason(error)}") from None
-        self._open.append(fd)
-        return stream.reader_of(fd), os.fstat(fd).st_size
+            raise BadArchive(f"cannot read {show(name)}: {reason(error)}") from None
+        self._open = fd
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise BadArchive(f"cannot read {show(name)}: it is not a file")
+        return stream.reader_of(fd), found.st_size
+
+    def _done(self) -> None:
+        if self._open >= 0:
+            os.close(self._open)
+            self._open = -1
 
     def close(self) -> None:
-        for fd in (*self._open, self._fd):
-            os.close(fd)
+        self._done()
+        os.close(self._fd)
 
 
 def _spool(store: Store, source: stream.Source, kind: int) -> int:
@@ -147,7 +173,8 @@ def _spool(store: Store, source: stream.Source, kind: int) -> int:
         except OSError as error:
             raise StorageError(f"cannot make a temporary file in {store.home}: {reason(error)}") from None
     try:
-        for piece in stream.chunks(source, kind):
+        pieces = stream.chunks(source, kind)
+        for piece in limiting.watched(pieces, source, store.limits, "the archive"):
             view = memoryview(piece)
             while view:
                 view = view[os.write(fd, view) :]
@@ -166,7 +193,7 @@ def open_parts(store: Store, source: str) -> Parts:
     Raises PypodError, BadArchive, StorageError.
     """
     if source != "-" and os.path.isdir(source):
-        return Directory(source)
+        return Directory(source, store.limits)
     if source == "-":
         fd = os.dup(0)
     else:
@@ -188,13 +215,11 @@ def open_parts(store: Store, source: str) -> Parts:
     finally:
         os.close(fd)
     try:
-        return Archive(kept)
+        return Archive(kept, store.limits)
     except BaseException:
         os.close(kept)
         raise
 
 
 def _seekable(fd: int) -> bool:
-    import stat
-
     return stat.S_ISREG(os.fstat(fd).st_mode)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from storage.limits import Limits
     from storage.trash import Staging
 
 
@@ -35,6 +36,7 @@ class Store:
         mountopt: str = "",
         additional_image_stores: Sequence[str] = (),
         rootless: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         if driver not in ("overlay", "vfs"):
             raise StorageError(f'cannot use storage driver "{driver}": there are overlay and vfs')
@@ -45,6 +47,7 @@ class Store:
         self.mountopt = mountopt
         self.additional = tuple(additional_image_stores)
         self.rootless = rootless
+        self._limits = limits
         self.home = f"{graphroot}/{driver}"
         self.layers_dir = f"{graphroot}/{driver}-layers"
         self.images_dir = f"{graphroot}/{driver}-images"
@@ -65,6 +68,15 @@ class Store:
             for root in self.additional
         )
         self._prepared = False
+
+    @property
+    def limits(self) -> Limits:
+        """What an archive may claim at most."""
+        if self._limits is None:
+            from storage.limits import DEFAULT
+
+            return DEFAULT
+        return self._limits
 
     # Locks and places.
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pypod.errors import BadArchive
+from storage import limits as limiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 _ZERO = bytes(BLOCK)
-LONGEST_NAME = 1 << 16
-MOST_PAX = 1 << 20  # bytes of one pax header, as Go's reader allows
 
 _EXPONENT = frozenset(b"0123456789.e+-")
 
+_FILES = (b"\0", b"7", b"0")
 REGULAR, LINK, SYMLINK, CHARACTER, DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 
 
@@ -142,12 +142,21 @@ def _time(value: bytes) -> int:
 class Reader:
     """Iterate over the entries; take each one's payload with ``payload`` before the next; what is left is skipped."""
 
-    def __init__(self, buffer: Buffer | FileBuffer) -> None:
+    def __init__(
+        self,
+        buffer: Buffer | FileBuffer,
+        limits: limiting.Limits = limiting.DEFAULT,
+        counted: str = "max_layer_entries",
+    ) -> None:
+        """``counted`` is the limit of the number of entries."""
         self._buffer = buffer
+        self._limits = limits
+        self._counted = counted
+        self._most: int = getattr(limits, counted)
         self._raw: list[bytes] = []
         self._left = 0  # of the current payload
         self._pad = 0
-        self._kept: list[bytes] | None = None
+        self._extended = 0  # bytes of the headers that extend the present entry's
         self._global: dict[bytes, bytes] = {}
         self.count = 0
 
@@ -156,10 +165,13 @@ class Reader:
         self._raw.append(block)
         return block
 
-    def _blob(self, size: int, most: int, what: str) -> bytes:
-        """The content of a header that extends the next one."""
-        if size < 0 or size > most:
+    def _blob(self, size: int, most: str, what: str) -> bytes:
+        """The content of a header that extends the next one; ``most`` is the limit of its size."""
+        if size < 0:
             raise BadArchive(f"broken archive: {what} of {size} bytes")
+        limiting.check(self._limits, most, size, what)
+        self._extended += size
+        limiting.check(self._limits, "max_pax_size", self._extended, "an entry's extended header")
         whole = -(-size // BLOCK) * BLOCK
         data = self._buffer.exactly(whole)
         self._raw.append(data)
@@ -213,6 +225,7 @@ class Reader:
         pax: dict[bytes, bytes] = {}
         sparse_pairs: list[tuple[bytes, bytes]] = []
         extended = False
+        self._extended = 0
         while True:
             block = self._block()
             if len(block) < BLOCK:
@@ -230,19 +243,23 @@ class Reader:
             kind = block[156:157]
             size = number(block[124:136], "size")
             if kind == b"L":
-                long_name = _string(self._blob(size, LONGEST_NAME, "a name"))
+                long_name = _string(self._blob(size, "max_name_length", "a name"))
             elif kind == b"K":
-                long_target = _string(self._blob(size, LONGEST_NAME, "a link target"))
+                long_target = _string(self._blob(size, "max_name_length", "a link target"))
             elif kind in (b"x", b"X"):
-                records = _pax_records(self._blob(size, MOST_PAX, "a pax header"))
+                records = _pax_records(self._blob(size, "max_pax_size", "a pax header"))
                 sparse_pairs = [item for item in records if item[0].startswith(b"GNU.sparse.")]
                 pax.update(records)
             elif kind == b"g":
-                self._global.update(_pax_records(self._blob(size, MOST_PAX, "a pax header")))
+                self._global.update(_pax_records(self._blob(size, "max_pax_size", "a pax header")))
+                total = sum(len(key) + len(value) for key, value in self._global.items())
+                limiting.check(self._limits, "max_pax_size", total, "the global header")
             else:
                 break
             extended = True
         self.count += 1
+        if self._most and self.count > self._most:
+            raise limiting.exceeded("an archive", self._counted, self._most)
         return self._entry(block, kind, size, {**self._global, **pax}, long_name, long_target, sparse_pairs)
 
     def _entry(
@@ -264,7 +281,8 @@ class Reader:
                 name = prefix + b"/" + name
         if long_name is not None:
             name = long_name
-        entry.name = pax.get(b"path") or name
+        sparse_name = pax.get(b"GNU.sparse.name") if sparse_pairs and kind in _FILES else None
+        entry.name = sparse_name or pax.get(b"path") or name
         target = long_target if long_target is not None else _string(block[157:257])
         entry.target = pax.get(b"linkpath") or target
         entry.mode = number(block[100:108], "mode") & 0o7777
@@ -284,11 +302,17 @@ class Reader:
         shown = show(entry.name)
         if not entry.name or b"\0" in entry.name:
             raise BadArchive("broken archive: an entry has no name")
+        if b"\0" in entry.target:
+            raise BadArchive(f"broken archive: {shown}: a zero byte in its link target")
+        if any(b"\0" in key for key in entry.xattrs):
+            raise BadArchive(f"broken archive: {shown}: a zero byte in an attribute's name")
+        limiting.check(self._limits, "max_name_length", len(entry.name), f"the name {shown}")
+        limiting.check(self._limits, "max_name_length", len(entry.target), f"the link target of {shown}")
         small = (entry.uid, entry.gid, entry.major, entry.minor)
         if size < 0 or abs(entry.mtime) > 1 << 62 or not all(0 <= value < 1 << 32 for value in small):
             raise BadArchive(f"broken archive: {shown}: a negative or too big number in its header")
         entry.stored = size
-        if kind in (b"\0", b"7", REGULAR):
+        if kind in _FILES:
             kind = DIRECTORY if kind == b"\0" and entry.name.endswith(b"/") else REGULAR
         elif kind == b"S":
             self._gnu_sparse(entry, block)
@@ -334,9 +358,6 @@ class Reader:
     def _pax_sparse(self, entry: Entry, pax: dict[bytes, bytes], pairs: list[tuple[bytes, bytes]]) -> None:
         """The three pax formats of GNU tar: 0.0, 0.1 and 1.0 (its map stands at the payload's beginning)."""
         pieces: list[tuple[int, int]] = []
-        name = pax.get(b"GNU.sparse.name")
-        if name:
-            entry.name = name
         entry.size = _decimal(pax.get(b"GNU.sparse.realsize") or pax.get(b"GNU.sparse.size") or b"0", "size")
         if pax.get(b"GNU.sparse.major") == b"1":
             text = b""
@@ -371,8 +392,8 @@ class Reader:
                 return
         entry.sparse = self._checked(entry, pieces)
 
-    @staticmethod
-    def _checked(entry: Entry, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    def _checked(self, entry: Entry, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        limiting.check(self._limits, "max_sparse_size", entry.size, f"the sparse file {show(entry.name)}")
         end = total = 0
         for offset, length in pieces:
             if offset < end or length < 0:

@@ -103,8 +103,17 @@ class ContainerLock(FileLock):
 
 
 def open_store(context: Context) -> Store:
-    """The store on disk; costs nothing until it is used."""
+    """The store on disk; costs nothing until it is used.
+
+    Raises ConfigError for a limit that is none.
+    """
     from storage.store import Store
+
+    limits = None
+    if context.store_limits:
+        from pypod.engine import store_limits
+
+        limits = store_limits.parse(context.store_limits)
 
     return Store(
         context.graphroot,
@@ -114,6 +123,7 @@ def open_store(context: Context) -> Store:
         mountopt=context.mountopt,
         additional_image_stores=tuple(context.additional_image_stores),
         rootless=context.rootless,
+        limits=limits,
     )
 
 

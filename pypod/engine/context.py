@@ -40,6 +40,7 @@ class Context:
     mount_program: str
     mountopt: str
     additional_image_stores: list[str]
+    store_limits: dict[str, Any]  # what archives may claim (storage/limits.py), as configured
     flags: dict[str, Any]  # the global flags as typed
     engine: dict[str, Any]  # containers.conf, its tables merged
     containers: dict[str, Any]
@@ -208,8 +209,9 @@ def open_context(flags: Mapping[str, Any]) -> Context:
         graphroot = str(storage.get("graphroot") or "/var/lib/containers/storage")
         runroot = str(storage.get("runroot") or "/run/containers/storage")
     driver = os.environ.get("STORAGE_DRIVER") or str(storage.get("driver") or "")
+    limits = _table(containers_conf, "pypod")
     for option in (os.environ.get("STORAGE_OPTS") or "").split(","):
-        if option:
+        if option and not _limit(option, limits):
             _storage_option(option, overlay)
     if flags.get("root"):
         graphroot = os.path.abspath(flags["root"])
@@ -217,9 +219,10 @@ def open_context(flags: Mapping[str, Any]) -> Context:
         runroot = os.path.abspath(flags["runroot"])
     if flags.get("storage_driver"):
         driver = flags["storage_driver"]
-    if flags.get("storage_opt"):
+    given = [option for option in flags.get("storage_opt") or () if not _limit(option, limits)]
+    if given:
         overlay = {}
-        for option in flags["storage_opt"]:
+        for option in given:
             _storage_option(option, overlay)
     driver = driver or _prior_driver(graphroot)
     if driver not in ("overlay", "vfs"):
@@ -241,6 +244,7 @@ def open_context(flags: Mapping[str, Any]) -> Context:
         mount_program=str(overlay.get("mount_program") or ""),
         mountopt=str(overlay.get("mountopt") or ""),
         additional_image_stores=[stores] if isinstance(stores, str) else list(stores),
+        store_limits=limits,
         flags=dict(flags),
         engine=engine,
         containers=_table(containers_conf, "containers"),
@@ -254,6 +258,15 @@ def _prior_driver(graphroot: str) -> str:
         if os.path.exists(f"{graphroot}/{driver}-images"):
             return driver
     return "overlay"
+
+
+def _limit(option: str, limits: dict[str, Any]) -> bool:
+    """Whether a storage option is a limit of ours; then it is noted."""
+    key, _, value = option.partition("=")
+    if not key.startswith("pypod."):
+        return False
+    limits[key[6:]] = value
+    return True
 
 
 def _storage_option(option: str, overlay: dict[str, Any]) -> None:
