@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from storage.records import Image, Row
+    from storage.records import Image, Layer, Row
     from storage.store import Store
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -58,7 +58,7 @@ class Commit:
             _say_native(store)
         self._staging = Staging(store.home)
         self._splits = Staging(store.layers_dir, "tmp")
-        self._known = store.layers()
+        self._known: dict[str, Layer] = {}
         self._rows: list[tuple[Row, str, str]] = []  # the record, its staged directory, its tar-split
         self._lowers: list[str] = []  # nearest first
         self.top = ""
@@ -67,8 +67,8 @@ class Commit:
 
     def __enter__(self) -> Commit:
         # What killed processes have left takes the room that this image needs.
-        trash.clean(self.store.home)
-        trash.clean(self.store.layers_dir, "tmp")
+        images.sweep(self.store)
+        self._known = self.store.layers()
         self._staging.__enter__()
         try:
             self._splits.__enter__()
@@ -193,7 +193,7 @@ class Commit:
         """
         store = self.store
         if self._rows:
-            sync_filesystem(store.graphroot)
+            self._flush()
         id = hashlib.sha256(config).hexdigest()
         data: list[tuple[str, bytes, str]] = [(f"sha256:{id}", config, f"sha256:{id}")]
         for content in manifests:
@@ -210,9 +210,32 @@ class Commit:
                 return images.add(
                     store, id=id, names=names, layer=self.top, created=created, data=data, metadata=metadata
                 )
-            except StorageError:
+            except BaseException:
                 self._take_back(made, lock)
                 raise
+
+    def _flush(self) -> None:
+        """Furnish the staged layers, so that under the locks there are only renames, and flush all at once.
+
+        Raises StorageError.
+        """
+        store = self.store
+        try:
+            if not self._vfs:
+                lower = ancestors = ""
+                for row, directory, _ in self._rows:
+                    parent = row.get("parent") or ""
+                    if parent and not lower:
+                        lower = overlay.lower_text(self._known[parent].home, parent)
+                        ancestors = ":".join([item.id for item in store.chain(parent)])
+                    link = overlay.furnish(directory, lower, ancestors, durable=False)
+                    lower = f"l/{link}:{lower}" if lower else f"l/{link}"
+                    ancestors = f"{row['id']}:{ancestors}" if ancestors else row["id"]
+            sync_filesystem(store.home)
+            if os.stat(store.home).st_dev != os.stat(store.layers_dir).st_dev:
+                sync_filesystem(store.layers_dir)
+        except OSError as error:
+            raise StorageError(f"cannot add layers to {store.home}: {reason(error)}") from None
 
     def _place(self, lock: Any) -> list[str]:
         from storage import records
@@ -224,6 +247,7 @@ class Commit:
         homes: dict[str, str] = {item.id: item.home for item in store.layers().values()}
         made: list[str] = []
         try:
+            self._staging.note([row["id"] for row, _, _ in self._rows])
             for row, directory, split in self._rows:
                 id, parent = row["id"], row.get("parent") or ""
                 if id in there:
@@ -233,45 +257,49 @@ class Commit:
                         f"cannot add layer {id[:12]}: its parent {parent[:12]} has been removed meanwhile"
                     )
                 store.take_layer(id, self._staging)  # a leftover without a record
-                os.rename(directory, store.layer_path(id))
                 made.append(id)
-                lower = "" if self._vfs else overlay.lower_text(homes[parent], parent) if parent else ""
-                ancestors = []
-                by_id = {item["id"]: item for item in rows}
-                at = parent
-                while at:
-                    ancestors.append(at)
-                    at = (by_id[at].get("parent") if at in by_id else store.layer(at).parent) or ""
                 if not self._vfs:
-                    overlay.furnish(store.home, id, lower, ":".join(ancestors), durable=True)
+                    self._link(directory, id, homes.get(parent, ""), parent)
+                os.rename(directory, store.layer_path(id))
                 os.rename(split, f"{store.layers_dir}/{id}.tar-split.gz")
                 rows.append({**row, "created": records.now()})
                 there.add(id)
                 homes[id] = store.home
             if made:
-                for id in made:
-                    files.sync_directory(store.layer_path(id))
                 files.sync_directory(f"{store.home}/dir" if self._vfs else f"{store.home}/l")
                 files.sync_directory(store.home)
                 files.sync_directory(store.layers_dir)
                 store.layer_table.save(rows, lock, durable=True)
         except BaseException as error:
-            self._drop(made)
+            self._take_back(made, lock)
             if isinstance(error, OSError):
                 raise StorageError(f"cannot add layers to {store.home}: {reason(error)}") from None
             raise
         return made
 
-    def _drop(self, made: Sequence[str]) -> None:
-        for id in reversed(made):
-            self.store.take_layer(id, self._staging)
-            files.remove_tree(f"{self.store.layers_dir}/{id}.tar-split.gz")
+    def _link(self, directory: str, id: str, parent_home: str, parent: str) -> None:
+        """Give a staged layer its short name. Its parent's may have changed since it was furnished: somebody else has
+        made the same layer, or made it anew.
+        """
+        if parent:
+            lower = overlay.lower_text(parent_home, parent)
+            if files.read(f"{directory}/lower").decode() != lower:
+                ancestors = files.read(f"{directory}/lower-layers").decode()
+                overlay.write_lower(directory, lower, ancestors, durable=True)
+        overlay.make_link(self.store.home, id, files.read(f"{directory}/link").decode())
 
     def _take_back(self, made: Sequence[str], lock: Any) -> None:
-        if made:
-            kept = [row for row in self.store.layer_table.rows() if row["id"] not in made]
-            self.store.layer_table.save(kept, lock, durable=True)
-            self._drop(made)
+        """Undo ``_place``. A write that failed may have been done all the same: what has a record keeps its files."""
+        store = self.store
+        if not made or any(row.get("layer") == self.top for row in store.image_table.rows()):
+            return
+        rows = store.layer_table.rows()
+        kept = [row for row in rows if row["id"] not in made]
+        if len(kept) != len(rows):
+            store.layer_table.save(kept, lock, durable=True)
+        for id in reversed(made):
+            store.take_layer(id, self._staging)
+            files.remove_tree(f"{store.layers_dir}/{id}.tar-split.gz")
 
 
 def check_digest(value: object, what: str) -> str:

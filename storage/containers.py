@@ -61,7 +61,8 @@ def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable
 
         vfs.create(store.home, id, store.files_path(parent_home, parent) if parent else "")
     else:
-        overlay.create(store.home, id, parent, parent_home, ":".join([item.id for item in chain]))
+        lower_layers = ":".join([item.id for item in chain])
+        overlay.create(store.home, id, parent, parent_home, lower_layers, durable=durable)
     rows = store.layer_table.rows()
     row: Row = {"id": id}
     if name and not any(name in (other.get("names") or ()) for other in rows):
@@ -72,9 +73,8 @@ def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable
     try:
         store.layer_table.save([*rows, row], lock, durable=durable)
     except StorageError:
-        if store.driver != "vfs":
-            overlay.drop_link(store.home, id)
-        files.remove_tree(store.layer_path(id))
+        with Staging(store.home) as staging:
+            drop_layer(store, id, lock, staging, durable=False)
         raise
     return id
 
@@ -140,8 +140,12 @@ def create(
                 _give(store, layer, uid_map, gid_map)
             files.make_directory(store.container_directory(id))
             files.make_directory(store.run_directory(id))
+            if durable:
+                files.sync_directory(f"{store.containers_dir}/{id}")
             store.container_table.save([*store.container_table.rows(), row], containers_lock, durable=durable)
-        except (OSError, StorageError) as error:
+        except BaseException as error:
+            if any(item["id"] == id for item in store.container_table.rows()):
+                raise  # all is there: what failed is to say so
             if layer:
                 with Staging(store.home) as staging:
                     drop_layer(store, layer, layers_lock, staging, durable=False)
@@ -209,13 +213,14 @@ def delete(store: Store, id: str) -> bool:
             row = _row(store, id)
             if row is not None:
                 durable = not (row.get("flags") or {}).get("Volatile")
-                if row.get("layer"):
-                    drop_layer(store, row["layer"], layers_lock, staging, durable=durable)
+                # The container first: at no time does a record name what is not there.
                 for table in (store.container_table, store.volatile_container_table):
                     rows = table.rows()
                     kept = [item for item in rows if item["id"] != id]
                     if len(kept) != len(rows):
                         table.save(kept, containers_lock, durable=durable)
+                if row.get("layer"):
+                    drop_layer(store, row["layer"], layers_lock, staging, durable=durable)
     _remove_leftovers(store, id)
     return row is not None
 

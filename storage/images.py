@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pypod.base import fastjson, files
 from pypod.errors import InUse, NoSuchImage, StorageError, reason
-from storage import records
+from storage import records, trash
 from storage.trash import Staging
 
 TYPE_CHECKING = False
@@ -199,7 +199,8 @@ def _pull_up(store: Store, image: Image) -> None:
             files.make_directory(directory)
             for key in image.big_data_names:
                 name = data_file(key)
-                files.replace(f"{directory}/{name}", files.read(f"{image.directory}/{name}"), durable=True)
+                files.replace(f"{directory}/{name}", files.read(f"{image.directory}/{name}"), flush=True)
+            files.sync_directory(directory)
         except OSError as error:
             files.remove_tree(directory)
             raise StorageError(f"cannot copy image {image.id[:12]}: {reason(error)}") from None
@@ -228,12 +229,15 @@ def add(
         try:
             files.make_directory(directory)
             for key, content, _ in data:
-                files.replace(f"{directory}/{data_file(key)}", content, durable=True)
+                files.replace(f"{directory}/{data_file(key)}", content, flush=True)
+            files.sync_directory(directory)
             files.sync_directory(store.images_dir)
-        except OSError as error:
+        except BaseException as error:
             if old is None:
                 files.remove_tree(directory)
-            raise StorageError(f"cannot write image {id[:12]}: {reason(error)}") from None
+            if isinstance(error, OSError):
+                raise StorageError(f"cannot write image {id[:12]}: {reason(error)}") from None
+            raise
         row: Row = dict(old) if old is not None else {"id": id}
         if old is None:
             row["digest"] = next(digest for key, _, digest in data if key == "manifest")
@@ -268,7 +272,12 @@ def add(
                     del other["names"]
             result.append(other)
         result.append(row)
-        store.image_table.save(result, lock, durable=True)
+        try:
+            store.image_table.save(result, lock, durable=True)
+        except StorageError:
+            if not any(item["id"] == id for item in store.image_table.rows()):
+                files.remove_tree(directory)
+            raise
     return records.image(row, False, store.images_dir)
 
 
@@ -293,8 +302,10 @@ def delete(store: Store, image_id: str) -> list[str]:
                     code=2,
                 )
             kept = [item for item in rows if item["id"] != image_id]
-            store.image_table.save(kept, images_lock, durable=True)
             doomed = unused(store, row, kept)
+            # Image, then layers, then files: at no time does a record name what is not there.
+            staging.note(doomed)
+            store.image_table.save(kept, images_lock, durable=True)
             layer_rows = store.layer_table.rows()
             if doomed:
                 store.layer_table.save(
@@ -302,10 +313,9 @@ def delete(store: Store, image_id: str) -> list[str]:
                 )
             for layer in doomed:
                 store.take_layer(layer, staging)
-        for layer in doomed:
-            files.remove_tree(f"{store.layers_dir}/{layer}.tar-split.gz")
-            files.remove_tree(f"{store.layers_dir}/{layer}")
-        files.remove_tree(f"{store.images_dir}/{image_id}")
+            # The small files go under the lock too: who loads the same image next puts new ones there.
+            remove_layer_data(store, doomed)
+            files.remove_tree(f"{store.images_dir}/{image_id}")
     return doomed
 
 
@@ -336,3 +346,35 @@ def unused(store: Store, row: Row, other_images: Sequence[Row]) -> list[str]:
         walk(layer)
     walk(row.get("layer") or "")
     return doomed
+
+
+def sweep(store: Store) -> None:
+    """Remove the staging areas of killed processes, and the layers that these have left without an image.
+
+    Raises StorageError.
+    """
+    trash.clean(store.home, orphans=lambda layers: _remove_orphans(store, layers))
+    trash.clean(store.layers_dir, "tmp")
+
+
+def _remove_orphans(store: Store, ids: Sequence[str]) -> None:
+    """Of these layers, those that nothing uses: no image, no container, no other layer."""
+    with Staging(store.home) as staging:
+        with store.layers_lock() as layers_lock, store.images_lock(), store.containers_lock():
+            doomed = unused(store, {"mapped-layers": list(reversed(ids))}, store.image_table.rows())
+            doomed = [id for id in doomed if id in ids]
+            if doomed:
+                rows = [row for row in store.layer_table.rows() if row["id"] not in doomed]
+                store.layer_table.save(rows, layers_lock, durable=True)
+            known = store.layers()
+            gone = [id for id in ids if id not in known]
+            for id in gone:
+                store.take_layer(id, staging)
+            remove_layer_data(store, gone)
+
+
+def remove_layer_data(store: Store, ids: Sequence[str]) -> None:
+    """Remove what is kept of layers beside their files, when they have no record any more. Raises OSError."""
+    for id in ids:
+        files.remove_tree(f"{store.layers_dir}/{id}.tar-split.gz")
+        files.remove_tree(f"{store.layers_dir}/{id}")

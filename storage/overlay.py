@@ -72,25 +72,37 @@ def lower_text(home: str, parent: str) -> str:
     return f"{own}:{above}" if above else own
 
 
-def furnish(home: str, layer: str, lower: str, lower_layers: str, *, durable: bool) -> None:
-    """Add what a layer's directory holds beside ``diff``. ``lower`` is "" for a base layer.
+def furnish(directory: str, lower: str, lower_layers: str, *, durable: bool) -> str:
+    """Add what a layer's directory holds beside ``diff``; its link, for ``make_link``. ``lower``: "" for a base layer.
 
-    Image layers are ``durable``: with an empty ``lower`` after a power cut podman could not use them any more.
+    What is to outlive a power cut is flushed before there is a record (by ``durable``, or by the caller): with an
+    empty ``lower`` podman could not use the layer any more.
     """
-    directory = f"{home}/{layer}"
     link = new_link()
-    os.symlink(f"../{layer}/diff", f"{home}/l/{link}")
     _write(f"{directory}/link", link, durable)
     if lower:
-        _write(f"{directory}/lower", lower, durable)
-        _write(f"{directory}/lower-layers", lower_layers, durable)
+        write_lower(directory, lower, lower_layers, durable=durable)
     else:
         os.mkdir(f"{directory}/empty", 0o700)
     os.mkdir(f"{directory}/work", 0o700)
     os.mkdir(f"{directory}/merged", 0o700)
+    if durable:
+        files.sync_directory(directory)
+    return link
 
 
-def create(home: str, layer: str, parent: str, parent_home: str, lower_layers: str) -> None:
+def write_lower(directory: str, lower: str, lower_layers: str, *, durable: bool) -> None:
+    """Write what says which layers are below: links, and for containers/storage 1.63 the ids."""
+    _write(f"{directory}/lower", lower, durable)
+    _write(f"{directory}/lower-layers", lower_layers, durable)
+
+
+def make_link(home: str, layer: str, link: str) -> None:
+    """Make a layer's short name."""
+    os.symlink(f"../{layer}/diff", f"{home}/l/{link}")
+
+
+def create(home: str, layer: str, parent: str, parent_home: str, lower_layers: str, *, durable: bool = False) -> None:
     """Make the directories of an empty layer on ``parent`` ("" for none).
 
     Raises StorageError; nothing stays behind then.
@@ -110,7 +122,11 @@ def create(home: str, layer: str, parent: str, parent_home: str, lower_layers: s
             if uid or gid:
                 os.chown(diff, uid, gid)
             os.chmod(diff, mode)
-            furnish(home, layer, lower, lower_layers, durable=False)
+            link = furnish(directory, lower, lower_layers, durable=durable)
+            make_link(home, layer, link)
+            if durable:
+                files.sync_directory(f"{home}/l")
+                files.sync_directory(home)
         except BaseException:
             remove(home, layer)
             raise

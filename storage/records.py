@@ -11,6 +11,7 @@ import time
 from pypod.base import fastjson, files
 from pypod.base.record import record
 from pypod.errors import StorageError, reason
+from pypod.linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,16 +138,57 @@ def timestamp(nanoseconds: int) -> str:
     return f"{text}.{rest:09}".rstrip("0").rstrip(".") + "Z"
 
 
+# What each key holds where it is there at all. A row with anything else would break its first reader.
+_KINDS = {
+    **dict.fromkeys(("id", "parent", "layer", "image", "metadata", "created", "digest"), str),
+    **dict.fromkeys(("diff-digest", "compressed-diff-digest"), str),
+    **dict.fromkeys(("names", "names-history", "mapped-layers", "big-data-names", "uidmap", "gidmap"), list),
+    **dict.fromkeys(("big-data-sizes", "big-data-digests", "flags"), dict),
+    **dict.fromkeys(("diff-size", "compressed-size"), int),
+}
+_STRINGS = ("names", "names-history", "mapped-layers", "big-data-names")
+
+
+def fault(row: object) -> str:
+    """What makes a row unusable, "" for a sound one."""
+    if not isinstance(row, dict):
+        return "it is not an object"
+    id = row.get("id")
+    if not isinstance(id, str) or not id or "/" in id or id[0] == ".":
+        return "it has no id"
+    for key, value in row.items():
+        kind = _KINDS.get(key)
+        if kind is not None and value is not None and not isinstance(value, kind):
+            return f"its {key} is not what it should be"
+    for key in _STRINGS:
+        for item in row.get(key) or ():
+            if not isinstance(item, str):
+                return f"its {key} is not what it should be"
+    return ""
+
+
+# File systems that order a rename after the data of what is renamed, so that a file that was never flushed is whole
+# or not there after a power cut: ext4 (auto_da_alloc), btrfs, ZFS, and tmpfs, which does not survive one. XFS is not.
+_ORDERED = frozenset((0xEF53, 0x9123683E, 0x2FC12FC1, 0x01021994))
+
+
 class Table:
-    """One JSON array of records. It is replaced by rename, so a reader needs no lock to see it whole."""
+    """One JSON array of records. It is replaced by rename, so a reader needs no lock to see it whole.
+
+    A row that nobody could use (``fault``) is left out of ``rows``, kept in ``broken``, and written again as it was:
+    it may mean something to another tool, and ``system check`` tells of it. A file that is no JSON array at all is
+    neither read nor written over.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.broken: list[object] = []  # as of the last ``rows``
         self._stamp: tuple[int, int, int] | None = None
         self._rows: list[Row] = []
+        self._flush: bool | None = None
 
     def rows(self) -> list[Row]:
-        """The objects that have an id; the parsed file is kept until another file has taken its place.
+        """The sound rows; the parsed file is kept until another file has taken its place.
 
         Raises StorageError.
         """
@@ -155,26 +197,35 @@ class Table:
             stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
             if stamp != self._stamp:
                 rows = files.read_json(self.path)
+                if rows is None:
+                    rows = []  # what Go writes for no rows
                 if not isinstance(rows, list):
-                    rows = []
-                self._rows = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+                    raise fastjson.BadJson(f"{self.path}: not a list")
+                self._rows = [row for row in rows if not fault(row)]
+                self.broken = [row for row in rows if fault(row)] if len(self._rows) < len(rows) else []
                 self._stamp = stamp
         except FileNotFoundError:
-            self._rows, self._stamp = [], None
+            self._rows, self.broken, self._stamp = [], [], None
         except OSError as error:
             raise StorageError(f"cannot read the store {self.path}: {reason(error)}") from None
         except fastjson.BadJson as error:
-            raise StorageError(f"cannot read the store: {error}") from None
+            raise StorageError(
+                f"cannot read the store: {error}", hint="a copy of that file is needed: nothing writes over it"
+            ) from None
         return self._rows
 
     def save(self, rows: list[Row], lock: RecordLock, *, durable: bool) -> None:
-        """Replace the file. The caller holds ``lock`` for writing.
+        """Replace the file: ``rows``, made of what ``rows()`` gave, and the broken ones. The caller holds ``lock``.
 
-        Raises StorageError.
+        Without ``durable`` a power cut may bring the old file back, but never an empty one. Raises StorageError; what
+        the file holds then is for ``rows()`` to say.
         """
         try:
             lock.touch()
             self._stamp = None
-            files.replace_json(self.path, rows, durable=durable)
+            if self._flush is None:
+                self._flush = syscalls.file_system(os.path.dirname(self.path)) not in _ORDERED
+            written = [*rows, *self.broken] if self.broken else rows
+            files.replace_json(self.path, written, durable=durable, flush=self._flush)
         except OSError as error:
             raise StorageError(f"cannot write the store {self.path}: {reason(error)}") from None

@@ -15,7 +15,10 @@ from storage.locks import RecordLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+
+NOTE = "layers"
 
 
 class Staging:
@@ -57,6 +60,17 @@ class Staging:
         self._count += 1
         return f"{self.path}/{self._count}"
 
+    def note(self, layers: Sequence[str]) -> None:
+        """Write down the layers that are without an image until this area is left: ``clean`` hands them on if it
+        never is.
+
+        Raises StorageError.
+        """
+        try:
+            files.replace(f"{self.path}/{NOTE}", "\n".join(layers).encode())
+        except OSError as error:
+            raise StorageError(f"cannot write in {self.parent}: {reason(error)}") from None
+
     def take(self, path: str) -> bool:
         """Move a directory in here, to be removed later. False if it does not exist."""
         try:
@@ -81,8 +95,11 @@ class Staging:
             pass
 
 
-def clean(home: str, area: str = "tempdirs") -> int:
-    """Remove the staging areas of processes that are gone; how many."""
+def clean(home: str, area: str = "tempdirs", orphans: Callable[[list[str]], None] | None = None) -> int:
+    """Remove the staging areas of processes that are gone; how many.
+
+    ``orphans`` is called with the layers that such a process has noted (``Staging.note``). Raises what it raises.
+    """
     parent = f"{home}/{area}"
     try:
         names = os.listdir(parent)
@@ -90,12 +107,19 @@ def clean(home: str, area: str = "tempdirs") -> int:
         return 0
     count = 0
     for name in names:
+        if name.startswith("temp-dir-"):
+            _clean_unlocked(parent, name)
+            continue
         if not name.startswith("lock-"):
             continue
         lock = RecordLock(f"{parent}/{name}")
         if not lock.acquire(blocking=False):
             continue
         try:
+            if orphans is not None:
+                layers = _noted(f"{parent}/temp-dir-{name[5:]}/{NOTE}")
+                if layers:
+                    orphans(layers)
             files.remove_tree(f"{parent}/temp-dir-{name[5:]}")
             os.unlink(lock.path)
             count += 1
@@ -108,3 +132,19 @@ def clean(home: str, area: str = "tempdirs") -> int:
     except OSError:
         pass
     return count
+
+
+def _clean_unlocked(parent: str, name: str) -> None:
+    """Remove a directory whose lock file is gone: that is made before it and removed after it."""
+    try:
+        if os.path.isdir(f"{parent}/{name}") and not os.path.lexists(f"{parent}/lock-{name[9:]}"):
+            files.remove_tree(f"{parent}/{name}")
+    except OSError:
+        pass
+
+
+def _noted(path: str) -> list[str]:
+    try:
+        return [id for id in files.read(path, 1 << 20).decode("ascii", "replace").split("\n") if id]
+    except OSError:
+        return []

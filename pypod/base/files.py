@@ -1,7 +1,8 @@
 """Whole files, read and replaced at once.
 
 A reader sees the old content or the new, never a part (rename(2) is atomic). ``durable`` writes also survive a
-power cut: the data is flushed before the rename and the directory after it.
+power cut: the data is flushed before the rename and the directory after it. ``flush`` alone leaves the directory to
+the caller: after a power cut there is the old file or the new one.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False, flush: bool = False) -> None:
     """Put ``data`` in place of ``path``. The directory must exist."""
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".tmp-{name}{os.urandom(6).hex()}")
@@ -49,7 +50,7 @@ def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False)
         try:
             write_all(fd, data)
             os.fchmod(fd, mode)
-            if durable:
+            if durable or flush:
                 os.fdatasync(fd)
         finally:
             os.close(fd)
@@ -87,9 +88,9 @@ def read_json(path: str) -> Any:
         raise fastjson.BadJson(f"{path}: {error}") from None
 
 
-def replace_json(path: str, value: object, *, mode: int = 0o600, durable: bool = False) -> None:
+def replace_json(path: str, value: object, *, mode: int = 0o600, durable: bool = False, flush: bool = False) -> None:
     """Put one JSON document in place of ``path``."""
-    replace(path, fastjson.dumps(value).encode(), mode=mode, durable=durable)
+    replace(path, fastjson.dumps(value).encode(), mode=mode, durable=durable, flush=flush)
 
 
 def make_directory(path: str, mode: int = 0o700) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.base import files
-from pypod.engine import cleanup, ended
+from pypod.engine import cleanup, ended, journal
 from pypod.engine.container import Container, read_exit_file, stored_state
 from pypod.errors import StorageError
 
@@ -21,12 +21,18 @@ def delete(context: Context, store: Store, container: Container) -> None:
     if container.config.auto_remove:
         remove_anonymous_volumes(context, container)
     _note_end(context, container)
+    layer = container.config.layer
+    begun = journal.begin(context, container.id, layer)
     try:
         store.delete_container(container.id)
     except StorageError:
         # On a full disk the new records find no room: the layer's own files make some. Else another try may do.
         _empty(store, container)
         store.delete_container(container.id)
+        if layer:
+            store.delete_layer(layer)
+    finally:
+        journal.end(begun)
     files.remove_tree(container.exit_file)
 
 

@@ -1,6 +1,6 @@
-"""What a killed ``create`` has begun, so that the next one can take it away.
+"""What a killed ``create`` or ``rm`` has begun, so that the next one can take it away.
 
-A container's directories exist before its record does. While it is being made, a file
+A container's directories exist before its record does, and after it. While it is being made or removed, a file
 ``<tmpdir>/creating/ID.LAYER.PID.START`` says so; one whose process is gone names leftovers that no record owns.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def begin(context: Context, container_id: str, layer_id: str) -> str:
-    """Note that these are being made; the path for ``end``."""
+    """Note that these are being made or removed (``layer_id`` may be ""); the path for ``end``."""
     pid = os.getpid()
     path = f"{context.tmpdir}/creating/{container_id}.{layer_id}.{pid}.{proc.start_time(pid)}"
     try:
@@ -52,7 +52,8 @@ def recover(context: Context, store: Store) -> None:
             continue
         try:
             if not any(record.id == container_id for record in store.containers()):
-                store.delete_layer(layer_id)
+                if layer_id:
+                    store.delete_layer(layer_id)
                 store.delete_container(container_id)
         except PypodError:
             continue

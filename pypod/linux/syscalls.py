@@ -67,6 +67,11 @@ def umount(target: str, flags: int = 0) -> None:
     _check(lib.sys_umount(_text(target), flags), target)
 
 
+def file_system(path: str) -> int:
+    """The magic number of the file system that ``path`` is on (statfs(2))."""
+    return int(_check(lib.sys_fs_type(_text(path)), path))
+
+
 def openat2(dir_fd: int, path: str, flags: int, *, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
     """openat2(2): by default ``path`` is resolved as if ``dir_fd`` were the root directory."""
     while True:

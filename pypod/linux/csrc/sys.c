@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* glibc's own declarations: <sys/mount.h> clashes with <linux/mount.h> on glibc 2.36. */
@@ -39,6 +40,15 @@ int sys_mount(const char *source, const char *target, const char *type, unsigned
 int sys_umount(const char *target, int flags)
 {
 	return result(umount2(target, flags));
+}
+
+int64_t sys_fs_type(const char *path)
+{
+	struct statfs found;
+
+	if (statfs(path, &found) < 0)
+		return -errno;
+	return (int64_t)((uint64_t)found.f_type & UINT64_C(0xffffffff));
 }
 
 int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
