@@ -8,7 +8,7 @@ import re
 
 from pypod.base import files
 from pypod.errors import BadArchive, StorageError, reason
-from storage import extract, images, limits, overlay, stream, trash
+from storage import extract, images, limits, overlay, stream
 from storage._native import lib
 from storage.trash import Staging
 

@@ -73,7 +73,7 @@ def lower_text(home: str, parent: str) -> str:
 
 
 def furnish(directory: str, lower: str, lower_layers: str, *, durable: bool) -> str:
-    """Add what a layer's directory holds beside ``diff``; its link, for ``make_link``. ``lower``: "" for a base layer.
+    """Add what a layer's directory holds beside ``diff``; its link, for ``make_link``. A base layer has no ``lower``.
 
     What is to outlive a power cut is flushed before there is a record (by ``durable``, or by the caller): with an
     empty ``lower`` podman could not use the layer any more.
