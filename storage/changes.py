@@ -111,13 +111,13 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
 
 
 def _directory(upper: int, lowers: Sequence[int], path: str) -> Iterator[tuple[str, str]]:
+    if lowers and is_opaque(upper):
+        yield from _between([upper], lowers, path)
+        return
     names = set(os.listdir(upper))
     marks = {name for name in names if name.startswith(".wh.")}
     names -= marks
     hidden = [name[4:] for name in marks if name not in _OPAQUE_MARKS]
-    if lowers and is_opaque(upper):
-        hidden += [name for name in _names_below(lowers) if name not in names and name not in hidden]
-        lowers = ()
     for name in sorted({*names, *hidden}):
         own = f"{path}/{name}"
         if name not in names:
@@ -184,3 +184,62 @@ def _compare(new: str, old: str, path: str) -> Iterator[tuple[str, str]]:
         if first is not None:
             yield first
             yield from inside
+
+
+def between(new: Sequence[str], old: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The same from two stacks of directories, each nearest first, as an overlay would show them; nothing is mounted.
+
+    What both have from the same layers is not looked into. Raises StorageError.
+    """
+    fds: list[int] = []
+    try:
+        try:
+            for path in (*new, *old):
+                fds.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            yield from _between(fds[: len(new)], fds[len(new) :], "")
+        except OSError as error:
+            raise StorageError(f"cannot compare the files of two layers: {error.filename}: {reason(error)}") from None
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _identities(fds: Sequence[int]) -> list[tuple[int, int]]:
+    return [(found.st_dev, found.st_ino) for found in map(os.fstat, fds)]
+
+
+def _differ(one: os.stat_result, other: os.stat_result) -> bool:
+    """A directory's time does not count, it only says that something in it has changed."""
+    if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
+        return False
+    if (one.st_mode, one.st_uid, one.st_gid) != (other.st_mode, other.st_uid, other.st_gid):
+        return True
+    if stat.S_ISDIR(one.st_mode):
+        return False
+    return (one.st_size, one.st_mtime_ns, one.st_rdev) != (other.st_size, other.st_mtime_ns, other.st_rdev)
+
+
+def _between(new: Sequence[int], old: Sequence[int], path: str) -> Iterator[tuple[str, str]]:
+    if _identities(new) == _identities(old):
+        return
+    for name in sorted({*_names_below(new), *_names_below(old)}):
+        own = f"{path}/{name}"
+        now, now_directories = _below(name, new)
+        was, was_directories = _below(name, old)
+        try:
+            if now is None:
+                if was is not None:
+                    yield "D", own
+                continue
+            inside = _between(now_directories, was_directories, own)
+            first = next(inside, None)
+            if was is None:
+                yield "A", own
+            elif first is not None or _differ(now, was):
+                yield "C", own
+            if first is not None and stat.S_ISDIR(now.st_mode):
+                yield first
+                yield from inside
+        finally:
+            for fd in (*now_directories, *was_directories):
+                os.close(fd)

@@ -27,6 +27,12 @@ def mount(
     """See ``Store.mount``."""
     if store.driver == "vfs":
         return _bind(store.diff_directory(layer_id), target, read_only)
+    if not read_only and not target and os.path.exists(store.mountpoints_file):
+        from storage import mountpoints
+
+        path = mountpoints.existing(store, layer_id)
+        if path:
+            return path
     chain = store.chain(layer_id)
     home = chain[0].home
     if home != store.home and not target:

@@ -52,6 +52,7 @@ class Store:
         self.layers_dir = f"{graphroot}/{driver}-layers"
         self.images_dir = f"{graphroot}/{driver}-images"
         self.containers_dir = f"{graphroot}/{driver}-containers"
+        self.mountpoints_file = f"{runroot}/{driver}-layers/mountpoints.json"
         self.layer_table = Table(f"{self.layers_dir}/layers.json")
         self.volatile_layer_table = Table(f"{self.layers_dir}/volatile-layers.json")
         self.image_table = Table(f"{self.images_dir}/images.json")
@@ -256,6 +257,10 @@ class Store:
 
             overlay.unmount(f"{self.home}/{id}/merged")
             overlay.drop_link(self.home, id)
+        if os.path.exists(self.mountpoints_file):
+            from storage import mountpoints
+
+            mountpoints.forget(self, id)
         staging.take(self.layer_path(id))
 
     def lower_directories(self, layer_id: str) -> list[str]:
@@ -286,7 +291,8 @@ class Store:
     ) -> str:
         """Mount a layer in the *current* mount namespace at its ``merged`` directory (or ``target``); the path.
 
-        Nothing is entered in mountpoints.json. ``volatile`` for a container that is removed at its end: the kernel
+        Nothing is entered in mountpoints.json; a layer that is mounted and entered there is not mounted again, its
+        mount is shown here too. ``volatile`` for a container that is removed at its end: the kernel
         then never flushes the upper directory. This takes no lock: two overlays on one upper directory are
         undefined, so the caller holds ``lock_layer``, or its container's lock and knows that it is not running.
         The maps are those of ``create_container``. A vfs layer is not mounted, unless there is a ``target``.
@@ -299,10 +305,15 @@ class Store:
     def unmount(self, layer_id: str, *, target: str = "") -> bool:
         """Detach a layer's mount from the current namespace. False if it was not mounted.
 
-        Raises StorageError.
+        What is entered in mountpoints.json stays: who has entered it takes it away. Raises StorageError.
         """
         if self.driver == "vfs" and not target:
             return False
+        if not target and os.path.exists(self.mountpoints_file):
+            from storage import mountpoints
+
+            if mountpoints.counted(self, layer_id):
+                return False
         from storage import overlay
 
         return overlay.unmount(target or f"{self.home}/{layer_id}/merged")
@@ -328,6 +339,14 @@ class Store:
             parent = self.files_path(chain[1].home, chain[1].id) if len(chain) > 1 else ""
             return changes.compare(self.diff_directory(layer_id), parent)
         return changes.changes(self.diff_directory(layer_id), self.lower_directories(layer_id))
+
+    def directories(self, layer_id: str) -> list[str]:
+        """All directories that make up a layer, its own first: what an overlay of it merges. Raises StorageError."""
+        own = self.diff_directory(layer_id)
+        result = [own]
+        while os.path.isdir(more := f"{own}{len(result)}"):  # what a change of the id mapping has left
+            result.append(more)
+        return [*result, *self.lower_directories(layer_id)]
 
     # Containers.
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 _SECOND = 1_000_000_000
 
 
-def size(count: float, *, space: bool = True) -> str:
-    """Bytes in powers of 1000 with three significant digits: "2.16 MB" (docker/go-units' HumanSize)."""
+def size(count: float, *, space: bool = True, digits: int = 3) -> str:
+    """Bytes in powers of 1000 with that many significant digits: "2.16 MB" (docker/go-units' HumanSize, which has 4,
+    and CustomSize)."""
     index = 0
     names = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
     while count >= 1000 and index < len(names) - 1:
         count /= 1000
         index += 1
     # 999.9 rounds to 1e+03, which is how %.3g would show it.
-    number = f"{count:.0f}" if count >= 999.5 else f"{count:.3g}"
+    number = f"{count:.0f}" if count >= 10**3 - 0.5 * 10.0 ** (3 - digits) else f"{count:.{digits}g}"
     return f"{number}{' ' if space else ''}{names[index]}"
 
 

@@ -18,16 +18,17 @@ def run(invocation: Invocation) -> int:
     wanted = invocation.options["format"]
     if wanted and not output.is_json(wanted):
         raise UsageError("only supported value for '--format' is 'json'")
-    if len(invocation.args) > 1:
-        raise UsageError("comparing two containers or images with each other is not supported yet")
+    most = 1 if invocation.options["latest"] else 2
+    if len(invocation.args) > most:
+        raise UsageError(f"accepts at most {most} arg(s), received {len(invocation.args)}")
     context, store = targets.open_engine(invocation)
     if invocation.options["latest"]:
-        reference = containers.latest(context, store).id
+        references = [containers.latest(context, store).id, *invocation.args]
     else:
-        reference = invocation.args[0]
+        references = invocation.args
     group = invocation.path.partition(" ")[0]
     kind = group if group in ("container", "image") else "all"
-    found = diff.changes(context, store, reference, kind=kind)
+    found = diff.changes(context, store, *references, kind=kind)
     if wanted:
         lists = {name: [path for letter, path in found if letter == mark] for mark, name in _NAMES}
         output.json({name: paths for name, paths in lists.items() if paths}, indent=5)

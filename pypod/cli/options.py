@@ -112,6 +112,13 @@ INSPECT = (
         ("all", "container", "image", "volume", "network"),
     ),
 )
+MOUNT = (
+    *_ALL,
+    ("format", "str", None, "FORMAT", "json"),
+    *_LATEST,
+    ("no-trunc notruncate", "bool", False, "", "Show IDs in full"),
+)
+UMOUNT = (*_ALL, ("force f", "bool", False, "", "Also if it is mounted several times, or in use"), *_LATEST)
 KILL = (*_ALL, *_CIDFILE, *_LATEST, ("signal s", "str", "KILL", "SIGNAL", "The signal to send, by name or number"))
 LOGS = (
     ("color", "bool", False, "", "Give each container's lines a colour"),

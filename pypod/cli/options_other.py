@@ -51,6 +51,19 @@ IMAGE_PRUNE = (
     *_FORCE,
 )
 IMAGE_INSPECT = FORMAT
+IMAGE_MOUNT = (
+    ("all a", "bool", False, "", "Every image"),
+    ("format", "str", None, "FORMAT", "json"),
+)
+IMAGE_UMOUNT = (
+    ("all a", "bool", False, "", "Every image that is mounted"),
+    ("force f", "bool", False, "", "Also if it is mounted several times, or in use"),
+)
+IMAGE_TREE = (("whatrequires", "bool", False, "", "Show the layers and images built on it instead"),)
+SYSTEM_DF = (
+    ("format", "str", None, "FORMAT", "json, or a Go template; table TEMPLATE adds headings"),
+    ("verbose v", "bool", False, "", "Every image, container and volume"),
+)
 
 VOLUME_CREATE = (
     ("driver d", "str", "local", "DRIVER", "The volume driver"),

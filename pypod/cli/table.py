@@ -161,6 +161,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", "no names or ids specified"),
         "image",
     ),
+    "image mount": (
+        "image_mount",
+        "Mount images' files for programs of the host, read-only",
+        _IMAGE,
+        "options_other.IMAGE_MOUNT",
+        "[options] [IMAGE...]",
+        (0, -1),
+        "image",
+    ),
     "image prune": (
         "image_prune",
         "Remove images that are not needed",
@@ -169,6 +178,24 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "[options]",
         (0, 0),
         "",
+    ),
+    "image tree": (
+        "image_tree",
+        "Show the layers of an image as a tree",
+        _IMAGE,
+        "options_other.IMAGE_TREE",
+        "[options] IMAGE",
+        (1, 1),
+        "image",
+    ),
+    "image unmount": (
+        "image_mount:umount",
+        "Undo image mount",
+        _IMAGE,
+        "options_other.IMAGE_UMOUNT",
+        "[options] IMAGE [IMAGE...]",
+        (0, -1),
+        "image",
     ),
     "images": (
         "images",
@@ -240,6 +267,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "LOGS",
         "[options] CONTAINER [CONTAINER...]",
         ("names", "specify at least one container name or ID to log"),
+        "container",
+    ),
+    "mount": (
+        "mount",
+        "Mount containers' root file systems for programs of the host",
+        _LOOK,
+        "MOUNT",
+        "[options] [CONTAINER...]",
+        (0, -1),
         "container",
     ),
     "network create": (
@@ -398,6 +434,24 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (0, 0),
         "",
     ),
+    "system df": (
+        "system_df",
+        "Show how much space images, containers and volumes take",
+        _SYSTEM,
+        "options_other.SYSTEM_DF",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "umount": (
+        "mount:umount",
+        "Undo mount",
+        _LOOK,
+        "UMOUNT",
+        "[options] CONTAINER [CONTAINER...]",
+        ("names", "you must provide at least one name or id"),
+        "container",
+    ),
     "unshare": (
         "unshare",
         "Run a command in the user namespace that containers run in",
@@ -497,6 +551,9 @@ ALIASES = {
     "image ls": "images",
     "image rm": "rmi",
     "image remove": "rmi",
+    "image umount": "image unmount",
+    "unmount": "umount",
+    "container unmount": "umount",
     "system info": "info",
     "network list": "network ls",
     "network remove": "network rm",
@@ -563,8 +620,8 @@ def members(group: str) -> dict[str, str]:
         head, _, verb = path.rpartition(" ")
         if head == group:
             found[verb] = canonical(path) or path
-        elif not head and canonical(f"{group} {verb}") is not None:
-            found[verb] = verb
+        elif not head and (name := canonical(f"{group} {verb}")) is not None:
+            found[verb] = name
     return dict(sorted(found.items()))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pypod.engine import cleanup, delete, journal, stop
 from pypod.engine.container import Container, every, observe
 from pypod.errors import BadState, InUse
@@ -46,6 +48,10 @@ def remove(
             " removed without force: container state improper",
             code=2,
         )
+    if os.path.exists(store.mountpoints_file):
+        from pypod.engine import mounted
+
+        mounted.release(store, container)
     if state.live or force:
         stop.stop(context, store, container, timeout=timeout, remove=False, quiet=True)
     cleanup.enter(context, state)

@@ -153,10 +153,26 @@ def _clean_mounts(context: Context) -> None:
         tree = syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
         try:
             syscalls.mount_setattr(tree, propagation=syscalls.MS_PRIVATE, recursive=True)
+            if path == context.graphroot and os.path.exists(
+                f"{context.runroot}/{context.driver}-layers/mountpoints.json"
+            ):
+                _drop_mounts(context)
             syscalls.move_mount(tree, path)
         finally:
             os.close(tree)
     _clean = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _drop_mounts(context: Context) -> None:
+    """Take away the layers that ``mount`` has mounted, before the copy of the tree covers them.
+
+    Covered they could not be unmounted any more, and a mount point of this namespace's cannot be removed.
+    """
+    home = os.path.realpath(f"{context.graphroot}/{context.driver}")
+    try:
+        syscalls.umount(home, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+    except OSError:
+        pass  # the driver's directory is no mount point: then nothing of ours is mounted in it
 
 
 def _mount_points(paths: tuple[str, ...]) -> set[str]:
