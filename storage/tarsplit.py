@@ -172,37 +172,47 @@ def rebuild(path: str, directories: list[str]) -> Iterator[bytes]:
 
     Raises StorageError where a file is missing or changed.
     """
-    from pypod.linux import syscalls
+    from storage import stream
 
-    roots = [os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for directory in directories]
+    fds: list[int] = []
+    rebuilding = ffi.NULL
     try:
-        for item in records(path):
-            if item["type"] == 2:
-                yield binascii.a2b_base64(item.get("payload") or "")
-                continue
-            size = item.get("size") or 0
-            if not size:
-                continue
-            name = os.path.normpath(name_of(item))
-            fd = -1
-            for root in roots:
-                try:
-                    fd = syscalls.openat2(root, os.fsdecode(name).lstrip("/"), os.O_RDONLY | os.O_NOFOLLOW)
-                    break
-                except OSError as error:
-                    cause = reason(error)
-            if fd < 0:
-                raise StorageError(f"cannot rebuild a layer: {os.fsdecode(name)}: {cause}")
+        try:
+            for directory in directories:
+                fds.append(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+            error = ffi.new("int *")
+            rebuilding = lib.st_rebuild_open(fds, len(fds), error)
+            if rebuilding == ffi.NULL:
+                raise OSError(-error[0], os.strerror(-error[0]))
+            fds.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as problem:
+            raise StorageError(f"cannot rebuild a layer: {reason(problem)}") from None
+        buffer = ffi.new("char[]", PIECE)
+        text = stream.chunks(stream.Source(stream.reader_of(fds[-1])), stream.GZIP)
+        last = False
+        while not last:
             try:
-                crc = total = 0
-                while data := os.read(fd, PIECE):
-                    crc = crc64(data, crc)
-                    total += len(data)
-                    yield data
-            finally:
-                os.close(fd)
-            if total != size or crc.to_bytes(8, "big") != binascii.a2b_base64(item["payload"]):
-                raise StorageError(f"cannot rebuild a layer: {os.fsdecode(name)} has been changed")
+                more = next(text, b"")
+            except BadArchive as problem:
+                raise StorageError(f"cannot read {path}: {problem}") from None
+            last = not more
+            if lib.st_rebuild_feed(rebuilding, ffi.from_buffer(more), len(more), last):
+                raise _not_rebuilt(rebuilding)
+            got = PIECE
+            while got == PIECE:
+                got = lib.st_rebuild_read(rebuilding, buffer, PIECE)
+                if got < 0:
+                    raise _not_rebuilt(rebuilding)
+                if got:
+                    yield bytes(ffi.buffer(buffer, got))
     finally:
-        for root in roots:
-            os.close(root)
+        lib.st_rebuild_close(rebuilding)
+        for fd in fds:
+            os.close(fd)
+
+
+def _not_rebuilt(rebuilding: Any) -> StorageError:
+    from storage.tar import show
+
+    where, _, cause = ffi.string(lib.st_rebuild_message(rebuilding)).rpartition(b": ")
+    return StorageError(f"cannot rebuild a layer: {show(where)}: {show(cause)}")
