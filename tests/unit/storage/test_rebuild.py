@@ -141,14 +141,15 @@ def test_files_that_are_not_what_they_were(root: Path) -> None:
         rebuilt(root, record)
 
 
+LETTERS = st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0")
 PIECES = st.lists(
     st.one_of(
         st.binary(max_size=3000),
         st.sampled_from([b"x" * (1 << 20), b"y" * 1500]),
-        st.tuples(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=40), st.binary(max_size=2000)),
+        st.tuples(st.text(LETTERS, min_size=1, max_size=40), st.binary(max_size=2000)),
     ),
     max_size=12,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
