@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pypod.base import fastjson
 from pypod.errors import BadArchive, PypodError
-from storage import archive
+from pypod.oci import image_document
+from storage import archive, limits
 from storage.commit import Commit, check_digest
-from storage.parts import Parts, open_parts, parse
+from storage.parts import Parts, open_parts, parse, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,13 +72,14 @@ def _strings(value: Any, what: str) -> list[str]:
 
 
 def _diff_ids(config: dict[str, Any]) -> list[str]:
+    image_document.check_config(config)
     rootfs = _object(config.get("rootfs"), "rootfs in the image's config")
     return [check_digest(item, "a diff_id") for item in _strings(rootfs.get("diff_ids"), "diff_ids")]
 
 
 def _created(config: dict[str, Any]) -> str:
-    value = config.get("created")
-    return value if isinstance(value, str) and len(value) >= 20 else "0001-01-01T00:00:00Z"
+    value: str | None = config.get("created")
+    return value or "0001-01-01T00:00:00Z"  # it is a time: check_config has seen it
 
 
 def _names(names: Sequence[str], normalise: Callable[[str], str]) -> list[str]:
@@ -97,26 +99,12 @@ def _load_docker(store: Store, parts: Parts, normalise: Callable[[str], str]) ->
     items = parts.json("manifest.json")
     if not isinstance(items, list) or not items:
         raise BadArchive("broken archive: manifest.json is not a list of images")
-    plans = []
+    # All are seen before the first is loaded, and none is kept: each of thousands may have a config of megabytes.
     for item in items:
-        item = _object(item, "an image in manifest.json")
-        config_name = item.get("Config")
-        if not isinstance(config_name, str):
-            raise BadArchive("broken archive: an image in manifest.json has no Config")
-        config = parts.bytes(config_name)
-        document = _object(parse(config, config_name), config_name)
-        layers = _strings(item.get("Layers"), "Layers in manifest.json")
-        diff_ids = _diff_ids(document)
-        if len(layers) != len(diff_ids):
-            raise BadArchive(
-                f"broken archive: {config_name[:200]} has {len(diff_ids)} diff_ids, its image {len(layers)} layers"
-            )
-        for layer in layers:
-            parts.open(layer)
-        names = _names(_strings(item.get("RepoTags"), "RepoTags"), normalise)
-        plans.append((config, document, layers, diff_ids, names))
+        _docker_image(store, parts, item, normalise)
     result = []
-    for config, document, layers, diff_ids, names in plans:
+    for item in items:
+        config, document, layers, diff_ids, names = _docker_image(store, parts, item, normalise)
         with Commit(store) as commit:
             descriptors = []
             for name, diff_id in zip(layers, diff_ids, strict=True):
@@ -127,6 +115,31 @@ def _load_docker(store: Store, parts: Parts, normalise: Callable[[str], str]) ->
             image = commit.finish(config=config, manifests=[manifest], names=names, created=_created(document))
         result.append((image, names))
     return result
+
+
+def _docker_image(
+    store: Store, parts: Parts, item: Any, normalise: Callable[[str], str]
+) -> tuple[bytes, dict[str, Any], list[str], list[str], list[str]]:
+    """One image of manifest.json: its config, the same parsed, its layers' paths and diff_ids, its names.
+
+    Raises BadArchive.
+    """
+    item = _object(item, "an image in manifest.json")
+    config_name = item.get("Config")
+    if not isinstance(config_name, str):
+        raise BadArchive("broken archive: an image in manifest.json has no Config")
+    config = parts.bytes(config_name)
+    document = _object(parse(config, config_name), show(config_name))
+    layers = _strings(item.get("Layers"), "Layers in manifest.json")
+    diff_ids = _diff_ids(document)
+    if len(layers) != len(diff_ids):
+        raise BadArchive(
+            f"broken archive: {show(config_name)} has {len(diff_ids)} diff_ids, its image {len(layers)} layers"
+        )
+    limits.check(store.limits, "max_layers", len(layers), "an image")
+    for layer in layers:
+        parts.open(layer)
+    return config, document, layers, diff_ids, _names(_strings(item.get("RepoTags"), "RepoTags"), normalise)
 
 
 def _docker_manifest(config: bytes, diff_ids: Sequence[str], sizes: Sequence[int]) -> bytes:
@@ -165,7 +178,23 @@ def _blob(parts: Parts, descriptor: Any, what: str) -> tuple[bytes, str]:
     found = "sha256:" + hashlib.sha256(data).hexdigest()
     if found != digest:
         raise BadArchive(f"broken archive: {what} {digest} has the digest {found}")
+    size = _size(descriptor, what)
+    if size >= 0 and size != len(data):
+        raise BadArchive(f"broken archive: {what} {digest} has {len(data)} bytes, its descriptor says {size}")
     return data, digest
+
+
+def _size(descriptor: dict[str, Any], what: str) -> int:
+    """The size that a descriptor claims, -1 if it does not.
+
+    Raises BadArchive.
+    """
+    size = descriptor.get("size")
+    if size is None:
+        return -1
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise BadArchive(f"broken archive: the size of {what} is {str(size)[:40]!r}")
+    return size
 
 
 def _path(digest: str) -> str:
@@ -194,6 +223,7 @@ def _load_oci(
     if not str(layout.get("imageLayoutVersion", "")).startswith("1."):
         raise BadArchive(f"cannot read OCI layout version {str(layout.get('imageLayoutVersion'))[:40]!r}")
     index = _object(parts.json("index.json"), "index.json")
+    image_document.check_manifest(index, "index.json")
     descriptors = index.get("manifests")
     if not isinstance(descriptors, list) or not descriptors:
         raise BadArchive("broken archive: index.json lists no manifests")
@@ -236,6 +266,7 @@ def _load_manifest(
         data, digest = _blob(parts, descriptor, "manifest")
         manifests.insert(0, data)
         manifest = _object(parse(data, digest), "a manifest")
+        image_document.check_manifest(manifest, f"manifest {digest}")
         inner = manifest.get("manifests")
         kind = manifest.get("mediaType") or descriptor.get("mediaType")
         if kind not in _INDEXES and not (inner is not None and "layers" not in manifest):
@@ -262,8 +293,9 @@ def _load_manifest(
     for layer in layers:
         layer = _object(layer, "a layer's descriptor")
         digest = check_digest(layer.get("digest"), "the digest of a layer")
-        size = layer.get("size")
-        checked.append((digest, size if isinstance(size, int) else -1))
+        checked.append((digest, _size(layer, f"layer {digest}")))
+        parts.open(_path(digest))
+    limits.check(store.limits, "max_layers", len(checked), "an image")
     with Commit(store) as commit:
         for (digest, size), diff_id in zip(checked, diff_ids, strict=True):
             if not commit.reuse(diff_id):

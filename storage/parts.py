@@ -6,10 +6,10 @@ twice (a pipe, a compressed archive) goes through a nameless temporary file in t
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 
-from pypod.base import fastjson
 from pypod.errors import BadArchive, PypodError, StorageError, reason
 from storage import limits as limiting
 from storage import stream, tar
@@ -60,11 +60,31 @@ class Parts:
         pass
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key {key[:40]!r} stands twice in one object")
+            seen.add(key)
+    return result
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
 def parse(data: bytes, name: str) -> Any:
-    """Raises BadArchive."""
+    """JSON in which no key stands twice: of two, one reader would take the first and another the last.
+
+    Raises BadArchive.
+    """
     try:
-        return fastjson.loads(data)
-    except fastjson.BadJson as error:
+        return json.loads(str(data, "utf-8"), object_pairs_hook=_once, parse_constant=_constant)
+    except RecursionError:
+        raise BadArchive(f"broken archive: {show(name)}: nested too deeply") from None
+    except ValueError as error:
         raise BadArchive(f"broken archive: {show(name)}: {error}") from None
 
 

@@ -190,7 +190,7 @@ BAD_LOADS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "an index that is a list": (lambda p: oci_layout(p, [GOOD], index=[1]), "not a JSON object"),
     "an index without manifests": (lambda p: oci_layout(p, [GOOD], index={"manifests": []}), "lists no manifests"),
-    "an index of numbers": (lambda p: oci_layout(p, [GOOD], index={"manifests": [1]}), "not a JSON object"),
+    "an index of numbers": (lambda p: oci_layout(p, [GOOD], index={"manifests": [1]}), "not an object"),
     "an index that is a link out": (link_out, "payload does not match|broken archive|cannot read"),
     "another platform": (
         lambda p: changed(
