@@ -8,8 +8,9 @@ import re
 
 from pypod.base import files
 from pypod.errors import BadArchive, StorageError, reason
-from storage import extract, images, limits, overlay, stream
+from storage import extract, flow, images, limits, overlay, stream
 from storage._native import lib
+from storage.progress import SILENT
 from storage.trash import Staging
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from storage.progress import Progress
     from storage.records import Image, Layer, Row
     from storage.store import Store
 
@@ -93,16 +95,27 @@ class Commit:
         self.top = id
         return True
 
-    def add(self, read: stream.Read, *, diff_id: str = "", blob: str = "", size: int = -1) -> Row:
-        """Unpack one layer, compressed or not, from ``read``; its record.
+    def add(
+        self,
+        read: stream.Read,
+        *,
+        diff_id: str = "",
+        blob: str = "",
+        size: int = -1,
+        kind: int | None = None,
+        progress: Progress = SILENT,
+    ) -> Row:
+        """Unpack one layer from ``read``; its record.
 
-        ``diff_id``, ``blob`` and ``size`` say what it must be. Raises BadArchive, StorageError.
+        ``diff_id``, ``blob`` and ``size`` say what it must be, ``kind`` how it is compressed: the content itself
+        says that if it is None. Progress counts bytes as they are read. Raises BadArchive, StorageError.
         """
         limits.check(self.limits, "max_layers", len(self._lowers) + 1, "an image")
+        key = blob or diff_id or f"layer {len(self._rows) + 1}"
+        progress.begin(key, f"Copying layer {key.removeprefix('sha256:')[:12]}", size)
         source = stream.Source(read)
-        kind = stream.compression_of(source.peek(6))
-        pieces = limits.watched(stream.chunks(source, kind), source, self.limits, "a layer", "max_layer_size")
-        buffer = stream.Buffer(pieces, hashed=kind != stream.PLAIN)
+        if kind is None:
+            kind = stream.compression_of(source.peek(6))
         directory = self._staging.new()
         split = self._splits.new()
         tree = self._new_tree(directory)
@@ -115,34 +128,36 @@ class Commit:
             whiteouts="apply" if self._vfs else "keep" if self.store.mount_program else "convert",
             limits=self.limits,
         )
-        extractor.run(buffer)
-        source.drain()
-        found_blob = source.sha256
-        found = found_blob if kind == stream.PLAIN else buffer.sha256
-        total = source.size if kind == stream.PLAIN else buffer.size
-        if blob and found_blob != blob:
-            raise BadArchive(f"broken archive: layer {blob} has the digest {found_blob}")
+        try:
+            passed = flow.run(source, kind, extractor, self.limits, lambda count: progress.advance(key, count))
+            extractor.seal()
+            uids, gids = sorted(extractor.uids), sorted(extractor.gids)
+        finally:
+            extractor.close()
+        if blob and passed.blob != blob:
+            raise BadArchive(f"broken archive: layer {blob} has the digest {passed.blob}")
         if size >= 0 and source.size != size:
             raise BadArchive(f"broken archive: layer {blob} has {source.size} bytes, its manifest says {size}")
-        if diff_id and found != diff_id:
-            raise BadArchive(f"broken archive: layer {diff_id} has the uncompressed digest {found}")
+        if diff_id and passed.content != diff_id:
+            raise BadArchive(f"broken archive: layer {diff_id} has the uncompressed digest {passed.content}")
         if not self._vfs:
             self._root_mode(tree)
-        id = layer_id(self.top, found)
+        id = layer_id(self.top, passed.content)
         row: Row = {"id": id}
         if self.top:
             row["parent"] = self.top
         row["created"] = ""
-        row["compressed-diff-digest"] = found_blob
+        row["compressed-diff-digest"] = passed.blob
         row["compressed-size"] = source.size
-        row["diff-digest"] = found
-        row["diff-size"] = total
+        row["diff-digest"] = passed.content
+        row["diff-size"] = passed.size
         if kind != stream.PLAIN:
             row["compression"] = kind
-        row["uidset"], row["gidset"] = sorted(extractor.uids), sorted(extractor.gids)
+        row["uidset"], row["gidset"] = uids, gids
         self._rows.append((row, directory, split))
         self._lowers.insert(0, tree)
         self.top = id
+        progress.end(key)
         return row
 
     def _new_tree(self, directory: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from pypod.errors import BadArchive, reason
@@ -52,34 +51,41 @@ def reader_of(fd: int) -> Read:
 
 
 class Source:
-    """A stream with a digest of what has passed: ``sha256`` of the bytes, ``size`` their number."""
+    """A stream that can be looked into; ``size`` bytes of it have passed.
 
-    def __init__(self, read: Read, limit: int = -1) -> None:
+    ``passed`` is called with each piece, in order, once: for a digest, or for who watches.
+    """
+
+    def __init__(self, read: Read, passed: Callable[[bytes], object] | None = None) -> None:
         self._read = read
-        self._left = limit
-        self._hash = hashlib.sha256()
+        self._passed = passed
         self.size = 0
         self._start = b""
 
+    def tell(self, passed: Callable[[bytes], object]) -> None:
+        """Have ``passed`` called from now on, with what has been looked at already first."""
+        self._passed = passed
+        if self._start:
+            passed(self._start)
+
     def peek(self, count: int) -> bytes:
         """The next bytes, at most ``count``, which stay to be read."""
-        while len(self._start) < count:
+        parts = [self._start]
+        have = len(self._start)
+        while have < count:
             more = self._take(CHUNK)
             if not more:
                 break
-            self._start += more
+            parts.append(more)
+            have += len(more)
+        self._start = b"".join(parts)
         return self._start[:count]
 
     def _take(self, count: int) -> bytes:
-        if self._left >= 0:
-            count = min(count, self._left)
-            if not count:
-                return b""
         data = self._read(count)
-        if self._left >= 0:
-            self._left -= len(data)
-        self._hash.update(data)
         self.size += len(data)
+        if self._passed is not None and data:
+            self._passed(data)
         return data
 
     def read(self, count: int) -> bytes:
@@ -94,10 +100,6 @@ class Source:
         self._start = b""
         while self._take(CHUNK):
             pass
-
-    @property
-    def sha256(self) -> str:
-        return "sha256:" + self._hash.hexdigest()
 
 
 def chunks(source: Source, kind: int) -> Iterator[bytes]:
@@ -186,7 +188,7 @@ def _zstd(source: Source) -> Iterator[bytes]:
         while data := source.read(CHUNK):
             yield data
 
-    buffer = Buffer(pieces(), hashed=False)
+    buffer = Buffer(pieces())
 
     def exactly(count: int) -> bytes:
         data = buffer.exactly(count)
@@ -227,21 +229,16 @@ def _zstd(source: Source) -> Iterator[bytes]:
 
 
 class Buffer:
-    """Exact reads from an iterator of chunks; hashes the chunks when they are taken."""
+    """Exact reads from an iterator of chunks."""
 
-    def __init__(self, pieces: Iterator[bytes], *, hashed: bool) -> None:
+    def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._chunk = memoryview(b"")
-        self._hash = hashlib.sha256() if hashed else None
-        self.size = 0
 
     def _fill(self) -> bool:
         for piece in self._pieces:
             if piece:
                 self._chunk = memoryview(piece)
-                self.size += len(piece)
-                if self._hash is not None:
-                    self._hash.update(piece)
                 return True
         return False
 
@@ -276,11 +273,6 @@ class Buffer:
                 return False
             count -= len(part)
         return True
-
-    @property
-    def sha256(self) -> str:
-        assert self._hash is not None
-        return "sha256:" + self._hash.hexdigest()
 
 
 class FileBuffer:

@@ -29,10 +29,6 @@ def crc64(data: bytes | memoryview, crc: int = 0) -> int:
     return result
 
 
-def _base64(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode()
-
-
 class Writer:
     """Writes the records of one layer to ``path``."""
 
@@ -40,43 +36,37 @@ class Writer:
         self.path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._gzip = zlib.compressobj(1, zlib.DEFLATED, 31)
-        self._lines: list[str] = []
-        self._size = 0
-        self.position = 0
+        self._split = ffi.gc(lib.st_split_new(), lib.st_split_free)
+        self._size = ffi.new("size_t *")
+        if not self._split:
+            raise MemoryError
 
-    def _line(self, text: str) -> None:
-        self._lines.append(text)
-        self._size += len(text)
-        self.position += 1
-        if self._size > 1 << 16:
-            self._flush()
-
-    def _flush(self) -> None:
-        data = self._gzip.compress("".join(self._lines).encode())
-        self._lines, self._size = [], 0
-        _write(self._fd, data)
+    def text(self, data: bytes) -> None:
+        """Records that are complete lines already. Raises OSError."""
+        _write(self._fd, self._gzip.compress(data))
 
     def raw(self, data: bytes) -> None:
         """Bytes that are in no file."""
         for start in range(0, len(data), PIECE):
-            payload = _base64(data[start : start + PIECE])
-            self._line(f'{{"type":2,"payload":"{payload}","position":{self.position}}}\n')
+            piece = data[start : start + PIECE]
+            self._made(lib.st_split_raw(self._split, piece, len(piece)))
 
-    def file(self, name: bytes, size: int, crc: int) -> int:
-        """An entry, of which ``size`` bytes are in the file called ``name``; its position."""
-        try:
-            key = f'"name":{fastjson.dumps(name.decode())}'
-        except UnicodeDecodeError:
-            key = f'"name_raw":"{_base64(name)}"'
-        length = f',"size":{size}' if size else ""
-        payload = '"' + _base64(crc.to_bytes(8, "big")) + '"' if size else "null"
-        self._line(f'{{"type":1,{key}{length},"payload":{payload},"position":{self.position}}}\n')
-        return self.position - 1
+    def file(self, name: bytes, size: int, crc: int) -> None:
+        """An entry, of which ``size`` bytes are in the file called ``name``."""
+        self._made(lib.st_split_file(self._split, name, len(name), size, crc))
+
+    def _made(self, result: int, least: int = 1 << 16) -> None:
+        if result < 0:
+            raise MemoryError
+        text = lib.st_split_text(self._split, self._size)
+        if self._size[0] >= least:
+            self.text(bytes(ffi.buffer(text, self._size[0])))
+            lib.st_split_clear(self._split)
 
     def close(self) -> None:
         """Write the rest. Raises OSError."""
         if self._fd >= 0:
-            self._flush()
+            self._made(0, 1)
             _write(self._fd, self._gzip.flush())
             os.close(self._fd)
             self._fd = -1

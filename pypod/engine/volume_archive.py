@@ -43,7 +43,7 @@ def unpack(context: Context, volume: Volume, source: str) -> None:
     staging = f"{context.volume_path}/{volume.name}/.import-{os.urandom(6).hex()}"
     try:
         whole = stream.Source(read)
-        buffer = stream.Buffer(stream.chunks(whole, stream.compression_of(whole.peek(8))), hashed=False)
+        pieces = stream.chunks(whole, stream.compression_of(whole.peek(8)))
         with volumes.lock(context, volume.name):
             os.mkdir(staging, 0o700)
             extract.Extractor(
@@ -52,7 +52,7 @@ def unpack(context: Context, volume: Volume, source: str) -> None:
                 shadow=staging + "/replaced",
                 in_user_namespace=overlay.in_user_namespace(),
                 whiteouts="keep",
-            ).run(buffer)
+            ).run(pieces)
     except OSError as error:
         raise PypodError(f"cannot import volume {volume.name}: {error.filename or source}: {reason(error)}") from None
     finally:

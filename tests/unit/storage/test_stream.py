@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import io
 import lzma
 import os
@@ -36,11 +35,13 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 def unpack(data: bytes, most: int = 1 << 20) -> bytes:
     file = io.BytesIO(data)
+    seen: list[bytes] = []
     source = stream.Source(lambda count: file.read(min(count, most)))
     kind = stream.compression_of(source.peek(6))
+    source.tell(seen.append)
     out = b"".join(stream.chunks(source, kind))
     source.drain()
-    assert source.sha256 == "sha256:" + hashlib.sha256(data).hexdigest()
+    assert b"".join(seen) == data and source.size == len(data)
     assert source.size == len(data)
     return out
 
@@ -81,9 +82,8 @@ def test_memory_stays_flat() -> None:
 
 
 def test_a_buffer_reads_exactly() -> None:
-    buffer = stream.Buffer(iter([b"ab", b"", b"cdef", b"g"]), hashed=True)
+    buffer = stream.Buffer(iter([b"ab", b"", b"cdef", b"g"]))
     assert buffer.exactly(3) == b"abc"
     assert bytes(buffer.some(10)) == b"def"
     assert buffer.exactly(5) == b"g"
     assert buffer.exactly(5) == b""
-    assert buffer.sha256 == "sha256:" + hashlib.sha256(b"abcdefg").hexdigest()

@@ -1,0 +1,52 @@
+/* Unpacks a layer: the bytes of its tar archive go in, in pieces of any length; below a directory the files come to
+ * be, and the records of tar-split come out as text. Names are resolved by openat2(RESOLVE_IN_ROOT): the archive may be
+ * hostile. Functions return 0 or an error: -EBADMSG for the archive's fault, -EINVAL for an owner that the user
+ * namespace does not map, -E2BIG for a limit that the archive passes, another -errno for the system's. After an error only the last functions may be called. */
+#pragma once
+
+#include "tar.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct st_unpack st_unpack;
+
+/* What becomes of whiteouts: overlayfs's marks; files like others; they remove what they name. */
+enum { ST_CONVERT = 0, ST_KEEP = 1, ST_APPLY = 2 };
+
+typedef struct {
+	int root;          /* a descriptor of the directory; it and the lowers stay the caller's, and open */
+	const int *lowers; /* descriptors of the layers below, nearest first */
+	size_t lower_count;
+	const char *shadow; /* a directory for what later entries replace; made when it is needed */
+	int in_user_namespace;
+	int whiteouts;
+	uint64_t free; /* bytes that the file system has left */
+	st_tar_limits limits;
+} st_unpack_options;
+
+/* NULL where there is no memory. */
+st_unpack *st_unpack_new(const st_unpack_options *options);
+void st_unpack_free(st_unpack *u);
+
+/* Takes the next n bytes; fewer (used says how many) where the text wants to be taken away first. */
+int st_unpack_feed(st_unpack *u, const void *data, size_t n, size_t *used);
+
+/* After the last byte: checks that the archive is whole, and sets the directories' times. */
+int st_unpack_finish(st_unpack *u);
+
+/* The records' text since the last st_unpack_clear. */
+const char *st_unpack_text(const st_unpack *u, size_t *size);
+void st_unpack_clear(st_unpack *u);
+
+/* The owners (or the groups) of all entries: a hash table of that size, UINT32_MAX in what is free. */
+const uint32_t *st_unpack_ids(const st_unpack *u, int groups, size_t *size);
+
+/* Records whose files later entries have replaced: one after the other from cursor 0 on, NULL after the last. The path
+ * is the old file's below the shadow directory, "" where it had no content. */
+const char *st_unpack_shadowed(const st_unpack *u, size_t *cursor, uint32_t *position);
+
+/* The limit that was passed. What was wrong: a byte 1 stands for the present entry's name, a byte 2 for its link target. */
+int st_unpack_limit(const st_unpack *u);
+const char *st_unpack_error(const st_unpack *u);
+const st_tar_entry *st_unpack_current(const st_unpack *u);

@@ -1,0 +1,398 @@
+/* Where entries go: the directories on the way, and what stands in the way. */
+#define _GNU_SOURCE
+#include "unpack_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+enum { DIRECTORY = O_RDONLY | O_DIRECTORY, PATH_LIMIT = 1 << 12 };
+
+static int open2(int root, const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve };
+	long fd;
+
+	do
+		fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+	while (fd < 0 && (errno == EAGAIN || errno == EINTR)); /* a rename raced with the resolution */
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int st_unpack_open_in_root(int root, const char *path, int flags)
+{
+	return open2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+int st_unpack_open_strictly(int root, const char *path, int flags)
+{
+	return open2(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+int st_unpack_clean(struct st_unpack *u, const char *name, size_t n, int mark, struct st_buffer *result)
+{
+	int error = st_buffer_set(result, "", 0);
+
+	if (!error)
+		error = st_buffer_reserve(result, n + 1);
+	if (error)
+		return error;
+	for (size_t at = 0; at < n;) {
+		const char *part = name + at, *slash = memchr(part, '/', n - at);
+		size_t size = slash ? (size_t)(slash - part) : n - at;
+		at += size + 1;
+		if (!size || (size == 1 && part[0] == '.'))
+			continue;
+		if (size == 2 && part[0] == '.' && part[1] == '.') {
+			if (!result->size)
+				return st_unpack_broken(u, "broken archive: %c: the name leads out of the image", mark);
+			while (result->size && result->data[result->size - 1] != '/')
+				result->size--;
+			if (result->size)
+				result->size--;
+			continue;
+		}
+		if (size > 255)
+			return st_unpack_broken(u, "broken archive: %c: the name is too long", mark);
+		if (result->size)
+			result->data[result->size++] = '/';
+		memcpy(result->data + result->size, part, size);
+		result->size += size;
+	}
+	result->data[result->size] = 0;
+	return 0;
+}
+
+int st_unpack_account(struct st_unpack *u, int64_t size)
+{
+	if (size > 0 && (uint64_t)size > u->options.free) {
+		st_unpack_broken(u, "cannot unpack \1: %lld bytes are more than the file system has free: %s",
+				 (long long)size, "No space left on device");
+		return -ENOSPC;
+	}
+	u->options.free -= size > 0 ? (uint64_t)size : 0;
+	return 0;
+}
+
+int st_unpack_time(struct st_unpack *u, const char *path, const char *name, int64_t mtime)
+{
+	uint32_t n = (uint32_t)(strlen(path) + (name ? strlen(name) : 0) + 1);
+	int error = st_buffer_reserve(&u->times, sizeof mtime + sizeof n + n);
+
+	if (error)
+		return error;
+	st_buffer_add(&u->times, &mtime, sizeof mtime);
+	st_buffer_add(&u->times, &n, sizeof n);
+	st_buffer_add(&u->times, path, strlen(path));
+	if (name)
+		st_buffer_add(&u->times, name, strlen(name));
+	st_buffer_add(&u->times, "", 1);
+	return 0;
+}
+
+int st_unpack_own_attribute(const char *key)
+{
+	static const char *const own[] = { "trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.",
+					   "user.containers." };
+
+	if (strcmp(key, "security.selinux") == 0)
+		return 1;
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (strncmp(key, own[i], strlen(own[i])) == 0)
+			return 1;
+	return 0;
+}
+
+int st_unpack_attribute(struct st_unpack *u, int fd, const char *path, const char *key, const void *value, size_t n)
+{
+	if (st_unpack_own_attribute(key))
+		return 0;
+	int result = fd >= 0 ? fsetxattr(fd, key, value, n, 0) : lsetxattr(path, key, value, n, 0);
+	if (!result || errno == ENOTSUP || (errno == EPERM && u->options.in_user_namespace))
+		return 0;
+	return st_unpack_failed(u, errno);
+}
+
+static int copy_attributes(struct st_unpack *u, int from, int to)
+{
+	int error = 0;
+	ssize_t size = flistxattr(from, NULL, 0);
+
+	if (size <= 0)
+		return size && errno != ENOTSUP ? st_unpack_failed(u, errno) : 0;
+	char *keys = malloc((size_t)size);
+	char *value = malloc(1 << 16);
+	if (!keys || !value)
+		error = -ENOMEM;
+	else if ((size = flistxattr(from, keys, (size_t)size)) < 0)
+		error = st_unpack_failed(u, errno);
+	for (char *key = keys; !error && key < keys + size; key += strlen(key) + 1) {
+		if (st_unpack_own_attribute(key) || strncmp(key, "security.selinux", 16) == 0)
+			continue;
+		ssize_t n = fgetxattr(from, key, value, 1 << 16);
+		error = n < 0 ? st_unpack_failed(u, errno) : st_unpack_attribute(u, to, NULL, key, value, (size_t)n);
+	}
+	free(keys);
+	free(value);
+	return error;
+}
+
+static int take_after(struct st_unpack *u, int fd, int source, const char *path)
+{
+	struct stat found;
+
+	if (fstat(source, &found) || fchown(fd, found.st_uid, found.st_gid) || fchmod(fd, found.st_mode & 07777))
+		return st_unpack_failed(u, errno);
+	int error = copy_attributes(u, source, fd);
+	if (!error)
+		error = st_unpack_time(u, path, NULL,
+				       (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec);
+	if (!error)
+		error = st_idset_add(&u->uids, found.st_uid);
+	return error ? error : st_idset_add(&u->gids, found.st_gid);
+}
+
+/* A directory that the archive does not list keeps what the nearest lower layer says of it. */
+static int inherit(struct st_unpack *u, int fd, const char *path)
+{
+	for (size_t i = 0; i < u->options.lower_count; i++) {
+		int source = st_unpack_open_strictly(u->lowers[i], path, DIRECTORY);
+		if (source == -ENOENT)
+			continue;
+		if (source < 0)
+			break; /* not a directory there: a whiteout, a file or a link */
+		int error = take_after(u, fd, source, path);
+		close(source);
+		return error;
+	}
+	if (fchmod(fd, 0755))
+		return st_unpack_failed(u, errno);
+	int error = st_idset_add(&u->uids, 0);
+	return error ? error : st_idset_add(&u->gids, 0);
+}
+
+/* One missing directory in above, which is closed: its descriptor or an error. */
+static int make_directory(struct st_unpack *u, int above, const char *name, const char *path)
+{
+	int fd = -1, error = st_unpack_account(u, 4096);
+
+	if (!error && (mkdirat(above, name, 0755) ||
+		       (fd = openat(above, name, DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0))
+		error = st_unpack_failed(u, errno);
+	close(above);
+	if (!error)
+		error = inherit(u, fd, path);
+	if (error && fd >= 0)
+		close(fd);
+	return error ? error : fd;
+}
+
+/* The directories of a path, from the first missing one on; a descriptor of the last or an error. */
+static int make_parents(struct st_unpack *u, char *path)
+{
+	int fd = st_unpack_open_in_root(u->options.root, ".", DIRECTORY);
+	bool missing = false;
+
+	if (fd < 0)
+		return st_unpack_failed(u, -fd);
+	for (char *part = path, *end; part; part = end ? end + 1 : NULL) {
+		end = strchr(part, '/');
+		if (end)
+			*end = 0;
+		int next = missing ? -ENOENT : st_unpack_open_in_root(u->options.root, path, DIRECTORY);
+		if (next == -ENOENT) {
+			missing = true;
+			next = make_directory(u, fd, part, path);
+		} else {
+			close(fd);
+			if (next < 0)
+				next = st_unpack_failed(u, -next);
+		}
+		if (end)
+			*end = '/';
+		if (next < 0)
+			return next;
+		fd = next;
+	}
+	return fd;
+}
+
+static int real_path(int fd, struct st_buffer *result)
+{
+	char link[32], path[PATH_LIMIT];
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof path);
+	if (n < 0)
+		return -errno;
+	return n == sizeof path ? -ENAMETOOLONG : st_buffer_set(result, path, (size_t)n);
+}
+
+/* The parent's path with every link on the way resolved: what the name map and tar-split's readers go by. */
+static int resolved(struct st_unpack *u, int fd)
+{
+	struct st_buffer real = { 0 };
+	int error = real_path(fd, &real);
+
+	if (!error && !u->real_root.size)
+		error = real_path(u->options.root, &u->real_root);
+	size_t n = u->real_root.size;
+	if (!error && n == 1)
+		n = 0; /* the root is "/" */
+	if (!error && real.size > n && memcmp(real.data, u->real_root.data, n) == 0 && real.data[n] == '/')
+		error = st_buffer_set(&u->prefix, real.data + n + 1, real.size - n - 1);
+	else if (!error)
+		error = st_buffer_set(&u->prefix, "", 0);
+	st_buffer_free(&real);
+	return error;
+}
+
+static int find_node(struct st_unpack *u)
+{
+	uint32_t node = ST_NAMES_ROOT;
+	int error = 0;
+
+	for (const char *part = u->prefix.data; !error && *part;) {
+		size_t n = strcspn(part, "/");
+		error = st_names_add(&u->names, node, part, n, &node);
+		part += n + (part[n] == '/');
+	}
+	u->parent_node = node;
+	return error;
+}
+
+int st_unpack_enter(struct st_unpack *u)
+{
+	size_t n = u->base ? u->base - 1 : 0;
+
+	if (u->parent >= 0 && u->parent_name.size == n && memcmp(u->parent_name.data, u->path.data, n) == 0)
+		return 0;
+	if (u->parent >= 0)
+		close(u->parent);
+	u->parent = -1;
+	int error = st_buffer_set(&u->parent_name, u->path.data, n);
+	if (!error)
+		error = st_buffer_set(&u->prefix, u->path.data, n);
+	if (error)
+		return error;
+	char *name = n ? u->parent_name.data : ".";
+	int fd = st_unpack_open_strictly(u->options.root, name, DIRECTORY);
+	bool links = fd == -ELOOP;
+	if (links)
+		fd = st_unpack_open_in_root(u->options.root, name, DIRECTORY);
+	if (fd == -ENOENT)
+		fd = make_parents(u, name);
+	else if (fd < 0)
+		fd = st_unpack_failed(u, -fd);
+	if (fd < 0)
+		return fd;
+	u->parent = fd;
+	if (links && (error = resolved(u, fd)) && error != -ENOMEM)
+		return st_unpack_failed(u, -error);
+	if (!error)
+		error = find_node(u);
+	if (!error && u->prefix.size)
+		error = st_buffer_add(&u->prefix, "/", 2); /* and a zero byte */
+	if (!error && u->prefix.size)
+		u->prefix.size--;
+	return error;
+}
+
+static int shadowed(struct st_unpack *u, uint32_t position, const char *first, const char *path)
+{
+	int error = st_buffer_add(&u->shadowed, &position, sizeof position);
+
+	if (!error)
+		error = st_buffer_add(&u->shadowed, first, strlen(first));
+	return error ? error : st_buffer_add(&u->shadowed, path, strlen(path) + 1);
+}
+
+struct displaced {
+	struct st_unpack *u;
+	const char *target;
+};
+
+static int displaced(void *self, uint32_t position, const char *path)
+{
+	struct displaced *all = self;
+
+	return shadowed(all->u, position, all->target, path);
+}
+
+int st_unpack_displace(struct st_unpack *u, const char *name)
+{
+	char target[32];
+
+	if (u->shadow < 0) {
+		if (mkdir(u->options.shadow, 0700) && errno != EEXIST)
+			return st_unpack_failed(u, errno);
+		u->shadow = open(u->options.shadow, DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (u->shadow < 0)
+			return st_unpack_failed(u, errno);
+	}
+	snprintf(target, sizeof target, "%lu", ++u->shadows);
+	if (renameat(u->parent, name, u->shadow, target))
+		return st_unpack_failed(u, errno);
+	uint32_t node = st_names_find(&u->names, u->parent_node, name, strlen(name));
+	struct displaced all = { u, target };
+	return node == ST_NAMES_NONE ? 0 : st_names_cut(&u->names, node, displaced, &all);
+}
+
+int st_unpack_empty(struct st_unpack *u)
+{
+	int error = 0, fd = openat(u->parent, ".", DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!directory) {
+		error = st_unpack_failed(u, errno);
+		if (fd >= 0)
+			close(fd);
+		return error;
+	}
+	for (struct dirent *item; !error;) {
+		errno = 0;
+		if (!(item = readdir(directory))) {
+			if (errno)
+				error = st_unpack_failed(u, errno);
+			break;
+		}
+		if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0)
+			continue;
+		uint32_t node = st_names_find(&u->names, u->parent_node, item->d_name, strlen(item->d_name));
+		if (node == ST_NAMES_NONE || !st_names_lives(&u->names, node))
+			error = st_unpack_displace(u, item->d_name);
+	}
+	closedir(directory);
+	return error;
+}
+
+int st_unpack_record(struct st_unpack *u, int is_root, int64_t size, uint64_t crc)
+{
+	uint32_t node = ST_NAMES_ROOT;
+	int error = 0;
+
+	if (!is_root) {
+		const char *name = u->path.data + u->base;
+		error = st_names_add(&u->names, u->parent_node, name, strlen(name), &node);
+	}
+	if (error)
+		return error;
+	struct st_node *item = &u->names.nodes[node];
+	if (item->position != ST_NAMES_NONE && (error = shadowed(u, item->position, "", "")))
+		return error; /* it was a directory before: there is no content to keep */
+	int64_t position = st_split_file(u->split, u->entry->name, u->entry->name_size, (uint64_t)size, crc);
+	if (position < 0)
+		return (int)position;
+	if (position >= UINT32_MAX)
+		return st_unpack_broken(u, "cannot unpack \1: the archive has too many entries");
+	item->position = (uint32_t)position;
+	return 0;
+}
