@@ -31,13 +31,13 @@ int st_tar_number(struct st_tar *t, const unsigned char *field, size_t n, const 
 	}
 	while (n && (!field[0] || field[0] == ' '))
 		field++, n--;
+	while (n && (!field[n - 1] || field[n - 1] == ' '))
+		n--;
 	const unsigned char *zero = memchr(field, 0, n);
 	if (zero)
 		n = (size_t)(zero - field);
-	while (n && blank(field[n - 1]))
+	while (zero && n && blank(field[n - 1]))
 		n--;
-	while (n && blank(field[0]))
-		field++, n--;
 	int64_t value = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (field[i] < '0' || field[i] > '7')

@@ -10,7 +10,7 @@ enum { BLOCK = 512 };
 
 /* Limits that nobody can take away: on bytes of a name and of what extends an entry's header, on keys in global pax
  * headers, and on pieces of a sparse file. */
-enum { LONGEST_NAME = 1 << 20, MOST_EXTENDED = 1 << 30, MOST_GLOBAL = 1024, MOST_PIECES = 1 << 20 };
+enum { LONGEST_NAME = 1 << 20, MOST_EXTENDED = 1 << 30, MOST_GLOBAL = 4096, MOST_PIECES = 1 << 20 };
 
 struct slice {
 	const char *data; /* NULL: not given */
@@ -30,6 +30,7 @@ struct records {
 /* A record of a global header: key and value in one piece of memory. */
 struct lasting {
 	char *data;
+	uint32_t hash; /* of the key */
 	size_t key_size, value_size;
 };
 

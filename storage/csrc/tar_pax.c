@@ -64,9 +64,12 @@ int st_tar_pax_local(struct st_tar *t)
 
 static int keep(struct st_tar *t, const char *key, size_t key_size, const char *value, size_t value_size)
 {
+	uint32_t hash = 0;
+	for (size_t i = 0; i < key_size; i++)
+		hash = (hash ^ (unsigned char)key[i]) * 16777619;
 	size_t at = 0;
-	while (at < t->global_count &&
-	       (t->global[at].key_size != key_size || memcmp(t->global[at].data, key, key_size) != 0))
+	while (at < t->global_count && (t->global[at].hash != hash || t->global[at].key_size != key_size ||
+					memcmp(t->global[at].data, key, key_size) != 0))
 		at++;
 	if (at == t->global_count && at == MOST_GLOBAL)
 		return st_tar_broken(t, "broken archive: more than %d keys in global pax headers", MOST_GLOBAL);
@@ -85,7 +88,7 @@ static int keep(struct st_tar *t, const char *key, size_t key_size, const char *
 	if (at == t->global_count)
 		t->global_count++;
 	free(t->global[at].data);
-	t->global[at] = (struct lasting){ data, key_size, value_size };
+	t->global[at] = (struct lasting){ data, hash, key_size, value_size };
 	t->global_size = size;
 	return 0;
 }

@@ -120,20 +120,22 @@ static int directory(struct st_unpack *u)
 	return error ? error : st_unpack_time(u, u->prefix.data, base(u), u->entry->mtime);
 }
 
-/* Makes the link; what stands in its way is displaced, if it is not the target itself. */
-static int link_to(struct st_unpack *u, int source, const char *name, bool itself)
+/* linkat(2) below the root: 0, or what st_unpack_broken and its like give; 1 where something stands in the way. */
+static int link_to(struct st_unpack *u, const char *above, const char *name)
 {
-	int result = linkat(source, name, u->parent, base(u), 0);
+	bool here = strcmp(above, u->parent_name.data) == 0;
+	int source = u->parent;
 
-	if (result && errno == EEXIST && !itself) {
-		int error = st_unpack_displace(u, base(u));
-		if (error)
-			return error;
-		result = linkat(source, name, u->parent, base(u), 0);
-	}
-	if (result && errno == ENOENT)
+	if (!here)
+		source = st_unpack_open_in_root(u->options.root, *above ? above : ".", O_RDONLY | O_DIRECTORY);
+	if (source < 0)
+		return st_unpack_broken(u, "broken archive: \1: its hard link target \2: %s", strerror(-source));
+	int error = linkat(source, name, u->parent, base(u), 0) ? errno : 0;
+	if (!here)
+		close(source);
+	if (error == ENOENT)
 		return st_unpack_broken(u, "broken archive: \1: its hard link target \2 is not there");
-	return result ? st_unpack_failed(u, errno) : 0;
+	return !error ? 0 : error == EEXIST ? 1 : st_unpack_failed(u, error);
 }
 
 static int hard_link(struct st_unpack *u)
@@ -154,16 +156,15 @@ static int hard_link(struct st_unpack *u)
 	if (slash)
 		*slash = 0;
 	const char *above = slash ? path : "", *name = slash ? slash + 1 : path;
-	if (strcmp(above, u->parent_name.data) == 0) {
-		error = link_to(u, u->parent, name, itself);
-	} else {
-		int source = st_unpack_open_in_root(u->options.root, *above ? above : ".", O_RDONLY | O_DIRECTORY);
-		if (source < 0)
-			return st_unpack_broken(u, "broken archive: \1: its hard link target \2: %s", strerror(-source));
-		error = link_to(u, source, name, itself);
-		close(source);
+	int result = link_to(u, above, name);
+	if (result == 1 && !itself) {
+		/* The target is looked for again: it may be in what is taken away. */
+		error = st_unpack_displace(u, base(u));
+		result = error ? error : link_to(u, above, name);
 	}
-	return error ? error : st_unpack_record(u, 0, 0, 0);
+	if (result > 0)
+		return st_unpack_failed(u, EEXIST);
+	return result ? result : st_unpack_record(u, 0, 0, 0);
 }
 
 static int make_special(struct st_unpack *u)
