@@ -1,21 +1,41 @@
-"""What killed processes have left in a store, and its removal.
+"""Does a store hold together? What is damaged in it, and what have killed processes left?
 
 A staging area whose lock is free belongs to nobody; a directory or file without a record has never become visible
-(records are written last) or is already gone (records are removed first). So all of it may be deleted.
+(records are written last) or is already gone (records are removed first). So all of it may be deleted. ``mend``
+repairs what is damaged.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from typing import NamedTuple
 
-from pypod.base import files
+from pypod.base import fastjson, files, times
 from pypod.errors import StorageError, reason
-from storage import overlay, trash
+from storage import images, overlay, verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storage.records import Image, Layer, Row, Table
     from storage.store import Store
+
+_UNREADABLE, _RECORD = "file", "record"
+
+
+class Damage(NamedTuple):
+    """One thing that is wrong. ``kind``: layer, link (of one), image, container, record (a row), file (of rows)."""
+
+    kind: str
+    id: str
+    text: str
+
+    @property
+    def line(self) -> str:
+        return f"{'layer' if self.kind == 'link' else self.kind} {self.id}: {self.text}"
 
 
 def _names(path: str) -> list[str]:
@@ -25,8 +45,37 @@ def _names(path: str) -> list[str]:
         return []
 
 
-def _is_id(name: str) -> bool:
+def is_id(name: str) -> bool:
     return len(name) == 64 and set(name) <= set("0123456789abcdef")
+
+
+def tables(store: Store) -> list[tuple[str, Table]]:
+    """The store's own files of records, each with what its rows are."""
+    return [
+        ("layer", store.layer_table),
+        ("layer", store.volatile_layer_table),
+        ("image", store.image_table),
+        ("container", store.container_table),
+        ("container", store.volatile_container_table),
+    ]
+
+
+def broken_records(store: Store) -> list[Damage]:
+    """Files that cannot be read, and rows that nobody can use."""
+    from storage import records
+
+    found = []
+    for kind, table in tables(store):
+        try:
+            table.rows()
+        except StorageError as error:
+            found.append(Damage(_UNREADABLE, table.path, error.message))
+            continue
+        for row in table.broken:
+            id = row.get("id") if isinstance(row, dict) else None
+            shown = id if isinstance(id, str) and id else "?"
+            found.append(Damage(_RECORD, shown, f"{records.fault(row)} ({kind}, {table.path})"))
+    return found
 
 
 def leftovers(store: Store, min_age: float = 86_400) -> list[str]:
@@ -34,73 +83,187 @@ def leftovers(store: Store, min_age: float = 86_400) -> list[str]:
 
     Layers whose directory is younger than ``min_age`` seconds are left out: copies for an id mapping are made in
     place and get their record last. Without the locks, what is being made at this moment may be among the rest.
+    Raises StorageError: where records cannot be read, nothing is known to be left over.
     """
-    layers = store.layers()
-    images = {image.id for image in store.images()}
+    layers = set(store.layers())
+    known_images = {image.id for image in store.images()}
     containers = {container.id for container in store.containers()}
+    sets = {"layer": layers, "image": known_images, "container": containers}
+    for kind, table in tables(store):
+        for row in table.broken:
+            id = row.get("id") if isinstance(row, dict) else None
+            if not isinstance(id, str):
+                raise StorageError(f"cannot tell what {table.path} has records of: one of them has no id")
+            sets[kind].add(id)
     found = []
     for name in _names(os.path.dirname(store.layer_path("x"))):
         path = store.layer_path(name)
-        if _is_id(name) and name not in layers and os.stat(path).st_ctime <= time.time() - min_age:
+        if is_id(name) and name not in layers and os.stat(path).st_ctime <= time.time() - min_age:
             found.append(path)
     for name in _names(f"{store.home}/l"):
         link = f"{store.home}/l/{name}"
         try:
-            target = os.readlink(link)
+            id = os.readlink(link).removeprefix("../").removesuffix("/diff")
         except OSError:
             continue
-        if not os.path.isdir(f"{store.home}/l/{target}"):
+        path = store.layer_path(id)
+        own = overlay.read_text(f"{path}/link") == name
+        if id in layers:
+            stale = not own and overlay.is_link_of(store.home, overlay.read_text(f"{path}/link") or ".", id)
+        else:
+            stale = not os.path.isdir(path) or (path in found and not own)
+        if stale:
             found.append(link)
     for name in _names(store.layers_dir):
         id = name.removesuffix(".tar-split.gz")
-        if _is_id(id) and id not in layers:
+        if (is_id(id) and id not in layers) or name.startswith(".tmp-"):
             found.append(f"{store.layers_dir}/{name}")
-    for directory, known in ((store.images_dir, images), (store.containers_dir, containers)):
-        found += [f"{directory}/{name}" for name in _names(directory) if _is_id(name) and name not in known]
+    for directory, known in ((store.images_dir, known_images), (store.containers_dir, containers)):
+        for name in _names(directory):
+            if (is_id(name) and name not in known) or name.startswith(".tmp-"):
+                found.append(f"{directory}/{name}")
+            elif directory == store.images_dir and is_id(name):
+                found += [
+                    f"{directory}/{name}/{item}" for item in _names(f"{directory}/{name}") if item[:5] == ".tmp-"
+                ]
     run = f"{store.runroot}/{store.driver}-containers"
-    found += [f"{run}/{name}" for name in _names(run) if _is_id(name) and name not in containers]
+    found += [f"{run}/{name}" for name in _names(run) if is_id(name) and name not in containers]
     return found
 
 
-def clean(store: Store, min_age: float = 86_400) -> list[str]:
-    """Remove abandoned staging areas and ``leftovers``; the paths removed.
+def unused_layers(store: Store, min_age: float = 86_400) -> list[str]:
+    """The ids of layers with a record that no image and no container uses, top first, if older than ``min_age``.
 
-    Raises StorageError.
+    A download that was cancelled leaves such, and so does one that is under way. Raises StorageError.
     """
-    removed: list[str] = []
-    try:
-        trash.clean(store.home)
-        trash.clean(store.layers_dir, "tmp")
-        with store.layers_lock(), store.images_lock(), store.containers_lock():
-            for path in leftovers(store, min_age):
-                directory, name = os.path.split(path)
-                if directory == store.home and store.driver == "overlay":
-                    overlay.drop_link(store.home, name)
-                files.remove_tree(path)
-                removed.append(path)
-    except OSError as error:
-        raise StorageError(f"cannot clean the store {store.graphroot}: {reason(error)}") from None
-    return removed
-
-
-def damaged(store: Store) -> list[str]:
-    """What records mention and is not there, one line each."""
-    lines = []
+    if any(table.broken for _, table in tables(store)):
+        return []
     layers = store.layers()
-    for layer in layers.values():
+    rows: list[Row] = [{"layer": image.layer, "mapped-layers": image.mapped_layers} for image in store.images()]
+    doomed = images.unused(store, {"mapped-layers": list(layers)}, rows)
+    young: set[str] = set()
+    for id in doomed:
+        if not _is_old(layers[id], min_age):
+            young.add(id)
+        if id in young:
+            young.add(layers[id].parent)
+    return [id for id in doomed if id not in young]
+
+
+def _is_old(layer: Layer, min_age: float) -> bool:
+    if not min_age:
+        return True
+    try:
+        return times.parse_rfc3339(layer.created) / 1e9 < time.time() - min_age
+    except ValueError:
+        return False
+
+
+def damaged(store: Store, *, quick: bool = True) -> list[Damage]:
+    """What is not as the records say. ``quick`` looks at names and sizes, else every byte is compared."""
+    found = broken_records(store)
+    if any(item.kind == _UNREADABLE for item in found):
+        return found
+    layers = store.layers()
+    own = [layer for layer in layers.values() if layer.home == store.home]
+    for layer in own:
         if not os.path.isdir(store.files_path(layer.home, layer.id)):
-            lines.append(f"layer {layer.id}: its files are missing")
+            found.append(Damage("layer", layer.id, "its files are missing"))
         if layer.parent and layer.parent not in layers:
-            lines.append(f"layer {layer.id}: its parent {layer.parent} is missing")
+            found.append(Damage("layer", layer.id, f"its parent {layer.parent} is missing"))
+    gone = {item.id for item in found}
+    found += [Damage("link", id, text) for id, text in links(store, layers).items() if id not in gone]
+    found += _files(store, [layer for layer in own if layer.id not in gone], quick)
     for image in store.images():
-        if image.layer and image.layer not in layers:
-            lines.append(f"image {image.id}: its layer {image.layer} is missing")
-        try:
-            store.image_config(image)
-            store.image_manifest(image)
-        except StorageError as error:
-            lines.append(f"image {image.id}: {error.message}")
+        found += [Damage("image", image.id, text) for text in _image(store, image, layers, quick)]
     for container in store.containers():
         if container.layer and container.layer not in layers:
-            lines.append(f"container {container.id}: its layer {container.layer} is missing")
+            found.append(Damage("container", container.id, f"its layer {container.layer} is missing"))
+    return found
+
+
+def _files(store: Store, layers: Sequence[Layer], quick: bool) -> list[Damage]:
+    """Compare each layer with its tar-split, several at a time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        results = pool.map(lambda layer: verify.layer(store, layer, quick=quick), layers)
+        return [
+            Damage("layer", layer.id, text) for layer, lines in zip(layers, results, strict=True) for text in lines
+        ]
+
+
+def links(store: Store, layers: dict[str, Layer]) -> dict[str, str]:
+    """What is wrong with the short names and ``lower`` of layers (a power cut leaves empty ones), by layer."""
+    if store.driver == "vfs":
+        return {}
+    found: dict[str, str] = {}
+    for layer in layers.values():
+        if layer.home != store.home:
+            continue
+        directory = f"{store.home}/{layer.id}"
+        link = overlay.read_text(f"{directory}/link")
+        if not link or "/" in link:
+            found[layer.id] = "it has no short name"
+        elif not overlay.is_link_of(store.home, link, layer.id):
+            found[layer.id] = f"its short name l/{link} is missing"
+        elif layer.parent:
+            lower = overlay.read_text(f"{directory}/lower")
+            homes = store.homes(layer.home)
+            if not lower or any(overlay.linked(homes, name) is None for name in lower.split(":")):
+                found[layer.id] = "what it says of the layers below it leads nowhere"
+    return found
+
+
+def _image(store: Store, image: Image, layers: dict[str, Layer], quick: bool) -> list[str]:
+    lines = []
+    if image.layer and image.layer not in layers:
+        lines.append(f"its layer {image.layer} is missing")
+    config = f"sha256:{image.id}"
+    # A list of images has neither layers nor a config of its own.
+    wanted = [config, "manifest"] if image.layer else []
+    for key in dict.fromkeys([*wanted, *image.big_data_names]):
+        try:
+            path = f"{image.directory}/{images.data_file(key)}"
+            if quick:
+                size, content = os.stat(path).st_size, b""
+            else:
+                content = files.read(path)
+                size = len(content)
+        except StorageError as error:
+            lines.append(error.message)
+            continue
+        except OSError as error:
+            lines.append(f"cannot read {key} of image {image.id[:12]}: {reason(error)}")
+            continue
+        expected = image.big_data_sizes.get(key)
+        if expected is not None and size != expected and (key != "manifest" or not size):
+            lines.append(f"{key} has {size} bytes instead of {expected}")
+        elif not quick:
+            lines += _digest(image, key, content)
+    if quick and not lines:
+        for key in wanted:
+            try:
+                images.document(image, key)
+            except StorageError as error:
+                lines.append(error.message)
     return lines
+
+
+def _digest(image: Image, key: str, content: bytes) -> list[str]:
+    """Compare one item with the digest that its name or the record gives."""
+    if key != f"sha256:{image.id}" and not key.startswith("manifest"):
+        return []
+    found = "sha256:" + hashlib.sha256(content).hexdigest()
+    if key == "manifest":
+        # Loading the image again under another manifest writes this before the record.
+        try:
+            if isinstance(fastjson.loads(content), dict):
+                return []
+        except fastjson.BadJson as error:
+            return [f"manifest: {error}"]
+        return ["manifest: not a JSON object"]
+    expected = key.removeprefix("manifest-")
+    if found == expected or (key != f"sha256:{image.id}" and b'"signatures"' in content):
+        return []
+    return [f"{key} has the digest {found}"]

@@ -353,12 +353,15 @@ def sweep(store: Store) -> None:
 
     Raises StorageError.
     """
-    trash.clean(store.home, orphans=lambda layers: _remove_orphans(store, layers))
+    trash.clean(store.home, orphans=lambda layers: remove_orphans(store, layers))
     trash.clean(store.layers_dir, "tmp")
 
 
-def _remove_orphans(store: Store, ids: Sequence[str]) -> None:
-    """Of these layers, those that nothing uses: no image, no container, no other layer."""
+def remove_orphans(store: Store, ids: Sequence[str]) -> None:
+    """Remove those of the layers that nothing uses: no image, no container, no other layer.
+
+    Raises StorageError.
+    """
     with Staging(store.home) as staging:
         with store.layers_lock() as layers_lock, store.images_lock(), store.containers_lock():
             doomed = unused(store, {"mapped-layers": list(reversed(ids))}, store.image_table.rows())

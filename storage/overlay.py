@@ -149,7 +149,23 @@ def drop_link(home: str, layer: str) -> None:
         pass
 
 
-def _linked(homes: Sequence[str], name: str) -> str | None:
+def read_text(path: str) -> str:
+    """What ``link`` or ``lower`` says; "" if there is none, or an empty one, or something unreadable."""
+    try:
+        return files.read(path, 1 << 20).decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+
+
+def is_link_of(home: str, link: str, layer: str) -> bool:
+    try:
+        return os.readlink(f"{home}/l/{link}") == f"../{layer}/diff"
+    except OSError:
+        return False
+
+
+def linked(homes: Sequence[str], name: str) -> str | None:
+    """The directory that a short name leads to in the first of ``homes`` that knows it."""
     for home in homes:
         path = f"{home}/{name}"
         if os.path.isdir(path):
@@ -172,7 +188,7 @@ def lowers(homes: Sequence[str], layer: str, ancestors: Sequence[str]) -> list[s
     names = text.split(":") if text else []
     found: list[str] = []
     for name in names:
-        path = _linked(homes, name)
+        path = linked(homes, name)
         if path is None:
             names = []
             break
@@ -180,7 +196,7 @@ def lowers(homes: Sequence[str], layer: str, ancestors: Sequence[str]) -> list[s
     if not names:
         found = []
         for parent in ancestors:
-            path = _linked(homes, f"{parent}/diff")
+            path = linked(homes, f"{parent}/diff")
             if path is None:
                 raise StorageError(f"cannot mount layer {layer[:12]}: its parent {parent[:12]} has no files")
             found.append(path)

@@ -87,9 +87,10 @@ VOLUME_PRUNE = (("filter", "array", (), "KEY=VALUE", "Only volumes that this des
 VOLUME_EXPORT = (("output o", "str", None, "FILE", "Write to this file (default stdout)"),)
 
 SYSTEM_CHECK = (
-    ("force f", "bool", False, "", "With --repair, remove containers whose layer is missing too"),
-    ("max m", "str", "24h", "DURATION", "Layers that no record names are left alone if younger than this"),
-    ("repair r", "bool", False, "", "Remove what belongs to nobody"),
+    ("force f", "bool", False, "", "With --repair, remove the containers that use what is damaged too"),
+    ("max m", "str", "24h", "DURATION", "Layers that nothing uses are left alone if younger than this"),
+    ("quick q", "bool", False, "", "Compare the sizes of files, not what is in them"),
+    ("repair r", "bool", False, "", "Remove what belongs to nobody, and damaged images that no container uses"),
 )
 UNSHARE = (("rootless-netns", "bool", False, "", "Join the network namespace of rootless bridges too"),)
 COMPLETION = (

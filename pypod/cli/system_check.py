@@ -18,7 +18,16 @@ def run(invocation: Invocation) -> int:
     except ValueError as error:
         raise UsageError(f'invalid argument "{options["max"]}" for "-m, --max" flag: {error}') from None
     context, store = targets.open_engine(invocation)
-    report = check.check(context, store, repair=options["repair"], force=options["force"], min_age=min_age)
+    report = check.check(
+        context,
+        store,
+        repair=options["repair"],
+        force=options["force"],
+        quick=options["quick"],
+        min_age=min_age,
+    )
+    for text in report.mended:
+        output.line(f"repaired {text}")
     for path in report.removed:
         output.line(f"removed {path}")
     for path in report.leftovers:
@@ -26,9 +35,10 @@ def run(invocation: Invocation) -> int:
     for text in report.damage:
         output.line(f"damaged {text}")
     if report.damage:
-        raise StorageError(
-            "damage detected in local storage", hint="remove the damaged containers and images, and load them again"
-        )
+        hint = "pypod system check --repair, and load again what it removes"
+        if options["repair"]:
+            hint = "--force removes the containers that use what is damaged; a file that cannot be read needs a copy"
+        raise StorageError("damage detected in local storage", hint=hint)
     if report.leftovers:
         raise StorageError("leftovers detected in local storage", hint="pypod system check --repair")
     return 0

@@ -2,46 +2,139 @@
 
 from __future__ import annotations
 
+import os
+import time
+
+from pypod.base import files
 from pypod.base.record import record
 from pypod.engine import journal, rootless
+from pypod.errors import NoSuchContainer, PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.context import Context
+    from storage.check import Damage
     from storage.store import Store
+
+# What podman, buildah and skopeo unpack blobs into, and leave when they are killed (containers/image, buildah).
+_TEMPORARY = ("storage", "container_images_", "buildah")
+_YOUNGEST = 3600.0  # seconds: whatever --max says, what is younger may be in use
 
 
 @record
 class Report:
-    """Lines for the user. ``leftovers`` belong to nobody, ``removed`` did; ``damage`` is what records miss."""
+    """Lines for the user. ``leftovers`` belong to nobody; ``mended`` and ``removed`` is done; ``damage`` remains."""
 
     leftovers: list[str]
+    mended: list[str]
     removed: list[str]
     damage: list[str]
 
 
-def check(context: Context, store: Store, *, repair: bool, force: bool, min_age: float) -> Report:
-    """Look, and with ``repair`` remove what belongs to nobody; ``force``: containers without their layer too.
+def check(
+    context: Context, store: Store, *, repair: bool = False, force: bool = False, quick: bool = False, min_age: float
+) -> Report:
+    """Look; with ``repair`` remove what belongs to nobody and what is damaged, ``force`` with the containers on it.
 
-    Layers without a record are left alone if younger than ``min_age`` seconds. Raises StorageError.
+    ``quick`` compares the sizes of files and not their content. Layers that nothing uses are left alone if younger
+    than ``min_age`` seconds. Raises StorageError.
     """
-    from storage import check as storage_check
+    from storage import check as checking
+    from storage import mend
 
     rootless.enter_user(context)
+    mended: list[str] = []
     removed: list[str] = []
-    if repair:
+    found = checking.damaged(store, quick=quick)
+    readable = not any(item.kind == "file" for item in found)
+    if repair and readable:
         journal.recover(context, store)
-        removed = storage_check.clean(store, min_age)
-        if force:
-            removed += _broken_containers(store)
+        mended = mend.relink(store)
+        if any(item.kind != "link" for item in found):
+            removed = mend.remove_damaged(
+                store, found, force=force, remove_container=lambda id: _remove_container(context, store, id)
+            )
+        if not any(table.broken for _, table in checking.tables(store)):
+            removed += mend.clean(store, min_age)
+        removed += _remove_temporary(context, min_age)
+    leftovers: list[str] = []
+    if readable and not any(table.broken for _, table in checking.tables(store)):
+        leftovers = checking.leftovers(store, min_age)
+        leftovers += [f"layer {id}" for id in checking.unused_layers(store, min_age)]
     return Report(
-        leftovers=storage_check.leftovers(store, min_age), removed=removed, damage=storage_check.damaged(store)
+        leftovers=leftovers,
+        mended=mended,
+        removed=removed,
+        damage=[item.line for item in (_remaining(store, found) if repair and readable else found)],
     )
 
 
-def _broken_containers(store: Store) -> list[str]:
+def _remaining(store: Store, found: list[Damage]) -> list[Damage]:
+    """Those that a repair has left: the files of layers are not read a second time."""
+    from storage import check as checking
+
     layers = store.layers()
-    broken = [item for item in store.containers() if item.layer and item.layer not in layers]
-    for item in broken:
-        store.delete_container(item.id)
-    return [f"container {item.id}" for item in broken]
+    there = {
+        "layer": set(layers),
+        "link": set(checking.links(store, layers)),
+        "image": {image.id for image in store.images()},
+        "container": {container.id for container in store.containers()},
+    }
+    broken = {item.line for item in checking.broken_records(store)}
+    return [item for item in found if (item.id in there[item.kind] if item.kind in there else item.line in broken)]
+
+
+def _remove_container(context: Context, store: Store, id: str) -> None:
+    """Remove a container of ours in the usual way, with its processes; of another tool, its record and files."""
+    from pypod.engine import container as containers
+    from pypod.engine import remove
+
+    try:
+        container = containers.find(context, store, id)
+    except NoSuchContainer:
+        store.delete_container(id)
+        return
+    try:
+        remove.remove(context, store, container, force=True, depend=True, timeout=0)
+    except PypodError:
+        store.delete_container(id)
+
+
+def _remove_temporary(context: Context, min_age: float) -> list[str]:
+    """Remove what other tools have left in their directory for temporary files: only the user's own, and old."""
+    place = os.environ.get("TMPDIR") or "/var/tmp"
+    removed = []
+    for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
+        path = f"{place}/{name}"
+        if _is_temporary(name) and _abandoned(path, max(min_age, _YOUNGEST)):
+            try:
+                files.remove_tree(path)
+            except OSError:
+                continue  # a file in it belongs to somebody else
+            removed.append(path)
+    return removed
+
+
+def _is_temporary(name: str) -> bool:
+    for prefix in _TEMPORARY:
+        if name.startswith(prefix):
+            rest = name[len(prefix) :]
+            return rest.isdigit() if prefix != "container_images_" else rest[-1:].isdigit()
+    return False
+
+
+def _abandoned(path: str, age: float) -> bool:
+    """Whether everything at ``path`` is this user's and has not been changed for ``age`` seconds."""
+    limit, me = time.time() - age, os.geteuid()
+    try:
+        top = os.lstat(path)
+        if top.st_uid != me or top.st_ctime > limit:
+            return False
+        for directory, names, others in os.walk(path):
+            for name in (*names, *others):
+                found = os.lstat(f"{directory}/{name}")
+                if found.st_ctime > limit:
+                    return False
+    except OSError:
+        return False
+    return True

@@ -39,3 +39,37 @@ def test_damage_is_told(fresh: Pypod, busybox_tar: str) -> None:
     assert found.code == 125
     assert found.out.startswith(f"damaged image {image}: ")
     fresh("system", "check", "-m", "soon").fails(125, "--max")
+
+
+def test_a_damaged_image_is_removed_by_repair(fresh: Pypod, busybox_tar: str) -> None:
+    fresh("import", busybox_tar, "bb").ok()
+    fresh("create", "--name", "c", "bb", "true").ok()
+    layers = [path for path in (Path(str(fresh.graphroot)) / "overlay").glob("*/diff/etc/notes") if path.is_file()]
+    size = layers[0].stat().st_size
+    layers[0].write_bytes(b"X" * size)
+    assert fresh("system", "check", "-q").ok().out == ""
+    found = fresh("system", "check")
+    assert found.code == 125 and found.out == f"damaged layer {layers[0].parts[-4]}: etc/notes has been changed\n"
+    os.truncate(layers[0], 0)
+    found = fresh("system", "check", "--quick")
+    assert found.code == 125 and f"etc/notes has 0 bytes instead of {size}" in found.out
+    kept = fresh("system", "check", "--quick", "--repair")
+    assert kept.code == 125 and "removed" not in kept.out  # a container uses it
+    assert fresh("container", "exists", "c").code == 0
+    gone = fresh("system", "check", "--quick", "--repair", "--force").ok()
+    assert [line.split()[:2] for line in gone.lines] == [["removed", "container"], ["removed", "image"]]
+    assert fresh("container", "exists", "c").code == 1
+    assert fresh("images", "-q").ok().out == ""
+    fresh("import", busybox_tar, "bb").ok()
+    assert fresh("system", "check", "-m", "0s").ok().out == ""
+
+
+def test_a_broken_file_of_records_is_told_and_left_alone(fresh: Pypod, busybox_tar: str) -> None:
+    fresh("import", busybox_tar, "bb").ok()
+    path = Path(str(fresh.graphroot)) / "overlay-images" / "images.json"
+    path.write_bytes(b"")
+    found = fresh("system", "check", "--repair", "--force")
+    assert found.code == 125 and "Traceback" not in found.err and str(path) in found.out
+    fresh("import", busybox_tar, "again").fails(125, "images.json")
+    assert path.read_bytes() == b""
+    assert list((path.parent).glob("*/manifest"))

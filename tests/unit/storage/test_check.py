@@ -10,14 +10,14 @@ from pathlib import Path
 from archives import layer, tree
 
 from pypod.base import files
-from storage import archive, check
+from storage import archive, check, mend
 from storage.store import Store
 
 
 def test_leftovers_are_found_and_removed(store: Store, tmp_path: Path) -> None:
     image = archive.import_stream(store, io.BytesIO(layer("a")).read, names=["localhost/a:1"])
     store.create_container(id="c" * 64, names=["c"], image=image)
-    assert check.leftovers(store, 0) == [] == check.clean(store, 0) == check.damaged(store)
+    assert check.leftovers(store, 0) == [] == mend.clean(store, 0) == check.damaged(store)
     before = tree(tmp_path)
     ghost = "f" * 64
     shutil.copytree(f"{store.home}/{image.layer}", f"{store.home}/{ghost}", symlinks=True)
@@ -31,7 +31,7 @@ def test_leftovers_are_found_and_removed(store: Store, tmp_path: Path) -> None:
     Path(f"{store.home}/tempdirs/lock-x").touch()
     assert len(check.leftovers(store, 0)) == 6
     assert len(check.leftovers(store)) == 5  # a young layer may be in the making
-    assert len(check.clean(store, 0)) == 6
+    assert len(mend.clean(store, 0)) == 6
     assert tree(tmp_path) == before
 
 
@@ -39,7 +39,7 @@ def test_damage_is_told(store: Store) -> None:
     image = archive.import_stream(store, io.BytesIO(layer("a")).read, names=["localhost/a:1"])
     Path(f"{image.directory}/manifest").unlink()
     shutil.rmtree(f"{store.home}/{image.layer}")
-    lines = check.damaged(store)
+    lines = [item.line for item in check.damaged(store)]
     assert len(lines) == 2
     assert lines[0] == f"layer {image.layer}: its files are missing"
     assert image.id in lines[1] and "No such file" in lines[1]
