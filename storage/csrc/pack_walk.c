@@ -107,7 +107,10 @@ static int flush_pending(struct st_pack *p)
 	return 0;
 }
 
-/* .wh.NAME, NAME being the last part of the path; found is what stands for it, NULL for nothing. */
+/*
+ * .wh.NAME, NAME being the last part of the path; found is what stands for it, NULL for nothing. It is root's, whoever
+ * it belongs to on disk: the kernel makes whiteouts with the ids of who mounted, which a container's map may lack.
+ */
 static int whiteout(struct st_pack *p, size_t directory_length, const struct stat *found)
 {
 	char name[LONGEST + 8];
@@ -124,7 +127,7 @@ static int whiteout(struct st_pack *p, size_t directory_length, const struct sta
 		shown.st_mtim.tv_nsec = 0;
 	}
 	snprintf(name, sizeof name, "%.*s.wh.%s", (int)directory_length, p->path, p->path + directory_length);
-	return header(p, name, &shown, '0', "", found ? NULL : &roots);
+	return header(p, name, &shown, '0', "", &roots);
 }
 
 static int same(const struct stat *one, const struct stat *other)
