@@ -8,12 +8,14 @@ import os
 from pypod.errors import BadArchive, PypodError, reason
 from storage import records, stream
 from storage.commit import Commit
+from storage.progress import SILENT, Writing, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from storage.progress import Progress
     from storage.records import Image
     from storage.store import Store
 
@@ -134,15 +136,19 @@ def import_stream(
     arch: str = "",
     variant: str = "",
     created: int | None = None,
+    progress: Progress = SILENT,
+    size: int = -1,
 ) -> Image:
-    """See ``import_tarball``."""
+    """See ``import_tarball``. ``size`` is how many bytes ``read`` will give, -1 if nobody knows."""
     from pypod.base import fastjson
 
     if not arch:
         arch, variant = architecture()
     when = records.now() if created is None else records.timestamp(created)
     with Commit(store) as commit:
-        layer = commit.add(read)
+        progress.begin("layer", "Copying layer", size)
+        layer = commit.add(counted(read, progress, "layer"))
+        progress.end("layer")
         digest = layer["diff-digest"]
         document: dict[str, Any] = {"created": when, "architecture": arch}
         if variant:
@@ -158,11 +164,12 @@ def import_stream(
             }
         ]
         content = fastjson.dumps(document).encode()
+        config_digest = "sha256:" + hashlib.sha256(content).hexdigest()
         manifest = {
             "schemaVersion": 2,
             "config": {
                 "mediaType": OCI_CONFIG,
-                "digest": "sha256:" + hashlib.sha256(content).hexdigest(),
+                "digest": config_digest,
                 "size": len(content),
             },
             "layers": [
@@ -174,4 +181,7 @@ def import_stream(
                 }
             ],
         }
-        return commit.finish(config=content, manifests=[fastjson.dumps(manifest).encode()], names=names, created=when)
+        with Writing(progress, config_digest):
+            return commit.finish(
+                config=content, manifests=[fastjson.dumps(manifest).encode()], names=names, created=when
+            )

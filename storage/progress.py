@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
 
 class Progress:
     """Told about pieces of work, each under a ``key`` of its own. This one does not listen.
@@ -20,3 +25,35 @@ class Progress:
 
 
 SILENT = Progress()
+
+
+def counted(read: Callable[[int], bytes], seen: Progress, key: str) -> Callable[[int], bytes]:
+    """``read``, of whose bytes ``seen`` hears."""
+    if seen is SILENT:
+        return read
+
+    def reading(count: int) -> bytes:
+        data = read(count)
+        seen.advance(key, len(data))
+        return data
+
+    return reading
+
+
+class Writing:
+    """The last step of an image, for the length of a ``with`` block: its config and manifest."""
+
+    def __init__(self, seen: Progress, config_digest: str) -> None:
+        self._seen = seen
+        self._digest = config_digest
+
+    def __enter__(self) -> None:
+        self._seen.begin("config", f"Copying config {self._digest}")
+        self._seen.end("config")
+        self._seen.begin("manifest", "Writing manifest to image destination")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._seen.end("manifest")

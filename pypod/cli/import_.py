@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.cli import output, targets
+from pypod.cli import output, progress, targets
 from pypod.engine import image_load
 
 TYPE_CHECKING = False
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     options = invocation.options
     context, store = targets.open_engine(invocation)
-    image = image_load.import_archive(
-        context,
-        store,
-        invocation.args[0],
-        invocation.args[1] if len(invocation.args) > 1 else "",
-        changes=options["change"],
-        message=options["message"] or "",
-        os_name=options["os"] or "",
-        arch=options["arch"] or "",
-        variant=options["variant"] or "",
-    )
+    with progress.watch(quiet=options["quiet"]) as seen:
+        image = image_load.import_archive(
+            context,
+            store,
+            invocation.args[0],
+            invocation.args[1] if len(invocation.args) > 1 else "",
+            changes=options["change"],
+            message=options["message"] or "",
+            os_name=options["os"] or "",
+            arch=options["arch"] or "",
+            variant=options["variant"] or "",
+            progress=seen,
+        )
     output.line(f"sha256:{image.id}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.cli import output, targets
+from pypod.cli import output, progress, targets
 from pypod.engine import image_load
 from pypod.errors import UsageError
 
@@ -18,7 +18,9 @@ def run(invocation: Invocation) -> int:
     if source == "-" and os.isatty(0):
         raise UsageError("cannot read from terminal, use command-line redirection or the --input flag")
     context, store = targets.open_engine(invocation)
-    for image, names in image_load.load(context, store, source):
+    with progress.watch(quiet=invocation.options["quiet"]) as seen:
+        loaded = image_load.load(context, store, source, progress=seen)
+    for image, names in loaded:
         for name in names or [f"sha256:{image.id}"]:
             output.line(f"Loaded image: {name}")
     return 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 
 from pypod.engine import image_names, rootless
-from pypod.errors import PypodError
+from pypod.errors import PypodError, UsageError
+from storage.progress import SILENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pypod.engine.context import Context
+    from storage.progress import Progress
     from storage.records import Image
     from storage.store import Store
 
@@ -27,6 +29,7 @@ def import_archive(
     os_name: str = "",
     arch: str = "",
     variant: str = "",
+    progress: Progress = SILENT,
 ) -> Image:
     """Make an image of a root file system's archive: a path, an http(s) URL or "-" for stdin.
 
@@ -39,6 +42,7 @@ def import_archive(
     if "@" in name or name.startswith("sha256:"):
         raise PypodError(f"{name}: tag by digest not supported")
     names = [image_names.new_name(name)] if name else []
+    check_changes(changes)
     config = image_config.apply({}, changes)
     read, fd = archive.open_source(source)
     try:
@@ -52,13 +56,31 @@ def import_archive(
             os_name=os_name or "linux",
             arch=arch,
             variant=variant,
+            progress=progress,
         )
     finally:
         if fd >= 0:
             os.close(fd)
 
 
-def load(context: Context, store: Store, source: str) -> list[tuple[Image, list[str]]]:
+def check_changes(changes: Sequence[str]) -> None:
+    """The instructions of --change, before anything is done. Raises UsageError in podman's words."""
+    from pypod.engine import signals
+    from pypod.oci import image_config
+
+    image_config.apply({}, changes)
+    for change in changes:
+        stop = image_config.apply({}, [change]).get("StopSignal")
+        if stop is not None:
+            try:
+                signals.number(stop)
+            except UsageError as error:
+                raise UsageError(f'invalid change "{change}" - {error.message}') from None
+
+
+def load(
+    context: Context, store: Store, source: str, *, progress: Progress = SILENT
+) -> list[tuple[Image, list[str]]]:
     """Every image of a docker-archive, OCI archive or OCI layout directory ("-" is stdin), with its names.
 
     Enters the user namespace. Raises BadArchive, StorageError, PypodError.
