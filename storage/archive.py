@@ -8,7 +8,7 @@ import os
 from pypod.errors import BadArchive, PypodError, reason
 from storage import records, stream
 from storage.commit import Commit
-from storage.progress import SILENT, Writing, counted
+from storage.progress import SILENT, Writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,9 +146,7 @@ def import_stream(
         arch, variant = architecture()
     when = records.now() if created is None else records.timestamp(created)
     with Commit(store) as commit:
-        progress.begin("layer", "Copying layer", size)
-        layer = commit.add(counted(read, progress, "layer"))
-        progress.end("layer")
+        layer = commit.add(read, progress=progress, what="Copying layer", total=size)
         digest = layer["diff-digest"]
         document: dict[str, Any] = {"created": when, "architecture": arch}
         if variant:

@@ -95,6 +95,14 @@ class Commit:
         self.top = id
         return True
 
+    def stand_on(self, layer: str) -> None:
+        """Begin on a layer that the store has, whatever its id: the top of a container's image.
+
+        Raises StorageError if it or one below it is missing.
+        """
+        self._lowers = [self.store.files_path(item.home, item.id) for item in self.store.chain(layer)]
+        self.top = layer
+
     def add(
         self,
         read: stream.Read,
@@ -104,15 +112,18 @@ class Commit:
         size: int = -1,
         kind: int | None = None,
         progress: Progress = SILENT,
+        what: str = "",
+        total: int = -1,
     ) -> Row:
         """Unpack one layer from ``read``; its record.
 
         ``diff_id``, ``blob`` and ``size`` say what it must be, ``kind`` how it is compressed: the content itself
-        says that if it is None. Progress counts bytes as they are read. Raises BadArchive, StorageError.
+        says that if it is None. Progress counts bytes as they are read, about ``total`` of them, under the heading
+        ``what``. Raises BadArchive, StorageError.
         """
         limits.check(self.limits, "max_layers", len(self._lowers) + 1, "an image")
         key = blob or diff_id or f"layer {len(self._rows) + 1}"
-        progress.begin(key, f"Copying layer {key.removeprefix('sha256:')[:12]}", size)
+        progress.begin(key, what or f"Copying blob {key}", size if size >= 0 else total)
         source = stream.Source(read)
         if kind is None:
             kind = stream.compression_of(source.peek(6))

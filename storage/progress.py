@@ -4,7 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -25,19 +24,6 @@ class Progress:
 
 
 SILENT = Progress()
-
-
-def counted(read: Callable[[int], bytes], seen: Progress, key: str) -> Callable[[int], bytes]:
-    """``read``, of whose bytes ``seen`` hears."""
-    if seen is SILENT:
-        return read
-
-    def reading(count: int) -> bytes:
-        data = read(count)
-        seen.advance(key, len(data))
-        return data
-
-    return reading
 
 
 class Writing:

@@ -45,6 +45,41 @@ IMPORT = (
     *_QUIET,
     ("variant", "str", None, "VARIANT", "Architecture variant of the image"),
 )
+COMMIT = (
+    ("author a", "str", None, "AUTHOR", "The author of the image"),
+    (
+        "change c",
+        "array",
+        (),
+        "INSTRUCTION",
+        "Apply an instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR",
+    ),
+    ("config", "str", None, "FILE", "Merge this container configuration (Docker's JSON) into the image"),
+    ("format f", "str", "oci", "FORMAT", "The format of manifest and configuration", ("oci", "docker")),
+    ("iidfile", "str", None, "FILE", "Write the image's ID to this file"),
+    ("include-volumes", "bool", False, "", "Name the container's volumes, binds and tmpfs as volumes of the image"),
+    ("message m", "str", None, "TEXT", "The commit message (with --format docker)"),
+    ("pause p", "bool", False, "", "Freeze the container meanwhile"),
+    *_QUIET,
+    ("squash s", "bool", False, "", "One layer with everything instead of one more"),
+)
+EXPORT = (("output o", "str", None, "FILE", "Write to this file (default stdout)"),)
+SAVE = (
+    ("compress", "bool", False, "", "Compress the layers (with --format docker-dir)"),
+    (
+        "format",
+        "str",
+        "docker-archive",
+        "FORMAT",
+        "What to write",
+        ("docker-archive", "oci-archive", "oci-dir", "docker-dir"),
+    ),
+    ("multi-image-archive m", "bool", None, "", "Every argument is an image, not one more name of the first"),
+    ("output o", "str", None, "FILE", "Write to this file or directory (default stdout)"),
+    *_QUIET,
+    ("signature-policy", "str", None, "FILE", ""),
+    ("uncompressed", "bool", False, "", "Leave the layers uncompressed (with the OCI formats)"),
+)
 IMAGE_PRUNE = (
     ("all a", "bool", False, "", "Every image that no container uses, not only those without a name"),
     ("filter", "array", (), "KEY=VALUE", "Only images that this describes: label, until"),

@@ -44,6 +44,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", '"pypod attach" requires a name, id, or the "--latest" flag'),
         "container",
     ),
+    "commit": (
+        "commit",
+        "Make an image of a container's changes",
+        _IMAGE,
+        "options_other.COMMIT",
+        "[options] CONTAINER [IMAGE]",
+        (1, 2),
+        "container",
+    ),
     "completion": (
         "completion:run",
         "Write the completion script for a shell",
@@ -123,6 +132,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "EXEC",
         "[options] CONTAINER COMMAND [ARG...]",
         ("first", "exec requires the name or ID of a container or the --latest flag"),
+        "container",
+    ),
+    "export": (
+        "export",
+        "Write a container's root file system as a tar archive",
+        _RUN,
+        "options_other.EXPORT",
+        "[options] CONTAINER",
+        (1, 1),
         "container",
     ),
     "healthcheck run": (
@@ -380,6 +398,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (1, -1),
         "image",
     ),
+    "save": (
+        "save",
+        "Write images to an archive",
+        _IMAGE,
+        "options_other.SAVE",
+        "[options] IMAGE [IMAGE...]",
+        ("names", "need at least 1 argument"),
+        "image",
+    ),
     "start": (
         "start",
         "Start containers",
@@ -544,6 +571,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
 OWN_ARGUMENTS = frozenset(("create", "exec", "run", "top", "unshare"))
 
 ALIASES = {
+    "container commit": "commit",
     "container list": "ps",
     "container ls": "ps",
     "container ps": "ps",
@@ -561,7 +589,7 @@ ALIASES = {
     "volume remove": "volume rm",
 }
 
-_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "tag", "untag"))
+_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "save", "tag", "untag"))
 
 
 class Command:

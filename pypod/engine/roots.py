@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pypod.engine.container import Container
+    from pypod.engine.container import Container, State
     from pypod.engine.context import Context
     from storage.store import Store
 
@@ -22,10 +22,12 @@ class Root:
     """The root directory of a container for the length of a ``with`` block, as ``fd``.
 
     Of a running container it is that of its first process, volumes and all; of another one the layer is mounted in
-    a namespace of ours, under the container's lock. Entering this enters the user namespace.
+    a namespace of ours, under the container's lock. Entering this enters the user namespace. ``bare`` is the
+    container's own file system alone, running or not: of what is mounted in it, only the mount points are seen.
     """
 
-    def __init__(self, context: Context, store: Store, container: Container) -> None:
+    def __init__(self, context: Context, store: Store, container: Container, *, bare: bool = False) -> None:
+        self._bare = bare
         self.context = context
         self.store = store
         self.container = container
@@ -68,7 +70,10 @@ class Root:
             return False
         rootless.enter_user(self.context)
         try:
-            self._open(f"/proc/{state.pid}/root")
+            if self._bare:
+                self._open_bare(state)
+            else:
+                self._open(f"/proc/{state.pid}/root")
         except StorageError:
             if proc.alive(state.pid, state.pid_start):
                 raise
@@ -80,6 +85,31 @@ class Root:
             return False
         self.running = True
         return True
+
+    def _open_bare(self, state: State) -> None:
+        """The layer as the monitor has it mounted, where the container's mounts are not."""
+        container = self.container
+        if container.config.rootfs and not container.config.rootfs_overlay:
+            self._open(container.config.rootfs)
+            return
+        if self.store.driver == "vfs" and not container.config.rootfs:
+            self._open(self.store.diff_directory(container.record.layer))
+            return
+        where = (
+            f"{container.rundir}/rootfs"
+            if container.config.rootfs
+            else f"{self.store.home}/{container.record.layer}/merged"
+        )
+        rootless.enter(self.context)
+        if not rootless.join_mounts(self.context, state.conmon_pid, state.conmon_start):
+            raise StorageError(
+                f"cannot look into container {container.name}: its monitor is gone, which holds its file system",
+                hint="stop the container first",
+            )
+        try:
+            self._open(where)
+        finally:
+            rootless.private_mounts(self.context)
 
     def _open(self, path: str) -> None:
         try:

@@ -76,7 +76,10 @@ def _words(value: str) -> list[str] | None:
 def _command(key: str) -> Callable[[Config, str], None]:
     def change(config: Config, value: str) -> None:
         words = _words(value)
-        config[key] = words if words is not None else ["/bin/sh", "-c", value]
+        if words is None:
+            # ENTRYPOINT without a value takes the image's away (podman).
+            words = ["/bin/sh", "-c", value] if value or key != "Entrypoint" else []
+        config[key] = words
 
     return change
 
@@ -141,7 +144,11 @@ def _expose(config: Config, value: str) -> None:
 def _volume(config: Config, value: str) -> None:
     volumes = config.setdefault("Volumes", {})
     words = _words(value)
-    for word in words if words is not None else value.split():
+    if words is None:
+        words = value.split()
+    if not words:
+        raise ValueError("must provide at least one argument to VOLUME")
+    for word in words:
         volumes[word] = {}
 
 

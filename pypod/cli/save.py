@@ -1,0 +1,49 @@
+"""``save``: images into an archive or a directory."""
+
+from __future__ import annotations
+
+from pypod.cli import progress, targets
+from pypod.cli.export import check_output
+from pypod.engine import image_save
+from pypod.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.cli.invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    options = invocation.options
+    path = options["output"] or ""
+    kind = options["format"] or "docker-archive"
+    several = options["multi_image_archive"]
+    if kind not in image_save.FORMATS:
+        raise UsageError(f"format value must be one of {' '.join(image_save.FORMATS)}")
+    if options["compress"] and kind != "docker-dir":
+        raise UsageError("--compress can only be set when --format is 'docker-dir'")
+    if options["uncompressed"] and options["compress"]:
+        raise UsageError("--compress and --uncompressed cannot be used together")
+    if options["signature_policy"]:
+        raise UsageError("--signature-policy is not supported: nothing that is in the store is checked again")
+    if not path and kind.endswith("-dir"):
+        raise UsageError(f"{kind} is a directory: give its path with --output")
+    check_output(path, "save")
+    context, store = targets.open_engine(invocation)
+    if several is None:
+        several = context.engine.get("multi_image_archive") is True and kind == "docker-archive"
+    if several and kind != "docker-archive":
+        raise UsageError(f'unsupported format "{kind}" for saving multiple images (only docker-archive)')
+    items = image_save.items(store, invocation.args, several=several)
+    # As podman: what goes to stdout goes without a word.
+    with progress.watch(quiet=options["quiet"] or not path) as seen:
+        image_save.write(
+            context,
+            store,
+            items,
+            path or "-",
+            kind,
+            compress=options["compress"],
+            uncompressed=options["uncompressed"],
+            progress=seen,
+        )
+    return 0

@@ -1,0 +1,29 @@
+"""``export``: a container's root file system as a tar archive."""
+
+from __future__ import annotations
+
+from pypod.engine.roots import Root
+from storage import output, pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.container import Container
+    from pypod.engine.context import Context
+    from storage.store import Store
+
+
+def export(context: Context, store: Store, container: Container, path: str) -> None:
+    """Write the archive to ``path``, "-" for stdout. A file is there when it is whole, and not before.
+
+    Volumes and other mounts are left out, as podman does; owners are those inside the container. Enters the user
+    namespace. Raises PypodError, StorageError.
+    """
+    with Root(context, store, container, bare=True) as root, output.File(path) as file:
+        with pack.open_tree(
+            f"/proc/self/fd/{root.fd}",
+            one_file_system=True,
+            uid_map=container.config.uid_map,
+            gid_map=container.config.gid_map,
+        ) as tree:
+            for piece in tree:
+                file.write(piece)
