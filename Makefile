@@ -1,5 +1,6 @@
 # make demo     install what Debian lacks, build, and run a first container without network
 # make test     build if needed, then run every test that can run on this machine
+# make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
 # make build | lint | bench | bench-storage | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
@@ -11,7 +12,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test lint lint-style lint-format lint-types lint-c bench bench-storage packages clean
+.PHONY: demo build test-build test lint lint-style lint-format lint-types lint-c bench bench-storage fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -75,6 +76,11 @@ lint-c:
 	    echo "$(CC) -Wall -Wextra -Werror $$file"; \
 	    $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror $$define -I$$(dirname $$file) -c -o /dev/null $$file; \
 	done
+
+# Guided by coverage if clang and its runtime (libclang-rt-dev) are there. FUZZ names some of the targets.
+SECONDS ?= 60
+fuzz: test-build
+	@$(bin)/python tests/fuzz/run.py --seconds $(SECONDS) $(FUZZ)
 
 bench: build
 	$(bin)/python bench/compare.py

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PIECE = 1 << 20
+_LONGEST = 64 << 20  # bytes of a record: readers keep it in memory
 
 
 def crc64(data: bytes | memoryview, crc: int = 0) -> int:
@@ -83,8 +84,26 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def _checked(item: Any) -> dict[str, Any]:
+    """A record, if it is one.
+
+    Raises BadJson.
+    """
+    try:
+        if item["type"] == 2:
+            binascii.a2b_base64(item.get("payload") or "")
+            return item  # type: ignore[no-any-return]
+        size = item.get("size") or 0
+        if item["type"] == 1 and type(size) is int and 0 <= size < 1 << 63 and b"\0" not in name_of(item):
+            if len(binascii.a2b_base64(item.get("payload") or "")) == 8 or not size:
+                return item  # type: ignore[no-any-return]
+    except (TypeError, KeyError, AttributeError, ValueError):  # ValueError: base64, or half a character
+        pass
+    raise fastjson.BadJson("broken tar-split: a record is malformed")
+
+
 def records(path: str) -> Iterator[dict[str, Any]]:
-    """The records of a tar-split file.
+    """The records of a tar-split file; their payloads are base64, sizes numbers, and files have a CRC.
 
     Raises StorageError.
     """
@@ -97,11 +116,14 @@ def records(path: str) -> Iterator[dict[str, Any]]:
             for chunk in stream.chunks(stream.Source(stream.reader_of(fd)), stream.GZIP):
                 lines = (rest + chunk).split(b"\n")
                 rest = lines.pop()
+                if len(rest) > _LONGEST:
+                    raise fastjson.BadJson("broken tar-split: a record without end")
                 for line in lines:
                     if line.strip():
-                        yield fastjson.loads(line)
+                        yield _checked(fastjson.loads(line))
             if rest.strip():
-                yield from _unseparated(rest)
+                for item in _unseparated(rest):
+                    yield _checked(item)
         except (BadArchive, fastjson.BadJson) as error:
             raise StorageError(f"cannot read {path}: {error}") from None
     finally:
@@ -113,12 +135,15 @@ def _unseparated(data: bytes) -> Iterator[dict[str, Any]]:
     import json
 
     decoder = json.JSONDecoder()
-    text = data.decode()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise fastjson.BadJson(f"not UTF-8 at byte {error.start}") from None
     place = 0
     while place < len(text):
         try:
             value, place = decoder.raw_decode(text, place)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise fastjson.BadJson(str(error)) from None
         yield value
         while place < len(text) and text[place] in " \t\r\n":
@@ -127,7 +152,8 @@ def _unseparated(data: bytes) -> Iterator[dict[str, Any]]:
 
 def name_of(item: Mapping[str, Any]) -> bytes:
     if "name" in item:
-        return str(item["name"]).encode()
+        name: str = item["name"]
+        return name.encode()
     return binascii.a2b_base64(item.get("name_raw") or "")
 
 

@@ -44,6 +44,8 @@ def parse(path: str) -> dict[str, Any]:
         return tomllib.loads(files.read(path).decode())
     except OSError as error:
         raise ConfigError(f"cannot read configuration {path}: {reason(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"cannot parse configuration {path}: nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise ConfigError(f"cannot parse configuration {path}: {error}") from None
 
