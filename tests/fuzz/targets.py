@@ -19,8 +19,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from pypod.engine import context, store_limits
 from pypod.errors import PypodError
 from pypod.oci import image_document, reference
