@@ -98,9 +98,9 @@ def save(
     """Write images, each with the names it shall have, to ``out``: a path, or "-" for standard output.
 
     Only docker-archive takes several images. ``compress`` is for docker-dir, ``uncompressed`` for the OCI formats,
-    whose layers are gzip'ed otherwise. A file that is there is replaced when the new one is complete; to an OCI
-    directory the image is added. Raises StorageError where a layer is damaged, PypodError where ``out`` cannot be
-    written, UsageError.
+    whose layers are gzip'ed otherwise and which have room for one name, the last. A file that is there is replaced
+    when the new one is complete; to an OCI directory the image is added. Raises StorageError where a layer is
+    damaged, PypodError where ``out`` cannot be written, UsageError.
     """
     if format not in FORMATS:
         raise UsageError(f'unknown format "{format}": there are {", ".join(FORMATS)}')
@@ -237,7 +237,7 @@ def _oci(work: _Save, plan: _Plan, out: output.Output, uncompressed: bool) -> No
     work.small(out, _blob_path(digest), "Writing manifest to image destination", manifest)
     descriptor: dict[str, Any] = {"mediaType": _OCI, "digest": digest, "size": len(manifest)}
     if plan.names:
-        descriptor["annotations"] = {_REF_NAME: plan.names[0]}
+        descriptor["annotations"] = {_REF_NAME: plan.names[-1]}
     descriptors = [descriptor]
     if isinstance(out, output.Directory):
         descriptors = [*_others(out.path, descriptor), descriptor]
