@@ -106,7 +106,8 @@ def split(data: bytes) -> None:
         path.write_bytes(content)
         try:
             for item in tarsplit.records(str(path)):
-                tarsplit.name_of(item)
+                if item["type"] == 1:
+                    tarsplit.name_of(item)
         except PypodError:
             pass
         try:
