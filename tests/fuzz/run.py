@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import seeds
@@ -22,6 +23,7 @@ import targets
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
+LIBRARIES: list[str] = []  # what storage/csrc needs besides the C library
 # Each C target: its corpus.
 NATIVE = {"tar": "tar", "unpack": "tar", "rebuild": "tarsplit"}
 # How much of the time each gets.
@@ -42,26 +44,36 @@ def compiler(place: Path) -> tuple[str, list[str], bool]:
     return os.environ.get("CC") or "cc", [*WARNINGS, SANITIZE], False
 
 
-def build(place: Path) -> tuple[dict[str, Path], bool]:
-    """The programs of the C targets whose sources are there."""
+def build(place: Path, names: list[str]) -> tuple[dict[str, Path], bool]:
+    """The programs of the C targets: what they share is compiled once, as much at a time as there are processors."""
     cc, flags, guided = compiler(place)
-    csrc = Path(os.environ.get("FUZZ_CSRC") or ROOT / "storage" / "csrc")
-    sources = [str(path) for path in sorted(csrc.glob("*.c"))]
-    common = [str(HERE / "csrc" / name) for name in ("common.c", "mutate_tar.c")]
+    csrc = ROOT / "storage" / "csrc"
+    shared = [*sorted(csrc.glob("*.c")), HERE / "csrc" / "common.c", HERE / "csrc" / "mutate_tar.c"]
     if not guided:
-        common.append(str(HERE / "csrc" / "driver.c"))
+        shared.append(HERE / "csrc" / "driver.c")
+
+    def compiled(source: Path) -> str:
+        out = place / f"{source.stem}.o"
+        # A library has no main, and libFuzzer's flag would link one.
+        only = [flag.replace("=fuzzer,", "=fuzzer-no-link,") for flag in flags]
+        done = subprocess.run([cc, *only, "-c", str(source), "-o", str(out)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"cannot compile {source.name}:\n{done.stderr[-3000:]}")
+        return str(out)
+
     programs = {}
-    for name in NATIVE:
-        target = place / "src" / f"fuzz_{name}.c"
-        target.parent.mkdir(exist_ok=True)
-        text = (HERE / "csrc" / f"fuzz_{name}.c").read_text()
-        target.write_text(text.replace("../../../storage/csrc", str(csrc)))
-        out = place / f"fuzz_{name}"
-        command = [cc, *flags, "-I", str(HERE / "csrc"), str(target), *common, *sources, "-o", str(out), "-pthread"]
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            targets_of = list(pool.map(compiled, [HERE / "csrc" / f"fuzz_{name}.c" for name in names]))
+            objects = list(pool.map(compiled, shared))
+    except RuntimeError as error:
+        sys.exit(f"make fuzz: {error}")
+    for name, own in zip(names, targets_of, strict=True):
+        programs[name] = place / f"fuzz_{name}"
+        command = [cc, *flags, own, *objects, "-o", str(programs[name]), "-pthread", *LIBRARIES]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            sys.exit(f"make fuzz: cannot build fuzz_{name}:\n{done.stderr[-3000:]}")
-        programs[name] = out
+            sys.exit(f"make fuzz: cannot link fuzz_{name}:\n{done.stderr[-3000:]}")
     return programs, guided
 
 
@@ -99,7 +111,8 @@ def main() -> int:
         corpora = place / "corpus"
         corpora.mkdir()
         seeds.write(corpora)
-        programs, guided = build(place) if any(name in NATIVE for name in names) else ({}, False)
+        native = [name for name in names if name in NATIVE]
+        programs, guided = build(place, native) if native else ({}, False)
         work = place / "work"
         work.mkdir()
         for name in names:
