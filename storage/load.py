@@ -1,19 +1,23 @@
-"""``load``: docker-archive, OCI archive and OCI layout directory."""
+"""``load``: docker-archive, OCI archive, OCI layout directory and c/image's "dir" (containers-transports(5))."""
 
 from __future__ import annotations
+
+import hashlib
 
 from pypod.base import fastjson
 from pypod.errors import BadArchive, PypodError
 from pypod.oci import image_document
-from storage import archive, limits
-from storage.commit import Commit, check_digest
+from storage import archive, limits, space
+from storage.commit import Commit, check_digest, layer_id
 from storage.parts import Parts, open_parts, parse, show
+from storage.progress import SILENT, Writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from storage.progress import Progress
     from storage.records import Image
     from storage.store import Store
 
@@ -32,8 +36,9 @@ def load(
     normalise: Callable[[str], str],
     default_name: str = "",
     platform: tuple[str, str, str] | None = None,
+    progress: Progress = SILENT,
 ) -> list[tuple[Image, list[str]]]:
-    """Load every image of an archive or OCI layout directory: each with the names that it came with.
+    """Load every image of an archive or directory: each with the names that it came with.
 
     ``normalise`` makes complete names of those in the archive. ``platform`` is (os, architecture, variant), this
     machine's if not given: where an index has several, the fitting one is taken. ``default_name`` is for an
@@ -44,9 +49,11 @@ def load(
     parts = open_parts(store, source)
     try:
         if parts.find("index.json") is not None and parts.find("oci-layout") is not None:
-            return _load_oci(store, parts, normalise, default_name, platform)
+            return _load_oci(store, parts, normalise, default_name, platform, progress)
         if parts.find("manifest.json") is not None:
-            return _load_docker(store, parts, normalise)
+            if parts.find("version") is not None and isinstance(parts.json("manifest.json"), dict):
+                return _load_dir(store, parts, progress)
+            return _load_docker(store, parts, normalise, progress)
     finally:
         parts.close()
     shown = "the archive on stdin" if source == "-" else source
@@ -95,24 +102,53 @@ def _names(names: Sequence[str], normalise: Callable[[str], str]) -> list[str]:
 # docker-archive.
 
 
-def _load_docker(store: Store, parts: Parts, normalise: Callable[[str], str]) -> list[tuple[Image, list[str]]]:
+def _needed(store: Store, parts: Parts, layers: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """The bytes, as they are in the archive, of those ``layers`` (path, diff_id) that the store has not."""
+    known = store.layers()
+    result: dict[str, int] = {}
+    top = ""
+    for path, diff_id in layers:
+        top = layer_id(top, diff_id)
+        if result or top not in known:
+            result[path] = parts.open(path)[1]
+    return result
+
+
+def _add(
+    commit: Commit, parts: Parts, path: str, diff_id: str, seen: Progress, *, blob: str = "", size: int = -1
+) -> None:
+    """One layer, unless the store has it."""
+    if commit.reuse(diff_id):
+        seen.begin(diff_id, f"Copying blob {blob or diff_id}")
+        seen.end(diff_id, "skipped: already exists")
+    else:
+        read, total = parts.open(path)
+        commit.add(read, diff_id=diff_id, blob=blob, size=size, progress=seen, total=total)
+
+
+def _load_docker(
+    store: Store, parts: Parts, normalise: Callable[[str], str], seen: Progress
+) -> list[tuple[Image, list[str]]]:
     items = parts.json("manifest.json")
     if not isinstance(items, list) or not items:
         raise BadArchive("broken archive: manifest.json is not a list of images")
     # All are seen before the first is loaded, and none is kept: each of thousands may have a config of megabytes.
+    needed: dict[str, int] = {}
     for item in items:
-        _docker_image(store, parts, item, normalise)
+        _, _, layers, diff_ids, _ = _docker_image(store, parts, item, normalise)
+        needed |= _needed(store, parts, list(zip(layers, diff_ids, strict=True)))
+    space.require(store.graphroot, sum(needed.values()), "load the archive")
     result = []
     for item in items:
         config, document, layers, diff_ids, names = _docker_image(store, parts, item, normalise)
         with Commit(store) as commit:
             descriptors = []
             for name, diff_id in zip(layers, diff_ids, strict=True):
-                if not commit.reuse(diff_id):
-                    commit.add(parts.open(name)[0], diff_id=diff_id)
+                _add(commit, parts, name, diff_id, seen)
                 descriptors.append(commit.size_of_top())
             manifest = _docker_manifest(config, diff_ids, descriptors)
-            image = commit.finish(config=config, manifests=[manifest], names=names, created=_created(document))
+            with Writing(seen, f"sha256:{hashlib.sha256(config).hexdigest()}"):
+                image = commit.finish(config=config, manifests=[manifest], names=names, created=_created(document))
         result.append((image, names))
     return result
 
@@ -144,8 +180,6 @@ def _docker_image(
 
 def _docker_manifest(config: bytes, diff_ids: Sequence[str], sizes: Sequence[int]) -> bytes:
     """The manifest of an archive that has none: its layers as they are in the store (as podman makes it)."""
-    import hashlib
-
     document = {
         "schemaVersion": 2,
         "mediaType": DOCKER_MANIFEST,
@@ -165,16 +199,14 @@ def _docker_manifest(config: bytes, diff_ids: Sequence[str], sizes: Sequence[int
 # OCI.
 
 
-def _blob(parts: Parts, descriptor: Any, what: str) -> tuple[bytes, str]:
+def _blob(parts: Parts, descriptor: Any, what: str, place: Callable[[str], str] | None = None) -> tuple[bytes, str]:
     """A small blob, and its digest, checked.
 
     Raises BadArchive.
     """
-    import hashlib
-
     descriptor = _object(descriptor, f"the descriptor of {what}")
     digest = check_digest(descriptor.get("digest"), f"the digest of {what}")
-    data = parts.bytes(_path(digest))
+    data = parts.bytes((place or _path)(digest))
     found = "sha256:" + hashlib.sha256(data).hexdigest()
     if found != digest:
         raise BadArchive(f"broken archive: {what} {digest} has the digest {found}")
@@ -218,6 +250,7 @@ def _load_oci(
     normalise: Callable[[str], str],
     default_name: str,
     platform: tuple[str, str, str],
+    seen: Progress,
 ) -> list[tuple[Image, list[str]]]:
     layout = _object(parts.json("oci-layout"), "oci-layout")
     if not str(layout.get("imageLayoutVersion", "")).startswith("1."):
@@ -248,7 +281,7 @@ def _load_oci(
     result = []
     for name, descriptor in plans:
         names = _names([name or default_name] if name or default_name else [], normalise)
-        result.append((_load_manifest(store, parts, descriptor, names, platform), names))
+        result.append((_load_manifest(store, parts, descriptor, names, platform, seen), names))
     if not result:
         raise _no_platform(platform)
     return result
@@ -259,7 +292,12 @@ def _no_platform(platform: tuple[str, str, str]) -> BadArchive:
 
 
 def _load_manifest(
-    store: Store, parts: Parts, descriptor: dict[str, Any], names: list[str], platform: tuple[str, str, str]
+    store: Store,
+    parts: Parts,
+    descriptor: dict[str, Any],
+    names: list[str],
+    platform: tuple[str, str, str],
+    seen: Progress,
 ) -> Image:
     manifests: list[bytes] = []
     for _ in range(4):
@@ -279,7 +317,29 @@ def _load_manifest(
             raise _no_platform(platform)
     else:
         raise BadArchive("broken archive: indexes within indexes")
-    config, _ = _blob(parts, manifest.get("config"), "config")
+    return _load_image(store, parts, manifest, manifests, names, _path, seen)
+
+
+def _load_dir(store: Store, parts: Parts, seen: Progress) -> list[tuple[Image, list[str]]]:
+    """What ``save --format docker-dir`` and skopeo's dir: write: manifest.json, and each blob by its digest."""
+    data = parts.bytes("manifest.json")
+    manifest = _object(parse(data, "manifest.json"), "manifest.json")
+    image_document.check_manifest(manifest, "manifest.json")
+    image = _load_image(store, parts, manifest, [data], [], lambda digest: digest.partition(":")[2], seen)
+    return [(image, [])]  # there are no names in it
+
+
+def _load_image(
+    store: Store,
+    parts: Parts,
+    manifest: dict[str, Any],
+    manifests: list[bytes],
+    names: list[str],
+    place: Callable[[str], str],
+    seen: Progress,
+) -> Image:
+    """The image of a manifest. ``place`` says where the blob of a digest is."""
+    config, config_digest = _blob(parts, manifest.get("config"), "config", place)
     document = _object(parse(config, "the image's config"), "the image's config")
     layers = manifest.get("layers")
     if not isinstance(layers, list):
@@ -294,10 +354,13 @@ def _load_manifest(
         layer = _object(layer, "a layer's descriptor")
         digest = check_digest(layer.get("digest"), "the digest of a layer")
         checked.append((digest, _size(layer, f"layer {digest}")))
-        parts.open(_path(digest))
+        parts.open(place(digest))
     limits.check(store.limits, "max_layers", len(checked), "an image")
+    paths = [place(digest) for digest, _ in checked]
+    needed = _needed(store, parts, list(zip(paths, diff_ids, strict=True)))
+    space.require(store.graphroot, sum(needed.values()), "load the archive")
     with Commit(store) as commit:
         for (digest, size), diff_id in zip(checked, diff_ids, strict=True):
-            if not commit.reuse(diff_id):
-                commit.add(parts.open(_path(digest))[0], diff_id=diff_id, blob=digest, size=size)
-        return commit.finish(config=config, manifests=manifests, names=names, created=_created(document))
+            _add(commit, parts, place(digest), diff_id, seen, blob=digest, size=size)
+        with Writing(seen, config_digest):
+            return commit.finish(config=config, manifests=manifests, names=names, created=_created(document))

@@ -208,10 +208,14 @@ def _spool(store: Store, source: stream.Source, kind: int) -> int:
 
 
 def open_parts(store: Store, source: str) -> Parts:
-    """An archive's parts: ``source`` is a path, or "-" for stdin.
+    """An archive's parts: ``source`` is a path, an http(s) URL, or "-" for stdin.
 
     Raises PypodError, BadArchive, StorageError.
     """
+    if source.startswith(("http://", "https://")):
+        from storage import archive
+
+        return _opened(store, stream.Source(archive.open_source(source)[0]))
     if source != "-" and os.path.isdir(source):
         return Directory(source, store.limits)
     if source == "-":
@@ -228,16 +232,23 @@ def open_parts(store: Store, source: str) -> Parts:
         else:
             if seekable:
                 os.lseek(fd, 0, os.SEEK_SET)
-            spooled = stream.Source(stream.reader_of(fd))
-            kept = _spool(store, spooled, stream.compression_of(spooled.peek(6)))
+            return _opened(store, stream.Source(stream.reader_of(fd)))
     except OSError as error:
         raise BadArchive(f"cannot read the archive: {reason(error)}") from None
     finally:
         os.close(fd)
+    return _archive(store, kept)
+
+
+def _opened(store: Store, source: stream.Source) -> Archive:
+    return _archive(store, _spool(store, source, stream.compression_of(source.peek(6))))
+
+
+def _archive(store: Store, fd: int) -> Archive:
     try:
-        return Archive(kept, store.limits)
+        return Archive(fd, store.limits)
     except BaseException:
-        os.close(kept)
+        os.close(fd)
         raise
 
 

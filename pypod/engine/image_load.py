@@ -6,6 +6,7 @@ import os
 
 from pypod.engine import image_names, rootless
 from pypod.errors import PypodError, UsageError
+from storage import space
 from storage.progress import SILENT
 
 TYPE_CHECKING = False
@@ -44,8 +45,13 @@ def import_archive(
     names = [image_names.new_name(name)] if name else []
     check_changes(changes)
     config = image_config.apply({}, changes)
+    if _is_url(source):
+        _downloading(source, progress)
     read, fd = archive.open_source(source)
     try:
+        size = os.fstat(0 if source == "-" else fd).st_size if fd >= 0 or source == "-" else 0
+        # Of a pipe nobody knows the size; compressed data need more room than this.
+        space.require(store.graphroot, size, f"import {source}")
         rootless.enter_user(context)
         return archive.import_stream(
             store,
@@ -57,6 +63,7 @@ def import_archive(
             arch=arch,
             variant=variant,
             progress=progress,
+            size=size or -1,
         )
     finally:
         if fd >= 0:
@@ -81,13 +88,15 @@ def check_changes(changes: Sequence[str]) -> None:
 def load(
     context: Context, store: Store, source: str, *, progress: Progress = SILENT
 ) -> list[tuple[Image, list[str]]]:
-    """Every image of a docker-archive, OCI archive or OCI layout directory ("-" is stdin), with its names.
+    """Every image of an archive or directory (a path, an http(s) URL, "-" for stdin), with its names.
 
     Enters the user namespace. Raises BadArchive, StorageError, PypodError.
     """
     from storage import load as loading
 
-    if source != "-":
+    if _is_url(source):
+        _downloading(source, progress)
+    elif source != "-":
         try:
             os.stat(source)
         except OSError as error:
@@ -96,7 +105,18 @@ def load(
     rootless.enter_user(context)
     # An OCI layout without a name is called as its directory, as podman does.
     default = os.path.basename(source) if os.path.isdir(source) else ""
-    return loading.load(store, source, normalise=image_names.new_name, default_name=_default(default))
+    return loading.load(
+        store, source, normalise=image_names.new_name, default_name=_default(default), progress=progress
+    )
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def _downloading(source: str, progress: Progress) -> None:
+    progress.begin("download", f'Downloading from "{source}"')
+    progress.end("download")
 
 
 def _default(name: str) -> str:
