@@ -11,9 +11,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pypod.errors import StorageError
-from storage import overlay, pack
+from storage import extract, overlay, pack, tarsplit
 
 ROOT = os.geteuid() == 0
 USERNS = overlay.in_user_namespace()
@@ -341,3 +343,84 @@ def test_what_differs_from_a_whole_tree(tmp_path: Path) -> None:
 def test_a_tree_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"cannot pack .*/none: No such file"):
         pack.open_tree(str(tmp_path / "none"))
+
+
+NAMES = st.text(
+    st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=90
+).filter(lambda name: name not in (".", "..") and not name.startswith(".wh.") and len(os.fsencode(name)) < 255)
+NODES = st.recursive(
+    st.one_of(
+        st.tuples(st.just("file"), st.binary(max_size=1500), st.integers(0, 0o7777), st.integers(0, 1 << 61)),
+        st.tuples(st.just("link"), NAMES),
+        st.tuples(st.just("fifo"), st.integers(0, 0o777)),
+        st.tuples(st.just("hard"), st.integers(0, 9)),
+    ),
+    lambda inner: st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+def plant(place: Path, node: object, files: list[Path]) -> None:
+    if isinstance(node, dict):
+        place.mkdir()
+        for name, inner in node.items():
+            plant(place / name, inner, files)
+        os.utime(place, ns=(0, 1_600_000_000_123_456_789))
+    elif isinstance(node, tuple) and node[0] == "file":
+        place.write_bytes(node[1])
+        place.chmod(node[2])
+        os.utime(place, ns=(0, node[3]))
+        files.append(place)
+    elif isinstance(node, tuple) and node[0] == "link":
+        place.symlink_to(node[1])
+    elif isinstance(node, tuple) and node[0] == "fifo":
+        os.mkfifo(place)
+        place.chmod(node[1])
+    elif isinstance(node, tuple) and files:
+        os.link(files[node[1] % len(files)], place)
+
+
+def seen(root: Path) -> dict[str, object]:
+    """All that an archive should keep of a tree."""
+    found: dict[str, object] = {}
+    inodes: dict[int, str] = {}
+    for directory, names, files in os.walk(os.fsencode(root)):
+        for name in sorted([*names, *files]):
+            full = os.path.join(directory, name)
+            shown = os.path.relpath(full, os.fsencode(root))
+            status = os.lstat(full)
+            kind = stat.S_IFMT(status.st_mode)
+            content = b""
+            if kind == stat.S_IFREG:
+                with open(full, "rb") as file:
+                    content = file.read()
+            elif kind == stat.S_IFLNK:
+                content = os.readlink(full)
+            first = inodes.setdefault(status.st_ino, os.fsdecode(shown))
+            found[os.fsdecode(shown)] = (status.st_mode, status.st_mtime_ns, content, first)
+    return found
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tree=st.dictionaries(NAMES, NODES, max_size=6))
+def test_any_tree_comes_out_of_its_archive_as_it_was(tmp_path: Path, tree: dict[str, object]) -> None:
+    """Packed, unpacked by the store, and packed again from there."""
+    place = tmp_path / os.urandom(6).hex()
+    place.mkdir()
+    root = place / "tree"
+    files: list[Path] = []
+    try:
+        plant(root, tree, files)
+    except FileExistsError:
+        return  # the file system folds the names
+    layer = place / "layer"
+    layer.mkdir()
+    extractor = extract.Extractor(
+        str(layer), tar_split=f"{place}/split", shadow=f"{place}/shadow", in_user_namespace=USERNS
+    )
+    with pack.open_tree(str(root)) as packing:
+        extractor.run(packing)
+    assert seen(layer) == seen(root)
+    data = b"".join(tarsplit.rebuild(f"{place}/split", [str(layer)]))
+    assert data == packed(root) == packed(layer) == packed(layer, lowers=[str(root)])
+    subprocess.run(["rm", "-rf", str(place)], check=True)
