@@ -58,7 +58,7 @@ class Commit:
         store.prepare()
         if store.driver != "vfs":
             _say_native(store)
-        self._staging = Staging(store.home)
+        self._staging = Staging(store.image_home)
         self._splits = Staging(store.layers_dir, "tmp")
         self._known: dict[str, Layer] = {}
         self._rows: list[tuple[Row, str, str]] = []  # the record, its staged directory, its tar-split
@@ -257,11 +257,12 @@ class Commit:
                     link = overlay.furnish(directory, lower, ancestors, durable=False)
                     lower = f"l/{link}:{lower}" if lower else f"l/{link}"
                     ancestors = f"{row['id']}:{ancestors}" if ancestors else row["id"]
-            sync_filesystem(store.home)
-            if os.stat(store.home).st_dev != os.stat(store.layers_dir).st_dev:
-                sync_filesystem(store.layers_dir)
+            if store.sync:
+                sync_filesystem(store.image_home)
+                if os.stat(store.image_home).st_dev != os.stat(store.layers_dir).st_dev:
+                    sync_filesystem(store.layers_dir)
         except OSError as error:
-            raise StorageError(f"cannot add layers to {store.home}: {reason(error)}") from None
+            raise StorageError(f"cannot add layers to {store.image_home}: {reason(error)}") from None
 
     def _place(self, lock: Any) -> list[str]:
         from storage import records
@@ -290,16 +291,16 @@ class Commit:
                 os.rename(split, f"{store.layers_dir}/{id}.tar-split.gz")
                 rows.append({**row, "created": records.now()})
                 there.add(id)
-                homes[id] = store.home
+                homes[id] = store.image_home
             if made:
-                files.sync_directory(f"{store.home}/dir" if self._vfs else f"{store.home}/l")
-                files.sync_directory(store.home)
+                files.sync_directory(f"{store.image_home}/dir" if self._vfs else f"{store.image_home}/l")
+                files.sync_directory(store.image_home)
                 files.sync_directory(store.layers_dir)
                 store.layer_table.save(rows, lock, durable=True)
         except BaseException as error:
             self._take_back(made, lock)
             if isinstance(error, OSError):
-                raise StorageError(f"cannot add layers to {store.home}: {reason(error)}") from None
+                raise StorageError(f"cannot add layers to {store.image_home}: {reason(error)}") from None
             raise
         return made
 
@@ -312,7 +313,7 @@ class Commit:
             if files.read(f"{directory}/lower").decode() != lower:
                 ancestors = files.read(f"{directory}/lower-layers").decode()
                 overlay.write_lower(directory, lower, ancestors, durable=True)
-        overlay.make_link(self.store.home, id, files.read(f"{directory}/link").decode())
+        overlay.make_link(self.store.image_home, id, files.read(f"{directory}/link").decode())
 
     def _take_back(self, made: Sequence[str], lock: Any) -> None:
         """Undo ``_place``. A write that failed may have been done all the same: what has a record keeps its files."""

@@ -63,7 +63,8 @@ def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable
     else:
         lower_layers = ":".join([item.id for item in chain])
         overlay.create(store.home, id, parent, parent_home, lower_layers, durable=durable)
-    rows = store.layer_table.rows()
+    table = store.volatile_layer_table if store.transient else store.layer_table
+    rows = table.rows()
     row: Row = {"id": id}
     if name and not any(name in (other.get("names") or ()) for other in rows):
         row["names"] = [name]
@@ -71,7 +72,9 @@ def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable
         row["parent"] = parent
     row["created"] = records.now()
     try:
-        store.layer_table.save([*rows, row], lock, durable=durable)
+        if store.transient:
+            files.make_directory(os.path.dirname(table.path))
+        table.save([*rows, row], lock, durable=durable and not store.transient)
     except StorageError:
         with Staging(store.home) as staging:
             drop_layer(store, id, lock, staging, durable=False)
@@ -81,7 +84,7 @@ def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable
 
 def drop_layer(store: Store, id: str, lock: RecordLock, staging: Staging, *, durable: bool) -> None:
     """Take a layer out of the store; its files go to ``staging``. The caller holds ``lock``, the layers' lock."""
-    for table in (store.layer_table, store.volatile_layer_table):
+    for table in store.layer_tables:
         rows = table.rows()
         kept = [row for row in rows if row["id"] != id]
         if len(kept) != len(rows):
@@ -114,10 +117,11 @@ def create(
             _check_names(store, names)
             parent = mapped.layer_for(store, image, uid_map, gid_map)
             owned = False  # the copy's owners are right
-    durable = not volatile
+    durable = not volatile and not store.transient
     flags: dict[str, Any] = {"MountLabel": "", "ProcessLabel": ""}
     if volatile:
         flags["Volatile"] = True
+    table = store.volatile_container_table if store.transient else store.container_table
     with store.layers_lock() as layers_lock, store.containers_lock() as containers_lock:
         _check_names(store, names)
         row: Row = {"id": id, "names": names, "image": image.id if image is not None else ""}
@@ -142,9 +146,9 @@ def create(
             files.make_directory(store.run_directory(id))
             if durable:
                 files.sync_directory(f"{store.containers_dir}/{id}")
-            store.container_table.save([*store.container_table.rows(), row], containers_lock, durable=durable)
+            table.save([*table.rows(), row], containers_lock, durable=durable)
         except BaseException as error:
-            if any(item["id"] == id for item in store.container_table.rows()):
+            if any(item["id"] == id for item in table.rows()):
                 raise  # all is there: what failed is to say so
             if layer:
                 with Staging(store.home) as staging:
@@ -184,7 +188,7 @@ def rename(store: Store, id: str, name: str, metadata: str | None) -> None:
     """See ``Store.rename_container``."""
     with store.containers_lock() as lock:
         _check_names(store, [name], id)
-        for table in (store.container_table, store.volatile_container_table):
+        for table in store.container_tables:
             rows = table.rows()
             for number, row in enumerate(rows):
                 if row["id"] == id:
@@ -214,7 +218,7 @@ def delete(store: Store, id: str) -> bool:
             if row is not None:
                 durable = not (row.get("flags") or {}).get("Volatile")
                 # The container first: at no time does a record name what is not there.
-                for table in (store.container_table, store.volatile_container_table):
+                for table in store.container_tables:
                     rows = table.rows()
                     kept = [item for item in rows if item["id"] != id]
                     if len(kept) != len(rows):
@@ -226,7 +230,7 @@ def delete(store: Store, id: str) -> bool:
 
 
 def _row(store: Store, id: str) -> Row | None:
-    for table in (store.container_table, store.volatile_container_table):
+    for table in store.container_tables:
         for row in table.rows():
             if row["id"] == id:
                 return row

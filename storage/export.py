@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 
-def split_path(layer: Layer) -> str:
-    """Where a layer's tar-split file is, if it has one: beside the records of the store it lives in."""
-    return f"{layer.home}-layers/{layer.id}.tar-split.gz"
-
-
 def layer(store: Store, layer_id: str, digest: str = "") -> Iterator[bytes]:
     """The uncompressed archive of a layer in pieces, rebuilt from its tar-split file.
 
@@ -38,7 +33,7 @@ def layer(store: Store, layer_id: str, digest: str = "") -> Iterator[bytes]:
         yield piece
     got = f"sha256:{sum.hexdigest()}"
     if wanted and got != wanted:
-        how = "rebuilt" if os.path.exists(split_path(found)) else "packed anew, as it has no tar-split file,"
+        how = "rebuilt" if os.path.exists(store.tar_split(found)) else "packed anew, as it has no tar-split file,"
         raise StorageError(
             f"cannot export layer {layer_id[:12]}: {how} it has the digest {got}, its record says {wanted}",
             hint="pypod system check says what else is damaged; load or pull the image again",
@@ -48,7 +43,7 @@ def layer(store: Store, layer_id: str, digest: str = "") -> Iterator[bytes]:
 def _pieces(store: Store, found: Layer) -> Iterator[bytes]:
     own = store.files_path(found.home, found.id)
     lowers = store.lower_directories(found.id)
-    split = split_path(found)
+    split = store.tar_split(found)
     if os.path.exists(split):
         yield from tarsplit.rebuild(split, [own, *lowers])
         return

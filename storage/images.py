@@ -9,9 +9,10 @@ from storage.trash import Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
+    from storage.locks import RecordLock
     from storage.records import Image, Row
     from storage.store import Store
 
@@ -306,11 +307,7 @@ def delete(store: Store, image_id: str) -> list[str]:
             # Image, then layers, then files: at no time does a record name what is not there.
             staging.note(doomed)
             store.image_table.save(kept, images_lock, durable=True)
-            layer_rows = store.layer_table.rows()
-            if doomed:
-                store.layer_table.save(
-                    [item for item in layer_rows if item["id"] not in doomed], layers_lock, durable=True
-                )
+            drop_records(store, doomed, layers_lock)
             for layer in doomed:
                 store.take_layer(layer, staging)
             # The small files go under the lock too: who loads the same image next puts new ones there.
@@ -327,13 +324,18 @@ def unused(store: Store, row: Row, other_images: Sequence[Row]) -> list[str]:
         tops.update(other.get("mapped-layers") or ())
     for container in store.containers():
         tops.add(container.layer)
+    for table in (store.image_table, *store.container_tables, *store.layer_tables):
+        for broken in table.broken:
+            # Nobody can use such a record as it is, but somebody may mend it.
+            tops.update(_names_in(broken))
     parents: dict[str, str] = {}
     children: dict[str, int] = {}
-    for table in (store.layer_table, store.volatile_layer_table):
+    for table in store.layer_tables:
         for item in table.rows():
-            parent = item.get("parent") or ""
-            parents[item["id"]] = parent
-            children[parent] = children.get(parent, 0) + 1
+            if item["id"] not in parents:
+                parent = item.get("parent") or ""
+                parents[item["id"]] = parent
+                children[parent] = children.get(parent, 0) + 1
     doomed: list[str] = []
 
     def walk(layer: str) -> None:
@@ -348,12 +350,26 @@ def unused(store: Store, row: Row, other_images: Sequence[Row]) -> list[str]:
     return doomed
 
 
+def _names_in(value: object) -> Iterator[str]:
+    """All strings of a record that could be the id of a layer."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _names_in(item)
+    elif isinstance(value, dict):
+        for key in ("layer", "mapped-layers", "parent"):
+            yield from _names_in(value.get(key))
+
+
 def sweep(store: Store) -> None:
     """Remove the staging areas of killed processes, and the layers that these have left without an image.
 
     Raises StorageError.
     """
     trash.clean(store.home, orphans=lambda layers: remove_orphans(store, layers))
+    if store.imagestore:
+        trash.clean(store.image_home, orphans=lambda layers: remove_orphans(store, layers))
     trash.clean(store.layers_dir, "tmp")
 
 
@@ -366,14 +382,21 @@ def remove_orphans(store: Store, ids: Sequence[str]) -> None:
         with store.layers_lock() as layers_lock, store.images_lock(), store.containers_lock():
             doomed = unused(store, {"mapped-layers": list(reversed(ids))}, store.image_table.rows())
             doomed = [id for id in doomed if id in ids]
-            if doomed:
-                rows = [row for row in store.layer_table.rows() if row["id"] not in doomed]
-                store.layer_table.save(rows, layers_lock, durable=True)
+            drop_records(store, doomed, layers_lock)
             known = store.layers()
             gone = [id for id in ids if id not in known]
             for id in gone:
                 store.take_layer(id, staging)
             remove_layer_data(store, gone)
+
+
+def drop_records(store: Store, ids: Sequence[str], lock: RecordLock) -> None:
+    """Take the records of layers out of whichever file has them. The caller holds ``lock``, the layers' lock."""
+    for table in store.layer_tables:
+        rows = table.rows()
+        kept = [row for row in rows if row["id"] not in ids]
+        if len(kept) != len(rows):
+            table.save(kept, lock, durable=True)
 
 
 def remove_layer_data(store: Store, ids: Sequence[str]) -> None:

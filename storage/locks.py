@@ -18,7 +18,10 @@ from pypod.errors import StorageError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
+
+    from storage.records import Table
 
 _F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
 _F_RDLCK, _F_WRLCK = 0, 1
@@ -46,12 +49,18 @@ def token() -> bytes:
 
 
 class RecordLock:
-    """One of the store's lock files, held from ``__enter__`` to ``__exit__``."""
+    """One of the store's lock files, held from ``__enter__`` to ``__exit__``.
 
-    def __init__(self, path: str, *, shared: bool = False) -> None:
+    ``also`` is a second file that is taken after the first: a store with an imagestore has two for its layers.
+    ``tables`` are told when the lock has been taken.
+    """
+
+    def __init__(self, path: str, *, shared: bool = False, also: str = "", tables: Sequence[Table] = ()) -> None:
         self.path = path
         self.shared = shared
         self.fd = -1
+        self._tables = tables
+        self._also = RecordLock(also, shared=shared) if also else None
 
     def acquire(self, *, blocking: bool = True) -> bool:
         """Take the lock, False if ``blocking`` is off and somebody else has it.
@@ -77,7 +86,16 @@ class RecordLock:
             os.close(fd)
             raise
         self.fd = fd
-        return True
+        try:
+            if self._also is None or self._also.acquire(blocking=blocking):
+                for table in self._tables:
+                    table.locked()
+                return True
+        except BaseException:
+            self.release()
+            raise
+        self.release()
+        return False
 
     def touch(self) -> None:
         """Tell the readers that the file that this lock guards is about to change.
@@ -85,8 +103,12 @@ class RecordLock:
         Written before the change: a crash in between then costs a needless reload, not a stale view.
         """
         os.pwrite(self.fd, token(), 0)
+        if self._also is not None:
+            self._also.touch()
 
     def release(self) -> None:
+        if self._also is not None:
+            self._also.release()
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -6,6 +6,7 @@ A layer's directory holds ``diff`` (its files), ``link`` (its short name: ``l/<l
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pypod.base import files, process
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 MOST_LOWERS = 500  # the kernel's OVL_MAX_STACK
+_PAGE = 4096  # mount(2): no more data than this, with the zero at its end
+_ARGUMENT = 128 * 1024  # execve(2): the longest single argument
 
 # ``mountopt`` words (storage.conf(5)) that are attributes of the mount, not of the overlay.
 _ATTRIBUTES = {
@@ -113,6 +116,11 @@ def create(home: str, layer: str, parent: str, parent_home: str, lower_layers: s
         lower = ""
         if parent:
             lower = lower_text(parent_home, parent)
+            if lower.count(":") >= MOST_LOWERS:
+                raise StorageError(
+                    f"cannot make a layer on {parent[:12]}: it has {lower.count(':') + 1} layers,"
+                    f" the kernel mounts {MOST_LOWERS} at most"
+                )
             above = os.stat(f"{parent_home}/{parent}/diff")
             mode, uid, gid = above.st_mode & 0o7777, above.st_uid, above.st_gid
         os.mkdir(directory, 0o700)
@@ -259,15 +267,66 @@ def _data(lower: Sequence[str], upper: str, work: str, words: Sequence[str]) -> 
     return ",".join([*data, *words])
 
 
-def _old_native(target: str, lower: Sequence[str], upper: str, work: str, flags: list[str], mountopt: str) -> None:
-    """mount(2), for kernels before 6.5, which have no ``lowerdir+``. All options must fit in one page."""
+def _old_native(
+    home: str, target: str, lower: Sequence[str], upper: str, work: str, flags: list[str], mountopt: str
+) -> None:
+    """mount(2), for kernels before 6.5, which have no ``lowerdir+``. All options must fit in one page.
+
+    If they don't, they are relative: to the driver's directory, or numbers of descriptors. Raises OSError.
+    """
     attributes, settings = _options(mountopt)
     number = sum(_MS_FLAGS[word] for word in attributes)
-    syscalls.mount("overlay", target, "overlay", number, _data(lower, upper, work, [*flags, *settings]))
+    words = [*flags, *settings]
+    data = _data(lower, upper, work, words)
+    if len(os.fsencode(data)) < _PAGE:
+        syscalls.mount("overlay", target, "overlay", number, data)
+        return
+    below = [path.removeprefix(home + "/") for path in lower]
+    data = _data(below, upper.removeprefix(home + "/"), work.removeprefix(home + "/"), words)
+    if len(os.fsencode(data)) < _PAGE:
+        _mount_from(home, target, number, data)
+        return
+    opened: list[int] = []
+    try:
+        for path in (*lower, *((upper, work) if upper else ())):
+            opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        names = [str(fd) for fd in opened]
+        own = names[len(lower) :]
+        data = _data(names[: len(lower)], own[0] if own else "", own[1] if own else "", words)
+        _mount_from("/proc/self/fd", target, number, data)
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
+def _mount_from(directory: str, target: str, number: int, data: str) -> None:
+    """mount(2) in a child whose working directory this is: ours may be one that we could not come back to.
+
+    Raises OSError.
+    """
+    if len(os.fsencode(data)) >= _PAGE:
+        raise OSError(errno.E2BIG, "the mount options are longer than a page", target)
+    pid = os.fork()
+    if pid == 0:
+        code = errno.EIO
+        try:
+            os.chdir(directory)
+            syscalls.mount("overlay", target, "overlay", number, data)
+            code = 0
+        except OSError as error:
+            code = min(error.errno or code, 255)
+        finally:
+            os._exit(code)
+    code = process.wait(pid)
+    if code:
+        raise OSError(code, os.strerror(code), target)
 
 
 def _fuse(program: str, target: str, lower: Sequence[str], upper: str, work: str, mountopt: str) -> None:
-    data = _data(lower, upper, work, [word for word in mountopt.split(",") if word])
+    words = [word for word in mountopt.split(",") if word]
+    data = _data(lower, upper, work, words)
+    if len(os.fsencode(data)) >= _ARGUMENT:
+        raise StorageError(f"cannot mount {target} with {program}: the names of {len(lower)} layers are too long")
     try:
         done = process.run([program, "-o", data, target])
     except OSError as error:
@@ -308,7 +367,9 @@ def mount(
         below.append(f"{directory}/empty")  # an overlay without an upper needs two lowers
         files.make_directory(below[1])
     if len(below) > MOST_LOWERS:
-        raise StorageError(f"cannot mount layer {layer[:12]}: {len(below)} layers, the kernel allows {MOST_LOWERS}")
+        raise StorageError(
+            f"cannot mount layer {layer[:12]}: it has {len(below)} layers, the kernel mounts {MOST_LOWERS} at most"
+        )
     try:
         os.mkdir(target, 0o700)
     except FileExistsError:
@@ -336,7 +397,7 @@ def mount(
     except OSError as error:
         first = error
     try:
-        _old_native(target, below, upper, work, flags, mountopt)
+        _old_native(home, target, below, upper, work, flags, mountopt)
         return target
     except OSError as error:
         program = process.find("fuse-overlayfs")
@@ -367,8 +428,6 @@ def unmount(target: str) -> bool:
 
     Raises StorageError.
     """
-    import errno
-
     try:
         syscalls.umount(target, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
     except OSError as error:

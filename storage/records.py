@@ -139,14 +139,37 @@ def timestamp(nanoseconds: int) -> str:
 
 
 # What each key holds where it is there at all. A row with anything else would break its first reader.
-_KINDS = {
-    **dict.fromkeys(("id", "parent", "layer", "image", "metadata", "created", "digest"), str),
-    **dict.fromkeys(("diff-digest", "compressed-diff-digest"), str),
-    **dict.fromkeys(("names", "names-history", "mapped-layers", "big-data-names", "uidmap", "gidmap"), list),
-    **dict.fromkeys(("big-data-sizes", "big-data-digests", "flags"), dict),
-    **dict.fromkeys(("diff-size", "compressed-size"), int),
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("id", "parent", "metadata", "mountlabel", "created", "digest", "layer", "image"), str),
+    **dict.fromkeys(("compressed-diff-digest", "diff-digest", "toc-digest"), str),
+    **dict.fromkeys(("compressed-size", "diff-size", "compression"), int),
+    **dict.fromkeys(("names", "names-history", "mapped-layers", "big-data-names"), list),
+    **dict.fromkeys(("uidset", "gidset", "uidmap", "gidmap"), list),
+    **dict.fromkeys(("flags", "big-data-sizes", "big-data-digests"), dict),
 }
 _STRINGS = ("names", "names-history", "mapped-layers", "big-data-names")
+# A file that was written so shortly before it was read may be followed by another with the same inode number, size
+# and time: file systems take the time from a clock that ticks every few milliseconds.
+_RACY = 100_000_000  # ns
+
+
+def _tidy(row: object) -> object:
+    """A row with the usual spelling of its keys, which Go reads in any case, and without the nulls of known ones."""
+    if not isinstance(row, dict):
+        return row
+    for key, value in row.items():
+        if type(value) is not _KINDS.get(key):
+            break
+    else:
+        return row
+    result: Row = {}
+    for key, value in row.items():
+        known = key if key in _KINDS else key.lower()
+        if known not in _KINDS:
+            result[key] = value
+        elif value is not None:
+            result[known] = value
+    return result
 
 
 def fault(row: object) -> str:
@@ -186,6 +209,12 @@ class Table:
         self._stamp: tuple[int, int, int] | None = None
         self._rows: list[Row] = []
         self._flush: bool | None = None
+        self._racy = False
+
+    def locked(self) -> None:
+        """The lock of this file has been taken: what was read before is believed only if it cannot be older."""
+        if self._racy:
+            self._stamp = None
 
     def rows(self) -> list[Row]:
         """The sound rows; the parsed file is kept until another file has taken its place.
@@ -196,14 +225,19 @@ class Table:
             found = os.stat(self.path)
             stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
             if stamp != self._stamp:
-                rows = files.read_json(self.path)
+                now = time.time_ns()
+                # Go writes null for no rows. It never flushes the volatile files: a power cut may leave them empty.
+                passing = found.st_size == 0 and os.path.basename(self.path).startswith("volatile-")
+                rows = None if passing else files.read_json(self.path)
                 if rows is None:
-                    rows = []  # what Go writes for no rows
+                    rows = []
                 if not isinstance(rows, list):
                     raise fastjson.BadJson(f"{self.path}: not a list")
+                rows = [_tidy(row) for row in rows if row is not None]
                 self._rows = [row for row in rows if not fault(row)]
                 self.broken = [row for row in rows if fault(row)] if len(self._rows) < len(rows) else []
                 self._stamp = stamp
+                self._racy = abs(now - found.st_mtime_ns) < _RACY
         except FileNotFoundError:
             self._rows, self.broken, self._stamp = [], [], None
         except OSError as error:
@@ -227,5 +261,8 @@ class Table:
                 self._flush = syscalls.file_system(os.path.dirname(self.path)) not in _ORDERED
             written = [*rows, *self.broken] if self.broken else rows
             files.replace_json(self.path, written, durable=durable, flush=self._flush)
+            found = os.stat(self.path)
+            self._stamp, self._racy = (found.st_ino, found.st_mtime_ns, found.st_size), True
+            self._rows = rows
         except OSError as error:
             raise StorageError(f"cannot write the store {self.path}: {reason(error)}") from None

@@ -32,9 +32,15 @@ class Store:
         runroot: str,
         *,
         driver: str = "overlay",
+        imagestore: str = "",
         mount_program: str = "",
         mountopt: str = "",
         additional_image_stores: Sequence[str] = (),
+        transient: bool = False,
+        force_mask: int = -1,
+        ignore_chown_errors: bool = False,
+        disable_volatile: bool = False,
+        sync: bool = True,
         rootless: bool = False,
         limits: Limits | None = None,
     ) -> None:
@@ -43,6 +49,12 @@ class Store:
         self.graphroot = graphroot
         self.runroot = runroot
         self.driver = driver
+        self.imagestore = imagestore
+        self.transient = transient
+        self.force_mask = force_mask
+        self.ignore_chown_errors = ignore_chown_errors
+        self.disable_volatile = disable_volatile
+        self.sync = sync
         self.mount_program = mount_program
         self.mountopt = mountopt
         self.additional = tuple(additional_image_stores)
@@ -50,14 +62,24 @@ class Store:
         self._limits = limits
         self.home = f"{graphroot}/{driver}"
         self.layers_dir = f"{graphroot}/{driver}-layers"
-        self.images_dir = f"{graphroot}/{driver}-images"
+        # With an imagestore the files of images are there, as their records are. All layers' records stay here.
+        self.image_home = f"{imagestore or graphroot}/{driver}"
+        self.images_dir = f"{imagestore or graphroot}/{driver}-images"
         self.containers_dir = f"{graphroot}/{driver}-containers"
         self.mountpoints_file = f"{runroot}/{driver}-layers/mountpoints.json"
+        passing = runroot if transient else graphroot
         self.layer_table = Table(f"{self.layers_dir}/layers.json")
-        self.volatile_layer_table = Table(f"{self.layers_dir}/volatile-layers.json")
+        self.volatile_layer_table = Table(f"{passing}/{driver}-layers/volatile-layers.json")
         self.image_table = Table(f"{self.images_dir}/images.json")
         self.container_table = Table(f"{self.containers_dir}/containers.json")
-        self.volatile_container_table = Table(f"{self.containers_dir}/volatile-containers.json")
+        self.volatile_container_table = Table(f"{passing}/{driver}-containers/volatile-containers.json")
+        # Of an id that is in several files the first counts.
+        self.layer_tables: tuple[Table, ...] = (self.layer_table, self.volatile_layer_table)
+        if imagestore:
+            second = Table(f"{imagestore}/{driver}-layers/layers.json")
+            self.layer_tables = (self.layer_table, second, self.volatile_layer_table)
+        self.container_tables = (self.container_table, self.volatile_container_table)
+        self._containers_lock = f"{passing}/{driver}-containers/containers.lock"
         # Each read-only store: its driver directory, layers and images.
         self.read_only_stores = tuple(
             (
@@ -82,13 +104,14 @@ class Store:
     # Locks and places.
 
     def layers_lock(self) -> RecordLock:
-        return RecordLock(f"{self.layers_dir}/layers.lock")
+        also = f"{self.imagestore}/{self.driver}-layers/layers.lock" if self.imagestore else ""
+        return RecordLock(f"{self.layers_dir}/layers.lock", also=also, tables=self.layer_tables)
 
     def images_lock(self) -> RecordLock:
-        return RecordLock(f"{self.images_dir}/images.lock")
+        return RecordLock(f"{self.images_dir}/images.lock", tables=(self.image_table,))
 
     def containers_lock(self) -> RecordLock:
-        return RecordLock(f"{self.containers_dir}/containers.lock")
+        return RecordLock(self._containers_lock, tables=self.container_tables)
 
     def prepare(self) -> None:
         """Make the store's directories if they are missing.
@@ -98,11 +121,12 @@ class Store:
         if self._prepared:
             return
         try:
-            if self.driver == "vfs":
-                files.make_directory(f"{self.home}/dir")
-            elif not os.path.isdir(f"{self.home}/l"):
-                files.make_directory(f"{self.home}/l", 0o700)
-                os.chmod(f"{self.home}/l", 0o755)
+            for home in (self.home, self.image_home) if self.imagestore else (self.home,):
+                if self.driver == "vfs":
+                    files.make_directory(f"{home}/dir")
+                elif not os.path.isdir(f"{home}/l"):
+                    files.make_directory(f"{home}/l", 0o700)
+                    os.chmod(f"{home}/l", 0o755)
             for path in (self.layers_dir, self.images_dir, self.containers_dir):
                 files.make_directory(path)
             files.make_directory(self.runroot)
@@ -198,24 +222,31 @@ class Store:
     def layers(self) -> dict[str, Layer]:
         """All layers by id."""
         result: dict[str, Layer] = {}
-        for table in (self.layer_table, self.volatile_layer_table):
+        for table in self.layer_tables:
             for row in table.rows():
-                result.setdefault(row["id"], records.layer(row, self.home))
+                if row["id"] not in result:
+                    result[row["id"]] = records.layer(row, self.home_of(row["id"]))
         for home, table, _, _ in self.read_only_stores:
             for row in table.rows():
                 result.setdefault(row["id"], records.layer(row, home))
         return result
 
     def _layer_row(self, id: str) -> tuple[dict[str, Any], str] | None:
-        for table in (self.layer_table, self.volatile_layer_table):
+        for table in self.layer_tables:
             for row in table.rows():
                 if row["id"] == id:
-                    return row, self.home
+                    return row, self.home_of(id)
         for home, table, _, _ in self.read_only_stores:
             for row in table.rows():
                 if row["id"] == id:
                     return row, home
         return None
+
+    def home_of(self, id: str) -> str:
+        """The driver directory of a layer of this store: its own, or that of the imagestore."""
+        if self.imagestore and not os.path.isdir(self._directory(self.home, id)):
+            return self.image_home
+        return self.home
 
     def layer(self, id: str) -> Layer:
         """Raises StorageError if there is none."""
@@ -239,12 +270,20 @@ class Store:
 
     def homes(self, home: str) -> list[str]:
         """The driver directories in which the links of a layer of ``home`` may be found."""
-        homes = [home, self.home, *(store[0] for store in self.read_only_stores)]
+        homes = [home, self.home, self.image_home, *(store[0] for store in self.read_only_stores)]
         return [path for number, path in enumerate(homes) if path not in homes[:number]]
+
+    def _directory(self, home: str, id: str) -> str:
+        return f"{home}/dir/{id}" if self.driver == "vfs" else f"{home}/{id}"
 
     def layer_path(self, id: str) -> str:
         """The directory that is a layer: what is renamed and removed."""
-        return f"{self.home}/dir/{id}" if self.driver == "vfs" else f"{self.home}/{id}"
+        return self._directory(self.home_of(id), id)
+
+    def tar_split(self, layer: Layer) -> str:
+        """The file that tells how a layer's archive is rebuilt; it may not exist."""
+        own = layer.home in (self.home, self.image_home)
+        return f"{self.layers_dir if own else layer.home + '-layers'}/{layer.id}.tar-split.gz"
 
     def files_path(self, home: str, id: str) -> str:
         """Where a layer of the driver directory ``home`` has its files."""
@@ -252,16 +291,17 @@ class Store:
 
     def take_layer(self, id: str, staging: Staging) -> None:
         """Move a layer's directory to ``staging``, and remove its link and mount. The layers' lock is held."""
+        home = self.home_of(id)
         if self.driver != "vfs":
             from storage import overlay
 
-            overlay.unmount(f"{self.home}/{id}/merged")
-            overlay.drop_link(self.home, id)
+            overlay.unmount(f"{home}/{id}/merged")
+            overlay.drop_link(home, id)
         if os.path.exists(self.mountpoints_file):
             from storage import mountpoints
 
             mountpoints.forget(self, id)
-        staging.take(self.layer_path(id))
+        staging.beside(home).take(self._directory(home, id))
 
     def lower_directories(self, layer_id: str) -> list[str]:
         """The directories under a layer, nearest first, without its own; none if it is a whole tree (vfs).
@@ -316,7 +356,7 @@ class Store:
                 return False
         from storage import overlay
 
-        return overlay.unmount(target or f"{self.home}/{layer_id}/merged")
+        return overlay.unmount(target or f"{self.home_of(layer_id)}/{layer_id}/merged")
 
     def lock_layer(self, layer_id: str, *, blocking: bool = False) -> int:
         """flock a read-write layer's directory, so that one process mounts it at a time; the descriptor, -1 if taken.

@@ -30,6 +30,7 @@ class Staging:
         self.path = f"{self.parent}/temp-dir-{name}"
         self.lock = RecordLock(f"{self.parent}/lock-{name}")
         self._count = 0
+        self._others: dict[str, Staging] = {}
 
     def __enter__(self) -> Staging:
         try:
@@ -54,6 +55,17 @@ class Staging:
         except OSError as error:
             self.lock.release()
             raise StorageError(f"cannot make a staging area in {self.parent}: {reason(error)}") from None
+
+    def beside(self, home: str) -> Staging:
+        """This area, or one for what lies in another driver directory (the imagestore's), which lives as long.
+
+        Raises StorageError.
+        """
+        if self.parent == f"{home}/tempdirs":
+            return self
+        if home not in self._others:
+            self._others[home] = Staging(home).__enter__()
+        return self._others[home]
 
     def new(self) -> str:
         """A path in the area that does not exist yet."""
@@ -82,6 +94,8 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for other in self._others.values():
+            other.__exit__(kind, value, trace)
         try:
             files.remove_tree(self.path)
             os.unlink(self.lock.path)

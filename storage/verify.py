@@ -201,9 +201,7 @@ def layer(store: Store, item: Layer, *, quick: bool) -> list[str]:
     if not item.diff_digest or item.raw.get("toc-digest"):
         return []
     directory = store.files_path(item.home, item.id)
-    split = f"{item.home}-layers/{item.id}.tar-split.gz"
-    if item.home == store.home:
-        split = f"{store.layers_dir}/{item.id}.tar-split.gz"
+    split = store.tar_split(item)
     if os.path.exists(f"{os.path.dirname(directory)}/composefs-data"):
         return []
     try:

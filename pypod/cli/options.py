@@ -24,6 +24,7 @@ GLOBAL = (
     ("conmon", "str", None, "FILE", "The monitor to use"),
     ("events-backend", "str", None, "BACKEND", "Where events go", ("file", "journald", "none")),
     ("hooks-dir", "array", (), "DIR", "A directory with OCI hooks"),
+    ("imagestore", "str", None, "DIR", "Where images are kept, if not with the containers"),
     (
         "log-level",
         "str",
@@ -44,6 +45,7 @@ GLOBAL = (
     ("storage-driver", "str", None, "DRIVER", "The storage driver", ("overlay", "vfs")),
     ("storage-opt", "array", (), "KEY=VALUE", "An option of the storage driver"),
     ("syslog", "bool", False, "", "Log to syslog too"),
+    ("transient-store", "bool", None, "", "Containers are forgotten at the next boot"),
     ("tmpdir", "str", None, "DIR", "Where pypod's own volatile files are kept"),
     ("volumepath", "str", None, "DIR", "Where volumes are kept"),
 )

@@ -115,13 +115,20 @@ def open_store(context: Context) -> Store:
 
         limits = store_limits.parse(context.store_limits)
 
+    conf = context.storage
     return Store(
-        context.graphroot,
-        context.runroot,
-        driver=context.driver,
-        mount_program=context.mount_program,
-        mountopt=context.mountopt,
-        additional_image_stores=tuple(context.additional_image_stores),
+        conf.graphroot,
+        conf.runroot,
+        driver=conf.driver,
+        imagestore=conf.imagestore,
+        mount_program=conf.mount_program,
+        mountopt=conf.mountopt,
+        additional_image_stores=tuple(conf.additional_image_stores),
+        transient=conf.transient_store,
+        force_mask=conf.force_mask,
+        ignore_chown_errors=conf.ignore_chown_errors,
+        disable_volatile=conf.disable_volatile,
+        sync=conf.sync,
         rootless=context.rootless,
         limits=limits,
     )

@@ -1,7 +1,7 @@
 """Where everything is for this user: the one value that every engine function takes first.
 
 Opening a context reads configuration files and touches nothing else; directories are made by who writes in them.
-Sources: containers.conf(5), containers-storage.conf(5), podman(1) "ENVIRONMENT VARIABLES".
+Sources: containers.conf(5), podman(1) "ENVIRONMENT VARIABLES".
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import os
 
 from pypod.base import conf, files
 from pypod.base.record import record
+from pypod.engine import storage_conf
 from pypod.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from pypod.engine.storage_conf import StorageConf
 
 # Set inside the user namespace, with podman's names, so that either tool started by the other knows where it is.
 CONFIGURED = "_CONTAINERS_USERNS_CONFIGURED"
@@ -36,15 +39,24 @@ class Context:
     runroot: str
     tmpdir: str  # our own volatile files: locks, exit files, holders of the user namespace
     volume_path: str
-    driver: str
-    mount_program: str
-    mountopt: str
-    additional_image_stores: list[str]
     store_limits: dict[str, Any]  # what archives may claim (storage/limits.py), as configured
+    storage: StorageConf
     flags: dict[str, Any]  # the global flags as typed
     engine: dict[str, Any]  # containers.conf, its tables merged
     containers: dict[str, Any]
     network: dict[str, Any]
+
+    @property
+    def driver(self) -> str:
+        return self.storage.driver
+
+    @property
+    def mount_program(self) -> str:
+        return self.storage.mount_program
+
+    @property
+    def mountopt(self) -> str:
+        return self.storage.mountopt
 
     @property
     def state_dir(self) -> str:
@@ -139,21 +151,6 @@ def _conf_files(config_home: str, rootless: bool) -> list[str]:
     return paths
 
 
-def _storage_file(config_home: str, rootless: bool) -> list[str]:
-    given = os.environ.get("CONTAINERS_STORAGE_CONF")
-    if given:
-        if not os.path.exists(given):
-            raise ConfigError(f"cannot read configuration {given}: No such file or directory")
-        return [given]
-    mine = f"{config_home}/containers/storage.conf"
-    if rootless and os.path.exists(mine):
-        return [mine]
-    for path in ("/etc/containers/storage.conf", "/usr/share/containers/storage.conf"):
-        if os.path.exists(path):
-            return [path]
-    return []
-
-
 def _table(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
     current: Any = document
     for name in names:
@@ -163,13 +160,6 @@ def _table(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
         if not isinstance(current, dict):
             raise ConfigError(f"cannot use configuration: {'.'.join(names)} is not a table")
     return dict(current)
-
-
-def _expand(path: str, home: str, uid: int) -> str:
-    path = path.replace("$HOME", home).replace("$UID", str(uid))
-    if "$" in path:
-        path = os.path.expandvars(path)
-    return path
 
 
 def open_context(flags: Mapping[str, Any]) -> Context:
@@ -186,99 +176,34 @@ def open_context(flags: Mapping[str, Any]) -> Context:
     runtime_dir = _runtime_dir(uid) if rootless else "/run"
     cache = runtime_dir + "/pypod-conf"
     containers_conf = conf.merge(conf.load(_conf_files(config_home, rootless), cache + ".containers"))
-    storage_conf = conf.merge(conf.load(_storage_file(config_home, rootless), cache + ".storage"))
-
-    storage = _table(storage_conf, "storage")
-    options = _table(storage_conf, "storage", "options")
-    overlay = {**options, **_table(storage_conf, "storage", "options", "overlay")}
-    if rootless:
-        data_home = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
-        graphroot = f"{data_home}/containers/storage"
-        runroot = f"{runtime_dir}/containers"
-        configured = str(storage.get("rootless_storage_path", ""))
-        # The system's graphroot and runroot are root's; only the user's own file speaks for the user.
-        own_file = bool(os.environ.get("CONTAINERS_STORAGE_CONF")) or os.path.exists(
-            f"{config_home}/containers/storage.conf"
-        )
-        if configured:
-            graphroot = _expand(configured, home, uid)
-        if own_file:
-            graphroot = _expand(str(storage.get("graphroot") or graphroot), home, uid)
-            runroot = _expand(str(storage.get("runroot") or runroot), home, uid)
-    else:
-        graphroot = str(storage.get("graphroot") or "/var/lib/containers/storage")
-        runroot = str(storage.get("runroot") or "/run/containers/storage")
-    driver = os.environ.get("STORAGE_DRIVER") or str(storage.get("driver") or "")
-    limits = _table(containers_conf, "pypod")
-    for option in (os.environ.get("STORAGE_OPTS") or "").split(","):
-        if option and not _limit(option, limits):
-            _storage_option(option, overlay)
-    if flags.get("root"):
-        graphroot = os.path.abspath(flags["root"])
-    if flags.get("runroot"):
-        runroot = os.path.abspath(flags["runroot"])
-    if flags.get("storage_driver"):
-        driver = flags["storage_driver"]
-    given = [option for option in flags.get("storage_opt") or () if not _limit(option, limits)]
-    if given:
-        overlay = {}
-        for option in given:
-            _storage_option(option, overlay)
-    driver = driver or _prior_driver(graphroot)
-    if driver not in ("overlay", "vfs"):
-        raise ConfigError(f"storage driver {driver} is not supported", hint="use overlay or vfs")
+    storage = storage_conf.read(
+        flags,
+        rootless=rootless,
+        uid=uid,
+        home=home,
+        config_home=config_home,
+        runtime_dir=runtime_dir,
+        cache=cache + ".storage",
+    )
     engine = _table(containers_conf, "engine")
-    tmpdir = flags.get("tmpdir") or runroot + "/pypod"
-    stores = overlay.get("additionalimagestores") or []
+    tmpdir = flags.get("tmpdir") or storage.runroot + "/pypod"
     return Context(
         rootless=rootless,
         uid=uid,
         gid=gid,
         home=home,
         runtime_dir=runtime_dir,
-        graphroot=graphroot,
-        runroot=runroot,
+        graphroot=storage.graphroot,
+        runroot=storage.runroot,
         tmpdir=os.path.abspath(tmpdir),
-        volume_path=flags.get("volumepath") or str(engine.get("volume_path") or "") or graphroot + "/volumes",
-        driver=driver,
-        mount_program=str(overlay.get("mount_program") or ""),
-        mountopt=str(overlay.get("mountopt") or ""),
-        additional_image_stores=[stores] if isinstance(stores, str) else list(stores),
-        store_limits=limits,
+        volume_path=flags.get("volumepath") or str(engine.get("volume_path") or "") or storage.graphroot + "/volumes",
+        storage=storage,
+        store_limits={**_table(containers_conf, "pypod"), **storage.limits},
         flags=dict(flags),
         engine=engine,
         containers=_table(containers_conf, "containers"),
         network=_table(containers_conf, "network"),
     )
-
-
-def _prior_driver(graphroot: str) -> str:
-    """What a store was begun with, when no configuration says it: rootless podman 4 begins with vfs then."""
-    for driver in ("overlay", "vfs"):
-        if os.path.exists(f"{graphroot}/{driver}-images"):
-            return driver
-    return "overlay"
-
-
-def _limit(option: str, limits: dict[str, Any]) -> bool:
-    """Whether a storage option is a limit of ours; then it is noted."""
-    key, _, value = option.partition("=")
-    if not key.startswith("pypod."):
-        return False
-    limits[key[6:]] = value
-    return True
-
-
-def _storage_option(option: str, overlay: dict[str, Any]) -> None:
-    key, separator, value = option.partition("=")
-    if not separator:
-        raise ConfigError(f"storage option {option} is not KEY=VALUE")
-    name = key.removeprefix("overlay2.").removeprefix("overlay.").removeprefix(".")
-    if name in ("imagestore", "additionalimagestore", "additionalimagestores"):
-        overlay.setdefault("additionalimagestores", [])
-        overlay["additionalimagestores"] = [*overlay["additionalimagestores"], value]
-    else:
-        overlay[name] = value
 
 
 def make_directories(context: Context) -> None:

@@ -20,12 +20,18 @@ def global_flags(context: Context) -> list[str]:
     """The global flags that lead another pypod to the same places, whatever its environment says."""
     words = ["--root", context.graphroot, "--runroot", context.runroot, "--tmpdir", context.tmpdir]
     words += ["--storage-driver", context.driver]
+    # --root and --storage-driver leave the options of storage.conf behind.
+    for option in context.storage.options:
+        words += ["--storage-opt", option]
+    if context.storage.imagestore:
+        words += ["--imagestore", context.storage.imagestore]
+    if context.storage.transient_store:
+        words += ["--transient-store"]
     for key in ("runtime", "conmon", "cgroup_manager", "volumepath", "network_cmd_path", "network_config_dir"):
         if context.flags.get(key):
             words += ["--" + key.replace("_", "-"), str(context.flags[key])]
-    for key in ("storage_opt", "runtime_flag"):
-        for value in context.flags.get(key) or ():
-            words += ["--" + key.replace("_", "-"), str(value)]
+    for value in context.flags.get("runtime_flag") or ():
+        words += ["--runtime-flag", str(value)]
     return words
 
 

@@ -259,7 +259,10 @@ def _store(context: Context, store: Store) -> dict[str, Any]:
     while not os.path.isdir(place) and place != "/":
         place = os.path.dirname(place)
     space = os.statvfs(place)
-    options = {}
+    options: dict[str, Any] = {}
+    for option in context.storage.options:
+        key, _, value = option.partition("=")
+        options[key] = value
     if context.mount_program:
         options["overlay.mount_program"] = {"Executable": context.mount_program, "Version": ""}
     return {
@@ -279,7 +282,7 @@ def _store(context: Context, store: Store) -> dict[str, Any]:
         "imageCopyTmpDir": os.environ.get("TMPDIR") or "/var/tmp",
         "imageStore": {"number": len(store.images())},
         "runRoot": context.runroot,
-        "transientStore": False,
+        "transientStore": context.storage.transient_store,
         "volumePath": context.volume_path,
     }
 

@@ -22,6 +22,8 @@ def test_the_flags_lead_to_the_same_places(tmp_path) -> None:
         "volumepath": str(tmp_path / "v"),
         "network_cmd_path": "/usr/bin/z",
         "network_config_dir": str(tmp_path / "n"),
+        "imagestore": str(tmp_path / "i"),
+        "transient_store": True,
         "storage_driver": "overlay",
         "storage_opt": ["overlay.mountopt=nodev"],
         "runtime_flag": ["debug"],
@@ -32,3 +34,11 @@ def test_the_flags_lead_to_the_same_places(tmp_path) -> None:
     parser = Parser((), options.GLOBAL, path="pypod", interspersed=False)
     assert parser.parse(words) == []
     assert {key: value for key, value in parser.shared.items() if key in given} == given
+
+
+def test_the_options_of_a_file_are_not_left_behind(tmp_path, monkeypatch) -> None:
+    """--root makes storage.conf's driver options void, so what they were is said again."""
+    (tmp_path / "s.conf").write_text('[storage]\ndriver = "overlay"\n[storage.options.overlay]\nmountopt = "nodev"\n')
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(tmp_path / "s.conf"))
+    words = exit_command.global_flags(open_context({}))
+    assert words[words.index("--storage-opt") + 1] == "overlay.mountopt=nodev"
