@@ -12,7 +12,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test lint lint-style lint-format lint-types lint-c bench bench-storage fuzz packages clean
+.PHONY: demo build test-build test test-kill lint lint-style lint-format lint-types lint-c bench bench-storage fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -81,6 +81,10 @@ lint-c:
 SECONDS ?= 60
 fuzz: test-build
 	@$(bin)/python tests/fuzz/run.py --seconds $(SECONDS) $(FUZZ)
+
+# kill -9 at every system call that changes a file system; `make test` visits a sample of them.
+test-kill: test-build
+	@PYPOD_TEST_KILL=all $(bin)/pytest -s tests/integration/test_kill_points.py
 
 bench: build
 	$(bin)/python bench/compare.py

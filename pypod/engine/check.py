@@ -56,6 +56,7 @@ def check(
             )
         if not any(table.broken for _, table in checking.tables(store)):
             removed += mend.clean(store, min_age)
+        _remove_exit_files(context, store)
         removed += _remove_temporary(context, min_age)
     leftovers: list[str] = []
     if readable and not any(table.broken for _, table in checking.tables(store)):
@@ -98,6 +99,15 @@ def _remove_container(context: Context, store: Store, id: str) -> None:
         remove.remove(context, store, container, force=True, depend=True, timeout=0)
     except PypodError:
         store.delete_container(id)
+
+
+def _remove_exit_files(context: Context, store: Store) -> None:
+    """Remove what monitors have written of the end of containers that were gone by then."""
+    known = {container.id for container in store.containers()}
+    place = f"{context.tmpdir}/exits"
+    for name in os.listdir(place) if os.path.isdir(place) else ():
+        if name not in known:
+            files.remove_tree(f"{place}/{name}")
 
 
 def _remove_temporary(context: Context, min_age: float) -> list[str]:

@@ -31,9 +31,9 @@ def delete(context: Context, store: Store, container: Container) -> None:
         store.delete_container(container.id)
         if layer:
             store.delete_layer(layer)
+        files.remove_tree(container.exit_file)
     finally:
         journal.end(begun)
-    files.remove_tree(container.exit_file)
 
 
 def _note_end(context: Context, container: Container) -> None:

@@ -55,6 +55,7 @@ def recover(context: Context, store: Store) -> None:
                 if layer_id:
                     store.delete_layer(layer_id)
                 store.delete_container(container_id)
+                files.remove_tree(f"{context.tmpdir}/exits/{container_id}")
         except PypodError:
             continue
         end(f"{context.tmpdir}/creating/{name}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
@@ -76,4 +78,35 @@ def debian(path: Path) -> Path:
         box.missing(f"mmdebstrap failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
     partial.chmod(0o644)
     partial.rename(path)
+    return path
+
+
+def tar_of(*members: tuple[str, bytes, int]) -> bytes:
+    """An archive of files (name, content, mode); a name that ends in / is a directory."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content, mode in members:
+            entry = tarfile.TarInfo(name.rstrip("/"))
+            entry.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            entry.mode, entry.size = mode, len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+def docker_archive(path: Path, layers: list[bytes], name: str) -> Path:
+    """What ``docker save`` writes."""
+    sums = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
+    config = {
+        "created": "2024-01-02T03:04:05Z",
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["/bin/true"]},
+        "rootfs": {"type": "layers", "diff_ids": sums},
+    }
+    files = {"config.json": json.dumps(config).encode()}
+    files |= {f"{number}/layer.tar": layer for number, layer in enumerate(layers)}
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    files["manifest.json"] = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).encode()
+    path.write_bytes(tar_of(*((name, content, 0o644) for name, content in files.items())))
+    path.chmod(0o644)
     return path

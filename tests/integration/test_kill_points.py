@@ -1,0 +1,164 @@
+"""kill -9 at every system call that changes a file system, during load, commit, run, rm and rmi.
+
+After each kill the store is as before the command or as after it, and nothing that a user sees is broken; the same
+command again succeeds, or says that it is done; then nothing is left that a repair does not remove.
+
+PYPOD_TEST_KILL=all (``make test-kill``) visits every point; else as many as fit in a few seconds for each command, in
+an order that is another one each time. The number of points is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support import box, images
+from support.killpoints import Bench, Tally, build
+from support.runner import Pypod
+
+ALL = os.environ.get("PYPOD_TEST_KILL") == "all"
+SECONDS = 10.0  # for each command and kind of user, where not all points are visited
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, the state of the store that it begins with, and the exit codes that a repeat may have beside 0."""
+
+    args: tuple[str, ...]
+    template: str
+    again: tuple[int, ...] = ()
+    containers: bool = False  # what it makes is removed before the end is looked at
+
+
+CASES = {
+    "load": Case(("load", "-q", "-i", "ARCHIVE"), "plain"),
+    "commit": Case(("commit", "-q", "kept", "localhost/c:1"), "container"),
+    "run": Case(("run", "--network", "none", "--name", "k", "localhost/t:1", "true"), "plain", (125,), True),
+    "run --rm": Case(
+        ("run", "--rm", "--network", "none", "--name", "k", "localhost/t:1", "true"), "plain", (125,), True
+    ),
+    "rm": Case(("rm", "kept"), "container", (1,)),
+    "rmi": Case(("rmi", "localhost/b:1"), "loaded", (1,)),
+}
+
+
+@pytest.fixture(scope="module")
+def bench(
+    mode: str, base: Path, program: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    if not box.ROOT:
+        pytest.skip("needs root, to trace set-uid programs")
+    from conftest import _user
+
+    user = _user(mode, request)
+    place = base / f"k-{mode}"
+    place.mkdir(mode=0o755)
+    pypod = Pypod(program, user, graphroot=place / "g", runroot=place / "r", mode=mode)
+    for path in (place / "g", place / "r"):
+        path.mkdir(mode=0o700)
+        os.chown(path, user.uid, user.gid)
+    made = Bench(pypod, build(tmp_path_factory.mktemp("killer")), place)
+    busybox = Path(box.need("busybox", "busybox-static")).read_bytes()
+    root = images.tar_of(
+        ("bin/", b"", 0o755), ("bin/true", busybox, 0o755), ("etc/", b"", 0o755), ("etc/f", b"f", 0o644)
+    )
+    (place / "t.tar").write_bytes(root)
+    top = images.tar_of(("etc/", b"", 0o755), ("etc/f", b"new", 0o600), ("etc/.wh.g", b"", 0o600))
+    other = images.tar_of(("etc/", b"", 0o755), ("etc/g", b"g" * 5000, 0o644))
+    images.docker_archive(place / "b.tar", [root, other, top], "localhost/b:1")
+    try:
+        pypod("import", place / "t.tar", "localhost/t:1").ok()
+        pypod("run", "--rm", "--network", "none", "localhost/t:1", "true").ok()  # what the first run makes once
+        made.repair().ok()
+        made.keep("plain")
+        pypod("run", "--network", "none", "--name", "kept", "localhost/t:1", "true").ok()
+        made.keep("container")
+        made.restore("plain")
+        pypod("load", "-i", place / "b.tar").ok()
+        made.keep("loaded")
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _visit(
+    bench: Bench, case: Case, args: tuple[str, ...], number: int, tally: Tally, ends: dict[str, object]
+) -> None:
+    """One kill, and all that must be true after it."""
+    bench.restore(case.template)
+    bench.killed(number, *args)
+    if len(bench.last) < number:
+        return  # it was done before it came to that call
+    tally.visited += 1
+    what = f"killed at {bench.last[number - 1]}: "
+    seen, damage = bench.visible(), bench.damage()
+    if seen == ends["before"]:
+        tally.before += 1
+    elif seen == ends["after"] or (case.containers and seen == ends["made"]):
+        tally.after += 1
+    else:
+        tally.faults.append(f"{what}neither before nor after: {seen}")
+    tally.faults += [f"{what}{line}" for line in damage]
+    if bench.leftovers():
+        tally.left += 1
+    again = bench.pypod(*args)
+    if again.code not in (0, *case.again) or "Traceback" in again.err:
+        tally.faults.append(f"{what}again: {again.code} {again.err.strip()}")
+    if case.containers:
+        removed = bench.pypod("rm", "-f", "-a", "-t", "0")
+        if removed.code:
+            tally.faults.append(f"{what}rm: {removed.err.strip()}")
+        bench.end()
+    elif bench.visible() != ends["after"]:
+        tally.faults.append(f"{what}after the repeat: {bench.visible()}")
+    tally.faults += [f"{what}after the repeat: {line}" for line in bench.damage()]
+    if bench.leftovers():
+        repaired = bench.repair()
+        if repaired.code:
+            tally.faults.append(f"{what}repair: {repaired.code} {repaired.out} {repaired.err}")
+        tally.faults += [f"{what}after the repair: {line}" for line in (*bench.damage(), *bench.leftovers())]
+    shape, expected = bench.shape(), ends["shape"]
+    if shape != expected:
+        assert isinstance(expected, type(shape))
+        tally.faults.append(f"{what}more: {dict(shape - expected)} less: {dict(expected - shape)}")
+
+
+@pytest.mark.parametrize("command", list(CASES))
+def test_kill_at_every_call(bench: Bench, command: str) -> None:
+    case = CASES[command]
+    args = tuple(str(bench.place / "b.tar") if arg == "ARCHIVE" else arg for arg in case.args)
+    tally = Tally()
+    bench.restore(case.template)
+    ends: dict[str, object] = {"before": bench.visible()}
+    assert bench.killed(0, *args) == 0
+    tally.points = len(bench.last)
+    ends["after"] = bench.visible()
+    if case.containers:
+        bench.pypod("create", "--network", "none", "--name", "k", "localhost/t:1", "true")
+        ends["made"] = bench.visible()
+        bench.pypod("rm", "-f", "-a", "-t", "0").ok()
+    assert bench.damage() == []
+    bench.repair().ok()
+    ends["shape"] = bench.shape()
+    seed = int(os.environ.get("PYPOD_TEST_SEED") or time.time_ns() % 1_000_000)
+    order = list(range(1, tally.points + 1))
+    if not ALL:
+        random.Random(seed).shuffle(order)
+    began = time.monotonic()
+    for number in order:
+        _visit(bench, case, args, number, tally, ends)
+        if not ALL and time.monotonic() - began > SECONDS:
+            break
+    print(
+        f"\nkill points of {command} ({bench.pypod.mode}): {tally.points}, visited {tally.visited} (seed {seed}): "
+        f"{tally.before} before, {tally.after} after, {tally.left} left rubbish, {len(tally.faults)} faults"
+    )
+    assert not tally.faults, "\n".join(tally.faults[:40])
