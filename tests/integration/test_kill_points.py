@@ -34,15 +34,22 @@ class Case:
     args: tuple[str, ...]
     template: str
     again: tuple[int, ...] = ()
-    containers: bool = False  # what it makes is removed before the end is looked at
+    undo: tuple[tuple[str, ...], ...] = ()  # what it makes is removed before the end is looked at
+    ids: bool = True  # the image that it makes has the same id each time
 
 
+_RM = ("rm", "-f", "-a", "-t", "0")
 CASES = {
     "load": Case(("load", "-q", "-i", "ARCHIVE"), "plain"),
-    "commit": Case(("commit", "-q", "kept", "localhost/c:1"), "container"),
-    "run": Case(("run", "--network", "none", "--name", "k", "localhost/t:1", "true"), "plain", (125,), True),
+    "commit": Case(
+        ("commit", "-q", "kept", "localhost/c:1"),
+        "container",
+        undo=(("rmi", "localhost/c:1"), ("image", "prune", "-f")),
+        ids=False,
+    ),
+    "run": Case(("run", "--network", "none", "--name", "k", "localhost/t:1", "true"), "plain", (125,), (_RM,)),
     "run --rm": Case(
-        ("run", "--rm", "--network", "none", "--name", "k", "localhost/t:1", "true"), "plain", (125,), True
+        ("run", "--rm", "--network", "none", "--name", "k", "localhost/t:1", "true"), "plain", (125,), (_RM,)
     ),
     "rm": Case(("rm", "kept"), "container", (1,)),
     "rmi": Case(("rmi", "localhost/b:1"), "loaded", (1,)),
@@ -99,10 +106,10 @@ def _visit(
         return  # it was done before it came to that call
     tally.visited += 1
     what = f"killed at {bench.last[number - 1]}: "
-    seen, damage = bench.visible(), bench.damage()
+    seen, damage = bench.visible(ids=case.ids), bench.damage()
     if seen == ends["before"]:
         tally.before += 1
-    elif seen == ends["after"] or (case.containers and seen == ends["made"]):
+    elif seen == ends["after"] or seen == ends.get("made"):
         tally.after += 1
     else:
         tally.faults.append(f"{what}neither before nor after: {seen}")
@@ -112,13 +119,14 @@ def _visit(
     again = bench.pypod(*args)
     if again.code not in (0, *case.again) or "Traceback" in again.err:
         tally.faults.append(f"{what}again: {again.code} {again.err.strip()}")
-    if case.containers:
-        removed = bench.pypod("rm", "-f", "-a", "-t", "0")
-        if removed.code:
-            tally.faults.append(f"{what}rm: {removed.err.strip()}")
-        bench.end()
-    elif bench.visible() != ends["after"]:
+    if bench.visible(ids=case.ids) not in (ends["after"], ends.get("made")):
         tally.faults.append(f"{what}after the repeat: {bench.visible()}")
+    for undo in case.undo:
+        removed = bench.pypod(*undo)
+        if removed.code:
+            tally.faults.append(f"{what}{undo}: {removed.err.strip()}")
+    if _RM in case.undo:
+        bench.end()
     tally.faults += [f"{what}after the repeat: {line}" for line in bench.damage()]
     if bench.leftovers():
         repaired = bench.repair()
@@ -137,14 +145,15 @@ def test_kill_at_every_call(bench: Bench, command: str) -> None:
     args = tuple(str(bench.place / "b.tar") if arg == "ARCHIVE" else arg for arg in case.args)
     tally = Tally()
     bench.restore(case.template)
-    ends: dict[str, object] = {"before": bench.visible()}
+    ends: dict[str, object] = {"before": bench.visible(ids=case.ids)}
     assert bench.killed(0, *args) == 0
     tally.points = len(bench.last)
-    ends["after"] = bench.visible()
-    if case.containers:
+    ends["after"] = bench.visible(ids=case.ids)
+    if _RM in case.undo:
         bench.pypod("create", "--network", "none", "--name", "k", "localhost/t:1", "true")
         ends["made"] = bench.visible()
-        bench.pypod("rm", "-f", "-a", "-t", "0").ok()
+    for undo in case.undo:
+        bench.pypod(*undo).ok()
     assert bench.damage() == []
     bench.repair().ok()
     ends["shape"] = bench.shape()

@@ -93,9 +93,13 @@ class Bench:
         self.last = self.report.read_text(errors="replace").splitlines()
         return done.returncode
 
-    def visible(self) -> Visible:
+    def visible(self, *, ids: bool = True) -> Visible:
+        """Without ``ids`` only the images that have names count, and nothing but these."""
         store = self.store()
-        images = [f"{name} {image.id}" for image in store.images() for name in image.names or [""]]
+        if ids:
+            images = [f"{name} {image.id}" for image in store.images() for name in image.names or [""]]
+        else:
+            images = [name for image in store.images() for name in image.names]
         return Visible(frozenset(images), frozenset(name for item in store.containers() for name in item.names))
 
     def damage(self) -> list[str]:
