@@ -7,14 +7,16 @@ import os
 from pypod.base import files
 from pypod.errors import InUse, NoSuchContainer, NoSuchImage, StorageError, reason
 from storage import overlay, records
+from storage.progress import SILENT
 from storage.trash import Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from storage.locks import RecordLock
+    from storage.progress import Progress
     from storage.records import Container, Image, Row
     from storage.store import Store
 
@@ -48,8 +50,20 @@ def _check_names(store: Store, names: Iterable[str], own: str = "") -> None:
                 )
 
 
-def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable: bool, id: str = "") -> str:
+def new_layer(
+    store: Store,
+    parent: str,
+    name: str,
+    lock: RecordLock,
+    *,
+    durable: bool,
+    id: str = "",
+    uid_map: Sequence[Sequence[int]] = (),
+    gid_map: Sequence[Sequence[int]] = (),
+) -> str:
     """An empty layer on ``parent`` ("" for none); its id. The caller holds ``lock``, the layers' lock.
+
+    The maps are for a vfs layer, which is a copy of its parent's files.
 
     Raises StorageError.
     """
@@ -59,7 +73,7 @@ def new_layer(store: Store, parent: str, name: str, lock: RecordLock, *, durable
     if store.driver == "vfs":
         from storage import vfs
 
-        vfs.create(store.home, id, store.files_path(parent_home, parent) if parent else "")
+        vfs.create(store.home, id, store.files_path(parent_home, parent) if parent else "", uid_map, gid_map)
     else:
         lower_layers = ":".join([item.id for item in chain])
         overlay.create(store.home, id, parent, parent_home, lower_layers, durable=durable)
@@ -105,6 +119,7 @@ def create(
     with_layer: bool,
     uid_map: list[list[int]],
     gid_map: list[list[int]],
+    progress: Progress = SILENT,
 ) -> Container:
     """See ``Store.create_container``."""
     store.prepare()
@@ -115,7 +130,7 @@ def create(
             from storage import mapped
 
             _check_names(store, names)
-            parent = mapped.layer_for(store, image, uid_map, gid_map)
+            parent = mapped.layer_for(store, image, uid_map, gid_map, progress)
             owned = False  # the copy's owners are right
     durable = not volatile and not store.transient
     flags: dict[str, Any] = {"MountLabel": "", "ProcessLabel": ""}
@@ -129,7 +144,16 @@ def create(
         if image is not None and with_layer:
             if not any(item.id == image.id for item in store.images()):
                 raise NoSuchImage(f"{image.names[0] if image.names else image.id}: image not known")
-            layer = new_layer(store, parent, layer_name, layers_lock, durable=durable, id=layer_id)
+            layer = new_layer(
+                store,
+                parent,
+                layer_name,
+                layers_lock,
+                durable=durable,
+                id=layer_id,
+                uid_map=uid_map,
+                gid_map=gid_map,
+            )
         row["layer"] = layer
         row["metadata"] = metadata
         row["created"] = records.now()
@@ -140,7 +164,7 @@ def create(
         row["flags"] = flags
         row = {key: value for key, value in row.items() if value}
         try:
-            if owned:
+            if owned and store.driver != "vfs":
                 _give(store, layer, uid_map, gid_map)
             files.make_directory(store.container_directory(id))
             files.make_directory(store.run_directory(id))
@@ -161,17 +185,13 @@ def create(
 
 
 def _give(store: Store, layer: str, uid_map: list[list[int]], gid_map: list[list[int]]) -> None:
-    """Make the owners in a new layer those of a container with a mapping of its own.
-
-    Of an overlay it is the root alone: what is below will be mounted with the mapping, the upper directory not.
+    """Make a new layer's root that of a container with a mapping of its own: what is below will be mounted with the
+    mapping, the upper directory not.
     """
     from storage import mapped
 
     diff = store.files_path(store.home, layer)
     try:
-        if store.driver == "vfs":
-            mapped.shift(diff, uid_map, gid_map)
-            return
         found = os.stat(diff)
         uid, gid = mapped.to_outside(found.st_uid, uid_map), mapped.to_outside(found.st_gid, gid_map, "gid")
         os.chown(diff, uid, gid)
@@ -202,7 +222,7 @@ def rename(store: Store, id: str, name: str, metadata: str | None) -> None:
 
 def delete_layer(store: Store, id: str) -> None:
     """See ``Store.delete_layer``."""
-    with Staging(store.home) as staging, store.layers_lock() as layers_lock:
+    with Staging(store.home, later=True) as staging, store.layers_lock() as layers_lock:
         drop_layer(store, id, layers_lock, staging, durable=False)
 
 
@@ -212,7 +232,7 @@ def delete(store: Store, id: str) -> bool:
     if row is None:
         _remove_leftovers(store, id)
         return False
-    with Staging(store.home) as staging:
+    with Staging(store.home, later=True) as staging:
         with store.layers_lock() as layers_lock, store.containers_lock() as containers_lock:
             row = _row(store, id)
             if row is not None:

@@ -179,7 +179,7 @@ def tag(store: Store, image_id: str, names: Sequence[str]) -> None:
     """See ``Store.tag``."""
     image = next((item for item in store.images() if item.id == image_id), None)
     if image is not None and image.read_only:
-        _pull_up(store, image)
+        pull_up(store, image)
     _change(store, image_id, lambda old: list(dict.fromkeys([*names, *old])))
 
 
@@ -188,7 +188,7 @@ def untag(store: Store, image_id: str, names: Sequence[str]) -> None:
     _change(store, image_id, lambda old: [name for name in old if name not in names])
 
 
-def _pull_up(store: Store, image: Image) -> None:
+def pull_up(store: Store, image: Image) -> None:
     """Copy the record and data of an image in a read-only store, so that it can have names of its own here."""
     store.prepare()
     with store.images_lock() as lock:
@@ -289,7 +289,7 @@ def users(store: Store, image_id: str) -> list[str]:
 
 def delete(store: Store, image_id: str) -> list[str]:
     """See ``Store.delete_image``."""
-    with Staging(store.home) as staging:
+    with Staging(store.home, later=True) as staging:
         with store.layers_lock() as layers_lock, store.images_lock() as images_lock, store.containers_lock():
             rows = store.image_table.rows()
             row = next((item for item in rows if item["id"] == image_id), None)

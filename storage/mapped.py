@@ -1,9 +1,10 @@
 """Layers for containers with an id mapping of their own.
 
 As root the lower directories are mounted with the mapping (idmapped mounts, mount_setattr(2)): nothing is copied.
-Inside a user namespace the kernel does not allow that, so the image's top layer gets a *mapped copy*: every inode is
-copied up with its new owner, once for each image and mapping. podman recognises the copy by ``uidmap`` and
-``gidmap`` in its record and by the image's ``mapped-layers``.
+Inside a user namespace the kernel does not allow that, so the image's top layer gets a *mapped copy* with all that
+the image shows, owned anew, once for each image and mapping. It is made by threads where nobody sees it, and is a
+layer like those that podman makes by letting the kernel copy up every file: known by ``uidmap`` and ``gidmap`` in
+its record and by the image's ``mapped-layers``, its files in ``diff1``, ``diff`` empty.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import os
 from pypod.base import files, process
 from pypod.errors import StorageError, reason
 from pypod.linux import syscalls
-from storage import overlay, records
+from storage import images, overlay, records, trees
+from storage.progress import SILENT
 from storage.trash import Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from storage.locks import RecordLock
+    from storage.progress import Progress
     from storage.records import Image, Row
     from storage.store import Store
 
@@ -41,165 +45,186 @@ def to_outside(id: int, map: Sequence[Sequence[int]], kind: str = "uid") -> int:
     for inside, outside, count in map:
         if inside <= id < inside + count:
             return outside + id - inside
-    raise StorageError(
-        f"cannot map the image's files: {kind} {id} is not in the container's user namespace",
+    raise no_room(kind, id, "")
+
+
+def no_room(kind: str, id: int, path: str) -> StorageError:
+    """What to tell the user of an id that a mapping has no room for."""
+    return StorageError(
+        f"cannot map the image's files: {kind} {id}{f' of /{path}' if path else ''} is not in the container's user"
+        " namespace",
         hint="use a larger range: --userns=...:size=N, or more subordinate ids in /etc/subuid and /etc/subgid",
     )
 
 
-def layer_for(
-    store: Store,
-    image: Image,
-    uid_map: Map,
-    gid_map: Map,
-    progress: Callable[[str], object] | None = None,
-) -> str:
+def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: Progress = SILENT) -> str:
     """The id of the layer on which a container with this mapping is made: the mapped copy, made if there is none.
 
-    In a private mount namespace. Raises StorageError; nothing stays behind then.
+    Of processes that want one of the same image at the same time one makes it, the others wait for it. In a private
+    mount namespace. Raises StorageError; nothing stays behind then, nor in a process that is killed but what the next
+    clean-up takes.
     """
-    found = _find(store, image, uid_map, gid_map)
+    found = _find(store, image.mapped_layers, uid_map, gid_map)
     if found:
         return found
-    if progress is not None:
-        progress(image.names[0] if image.names else image.id[:12])
-    id = os.urandom(32).hex()
     template = store.layer(image.layer)
-    chain = ":".join(item.id for item in store.chain(image.layer))
-    try:
-        overlay.create(store.home, id, image.layer, template.home, chain)
+    with _Making(f"{template.home}/{template.id}"):
+        if image.read_only:
+            images.pull_up(store, image)
+        current = _current(store, image)
+        found = _find(store, current.get("mapped-layers") or (), uid_map, gid_map)
+        if found:
+            return found
+        name = image.names[0] if image.names else image.id[:12]
+        key = f"mapped {image.id}"
+        chain = store.chain(image.layer)
+        progress.begin(key, f"Mapping the ids of image {name}", sum(max(layer.diff_size, 0) for layer in chain))
         try:
-            merged = store_mount(store, id, template.home)
-            try:
-                shift(merged, uid_map, gid_map)
-            finally:
-                overlay.unmount(merged)
-            _seal(f"{store.home}/{id}")
-            published = _publish(store, image, id, uid_map, gid_map)
+            with Staging(store.home) as staging:
+                id = os.urandom(32).hex()
+                place = staging.new()
+                _copy(store, image, place, uid_map, gid_map, progress, key)
+                link = overlay.furnish(
+                    place,
+                    overlay.lower_text(template.home, template.id),
+                    ":".join([layer.id for layer in chain]),
+                    durable=False,
+                )
+                trees.sync(store.home)
+                _publish(store, image, id, staging, place, link, uid_map, gid_map)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise StorageError(f"cannot map the ids of image {image.id[:12]}: {where}{reason(error)}") from None
+        finally:
+            progress.end(key)
+        return id
+
+
+class _Making:
+    """Held by who makes a copy of a layer: flock(2) of its directory, so that nothing has to be cleaned up."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def __enter__(self) -> None:
+        import fcntl
+
+        try:
+            self.fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"cannot read layer {self.directory}: {reason(error)}") from None
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a read-only store on a file system without locks: two may make a copy each, one is kept
         except BaseException:
-            _discard(store, id)
+            os.close(self.fd)
             raise
-        if published != id:
-            _discard(store, id)
-        return published
-    except OSError as error:
-        raise StorageError(f"cannot map the ids of image {image.id[:12]}: {reason(error)}") from None
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
 
 
-def _find(store: Store, image: Image, uid_map: Map, gid_map: Map) -> str:
-    uids, gids = rows(uid_map), rows(gid_map)
-    known = set(image.mapped_layers)
+def _current(store: Store, image: Image) -> Row:
+    for row in store.image_table.rows():
+        if row["id"] == image.id:
+            return row
+    raise StorageError(f"cannot map the ids of image {image.id[:12]}: it has been removed")
+
+
+def _find(store: Store, known: Sequence[str], uid_map: Map, gid_map: Map) -> str:
     if known:
+        uids, gids = rows(uid_map), rows(gid_map)
         for row in store.layer_table.rows():
             if row["id"] in known and row.get("uidmap") == uids and row.get("gidmap") == gids:
                 return str(row["id"])
     return ""
 
 
-def store_mount(store: Store, id: str, parent_home: str) -> str:
-    homes = [store.home, parent_home]
-    lower = overlay.lowers(homes, id, [])
-    return overlay.mount(
-        store.home,
-        id,
-        lower,
-        read_only=False,
-        volatile=False,
-        mount_program=store.mount_program,
-        mountopt="",
-    )
+def _copy(store: Store, image: Image, place: str, uid_map: Map, gid_map: Map, progress: Progress, key: str) -> None:
+    """Make a layer's directory at ``place``: ``diff1``, all that the image shows, owned anew; ``diff``, empty.
 
-
-def shift(root: str, uid_map: Map, gid_map: Map) -> None:
-    """Give every inode below ``root``, and ``root``, the owner that the mapping makes of it.
-
-    A change of owner clears set-id bits and file capabilities: both are put back. Raises OSError, StorageError.
+    Raises OSError, StorageError.
     """
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.mkdir(place, 0o700)
+    target = f"{place}/diff1"
+    os.mkdir(target, 0o700)
+    below = store.directories(image.layer)
+    mounted = ""
     try:
-        _shift_directory(fd, uid_map, gid_map)
-    finally:
-        os.close(fd)
-
-
-def _shift_directory(fd: int, uid_map: Map, gid_map: Map) -> None:
-    with os.scandir(fd) as entries:
-        found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
-    for name, status in found:
-        if status.st_mode & 0o170000 == 0o040000:
-            child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-            try:
-                _shift_directory(child, uid_map, gid_map)
-            finally:
-                os.close(child)
-            continue
-        uid = to_outside(status.st_uid, uid_map)
-        gid = to_outside(status.st_gid, gid_map, "gid")
-        capability = b""
-        if status.st_mode & 0o170000 == 0o100000 and status.st_mode & 0o111:
-            capability = _capability(f"/proc/self/fd/{fd}/{name}")
-        os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
-        if status.st_mode & 0o6000 and status.st_mode & 0o170000 == 0o100000:
-            os.chmod(name, status.st_mode & 0o7777, dir_fd=fd)
-        if capability:
-            os.setxattr(f"/proc/self/fd/{fd}/{name}", "security.capability", capability, follow_symlinks=False)
-    status = os.fstat(fd)
-    os.fchown(fd, to_outside(status.st_uid, uid_map), to_outside(status.st_gid, gid_map, "gid"))
-    if status.st_mode & 0o6000:
-        os.fchmod(fd, status.st_mode & 0o7777)
-
-
-def _capability(path: str) -> bytes:
-    try:
-        return os.getxattr(path, "security.capability", follow_symlinks=False)
-    except OSError:
-        return b""
-
-
-def _seal(directory: str) -> None:
-    """``diff`` becomes ``diff1``, a lower directory; a new empty ``diff`` takes its place."""
-    status = os.stat(f"{directory}/diff")
-    os.rename(f"{directory}/diff", f"{directory}/diff1")
-    os.mkdir(f"{directory}/diff", 0o700)
-    os.chown(f"{directory}/diff", status.st_uid, status.st_gid)
-    os.chmod(f"{directory}/diff", status.st_mode & 0o7777)
-    files.remove_tree(f"{directory}/work")
-    os.mkdir(f"{directory}/work", 0o700)
-    os.sync()
-
-
-def _publish(store: Store, image: Image, id: str, uid_map: Map, gid_map: Map) -> str:
-    """Write the records, or find that somebody was faster; the id that counts."""
-    with store.layers_lock() as layers_lock, store.images_lock() as images_lock:
-        images = store.image_table.rows()
-        current = next((row for row in images if row["id"] == image.id), None)
-        if current is None:
-            raise StorageError(f"cannot map the ids of image {image.id[:12]}: it has been removed")
-        faster = _find(store, records.image(current, False, store.images_dir), uid_map, gid_map)
-        if faster:
-            return faster
-        template = store.layer(image.layer).raw
-        kept = ("parent", "compressed-diff-digest", "compressed-size", "diff-digest", "diff-size", "compression")
-        row: Row = {"id": id, **{key: template[key] for key in kept if key in template}, "created": records.now()}
-        row |= {key: template[key] for key in ("uidset", "gidset") if key in template}
-        row |= {"uidmap": rows(uid_map), "gidmap": rows(gid_map)}
-        try:
-            split = files.read(f"{store.layers_dir}/{image.layer}.tar-split.gz")
-            files.replace(f"{store.layers_dir}/{id}.tar-split.gz", split, durable=True)
-        except FileNotFoundError:
-            pass
-        store.layer_table.save([*store.layer_table.rows(), row], layers_lock, durable=True)
-        changed = {**current, "mapped-layers": [*(current.get("mapped-layers") or []), id]}
-        store.image_table.save(
-            [changed if item["id"] == image.id else item for item in images], images_lock, durable=True
+        if len(below) > 1:
+            # An overlay shares no blocks: those come from the directories it is made of.
+            source = mounted = store.mount(image.layer, read_only=True, target=f"{place}/source")
+        else:
+            source, below = below[0], []
+        trees.copy(
+            source,
+            target,
+            uid_map=uid_map,
+            gid_map=gid_map,
+            backing=below,
+            skip_devices=True,
+            progress=progress,
+            key=key,
         )
-    return id
+    except trees.NoRoom as error:
+        raise no_room(error.kind, error.id, error.path) from None
+    finally:
+        if mounted:
+            overlay.unmount(mounted)
+            os.rmdir(mounted)
+    status = os.stat(target)
+    os.mkdir(f"{place}/diff", 0o700)
+    os.chown(f"{place}/diff", status.st_uid, status.st_gid)
+    os.chmod(f"{place}/diff", status.st_mode & 0o7777)
 
 
-def _discard(store: Store, id: str) -> None:
-    with Staging(store.home) as staging:
-        overlay.drop_link(store.home, id)
-        staging.take(f"{store.home}/{id}")
+def _publish(
+    store: Store, image: Image, id: str, staging: Staging, place: str, link: str, uid_map: Map, gid_map: Map
+) -> None:
+    """Put the layer in its place and write the records. Raises OSError, StorageError; nothing has changed then."""
+    with store.layers_lock() as layers_lock, store.images_lock() as images_lock:
+        image_row = _current(store, image)
+        template = store.layer(image.layer)
+        lower = overlay.lower_text(template.home, template.id)
+        if files.read(f"{place}/lower").decode() != lower:  # somebody has made that layer anew
+            overlay.write_lower(place, lower, files.read(f"{place}/lower-layers").decode(), durable=True)
+        kept = "parent compressed-diff-digest compressed-size diff-digest diff-size compression uidset gidset".split()
+        row: Row = {"id": id, **{key: template.raw[key] for key in kept if key in template.raw}}
+        row |= {"created": records.now(), "uidmap": rows(uid_map), "gidmap": rows(gid_map)}
+        staging.note([id])
+        try:
+            try:
+                split = files.read(f"{os.path.dirname(template.home)}/overlay-layers/{image.layer}.tar-split.gz")
+                files.replace(f"{store.layers_dir}/{id}.tar-split.gz", split, durable=True)
+            except FileNotFoundError:
+                pass
+            overlay.make_link(store.home, id, link)
+            os.rename(place, store.layer_path(id))
+            for path in (f"{store.home}/l", store.home):
+                files.sync_directory(path)
+            store.layer_table.save([*store.layer_table.rows(), row], layers_lock, durable=True)
+            changed = {**image_row, "mapped-layers": [*(image_row.get("mapped-layers") or []), id]}
+            store.image_table.save(
+                [changed if item["id"] == image.id else item for item in store.image_table.rows()],
+                images_lock,
+                durable=True,
+            )
+        except BaseException:
+            _take_back(store, image, id, link, staging, layers_lock)
+            raise
+
+
+def _take_back(store: Store, image: Image, id: str, link: str, staging: Staging, lock: RecordLock) -> None:
+    """Undo ``_publish``. A write that failed may have been done all the same: then all stays."""
+    if any(id in (row.get("mapped-layers") or ()) for row in store.image_table.rows()):
+        return
+    kept = [row for row in store.layer_table.rows() if row["id"] != id]
+    if len(kept) != len(store.layer_table.rows()):
+        store.layer_table.save(kept, lock, durable=True)
+    store.take_layer(id, staging)
+    files.remove_tree(f"{store.home}/l/{link}")
+    files.remove_tree(f"{store.layers_dir}/{id}.tar-split.gz")
 
 
 def idmapped(sources: Sequence[str], uid_map: Map, gid_map: Map, place: str) -> list[str]:

@@ -12,6 +12,7 @@ from pypod.base import files
 from pypod.errors import StorageError, reason
 from storage import records
 from storage.locks import RecordLock
+from storage.progress import SILENT
 from storage.records import Container, Image, Layer, Table
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from storage.limits import Limits
+    from storage.progress import Progress
     from storage.trash import Staging
 
 
@@ -112,6 +114,10 @@ class Store:
 
     def containers_lock(self) -> RecordLock:
         return RecordLock(self._containers_lock, tables=self.container_tables)
+
+    def userns_lock(self) -> RecordLock:
+        """Held while ranges of ids are chosen that no other container has. Before all others."""
+        return RecordLock(f"{self.graphroot}/userns.lock")
 
     def prepare(self) -> None:
         """Make the store's directories if they are missing.
@@ -421,12 +427,14 @@ class Store:
         layer: bool = True,
         uid_map: Sequence[Sequence[int]] = (),
         gid_map: Sequence[Sequence[int]] = (),
+        progress: Progress = SILENT,
     ) -> Container:
         """Make a read-write layer on the image's, and the record; also both ``userdata`` directories.
 
         Without an image there is no layer. ``volatile`` writes are not flushed. The maps ([id in the container, id in
         this user namespace, how many]) are for a container with a mapping of its own: inside a user namespace the
-        layer is then made on a copy of the image with other owners, which needs a private mount namespace; as real
+        layer is then made on a copy of the image with other owners, which needs a private mount namespace and, the
+        first time, as long as a copy takes, which ``progress`` is told of; as real
         root ``mount`` wants the maps too. Raises InUse if a name is taken,
         NoSuchImage if the image has gone meanwhile, StorageError; nothing stays behind then.
         """
@@ -444,6 +452,7 @@ class Store:
             with_layer=layer,
             uid_map=[list(item) for item in uid_map],
             gid_map=[list(item) for item in gid_map],
+            progress=progress,
         )
 
     def rename_container(self, id: str, name: str, metadata: str | None = None) -> None:

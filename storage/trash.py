@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 NOTE = "layers"
+MOMENT = 10  # ms: small layers are gone when the command ends
 
 
 class Staging:
-    """One staging directory, ``path``; a context manager that removes it with all that is left in it."""
+    """One staging directory, ``path``; a context manager that removes it with all that is left in it.
 
-    def __init__(self, home: str, area: str = "tempdirs") -> None:
+    With ``later`` what takes longer than a moment is removed in the background, by a process that holds the lock: for
+    what the user has asked to be removed, and not for what a failure has left.
+    """
+
+    def __init__(self, home: str, area: str = "tempdirs", *, later: bool = False) -> None:
+        self.later = later
         self.parent = f"{home}/{area}"
         name = os.urandom(6).hex()
         self.path = f"{self.parent}/temp-dir-{name}"
@@ -97,7 +103,8 @@ class Staging:
         for other in self._others.values():
             other.__exit__(kind, value, trace)
         try:
-            files.remove_tree(self.path)
+            if not self._emptied():
+                return
             os.unlink(self.lock.path)
         except OSError:
             pass  # it stays as an unlocked pair, which the next clean-up takes
@@ -107,6 +114,24 @@ class Staging:
             os.rmdir(self.parent)  # podman 4 stumbles over it when it repairs links
         except OSError:
             pass
+
+    def _emptied(self) -> bool:
+        """Remove the directory. False if the background does, with the lock file after it. Raises OSError."""
+        try:
+            os.rmdir(self.path)
+            return True
+        except FileNotFoundError:
+            return True
+        except OSError:
+            pass
+        from storage import trees
+
+        if self.later and not trees.remove(self.path, budget=MOMENT):
+            names = [path.rpartition("/")[2] for path in (self.path, self.lock.path)]
+            if trees.remove_later(self.parent, names[0], names[1], self.lock.fd):
+                return False
+        trees.remove(self.path)
+        return True
 
 
 def clean(home: str, area: str = "tempdirs", orphans: Callable[[list[str]], None] | None = None) -> int:
@@ -119,6 +144,8 @@ def clean(home: str, area: str = "tempdirs", orphans: Callable[[list[str]], None
         names = os.listdir(parent)
     except OSError:
         return 0
+    from storage import trees
+
     count = 0
     for name in names:
         if name.startswith("temp-dir-"):
@@ -134,7 +161,7 @@ def clean(home: str, area: str = "tempdirs", orphans: Callable[[list[str]], None
                 layers = _noted(f"{parent}/temp-dir-{name[5:]}/{NOTE}")
                 if layers:
                     orphans(layers)
-            files.remove_tree(f"{parent}/temp-dir-{name[5:]}")
+            trees.remove(f"{parent}/temp-dir-{name[5:]}")
             os.unlink(lock.path)
             count += 1
         except OSError:
@@ -150,9 +177,11 @@ def clean(home: str, area: str = "tempdirs", orphans: Callable[[list[str]], None
 
 def _clean_unlocked(parent: str, name: str) -> None:
     """Remove a directory whose lock file is gone: that is made before it and removed after it."""
+    from storage import trees
+
     try:
         if os.path.isdir(f"{parent}/{name}") and not os.path.lexists(f"{parent}/lock-{name[9:]}"):
-            files.remove_tree(f"{parent}/{name}")
+            trees.remove(f"{parent}/{name}")
     except OSError:
         pass
 

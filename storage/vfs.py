@@ -7,37 +7,49 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import files, process
 from pypod.errors import StorageError, reason
+from storage import overlay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Map = Sequence[Sequence[int]]
 
 
-def copy(source: str, target: str) -> None:
+def copy(source: str, target: str, uid_map: Map = (), gid_map: Map = ()) -> None:
     """Copy a tree with owners, modes, times, links and attributes; blocks are shared where the file system can.
 
-    Raises StorageError; ``target`` is gone then.
+    Owners change by the maps, if there are any (``mapped``). Raises StorageError; ``target`` is gone then.
     """
-    program = process.find("cp")
-    if program is None:
-        raise StorageError("cannot copy a layer: cp is not installed", hint="apt-get install coreutils")
+    from storage import trees
+
     try:
-        done = process.run([program, "-a", "--reflink=auto", "-T", source, target])
-        if done.status == 0:
-            return
-        cause = done.message.splitlines()[0] if done.message else f"cp: exit status {done.status}"
+        os.mkdir(target, 0o700)
+        trees.copy(source, target, uid_map=uid_map, gid_map=gid_map, skip_devices=overlay.in_user_namespace())
+        return
+    except trees.NoRoom as error:
+        from storage import mapped
+
+        failure = mapped.no_room(error.kind, error.id, error.path)
     except OSError as error:
-        cause = reason(error)
-    files.remove_tree(target)
-    raise StorageError(f"cannot copy a layer from {source}: {cause}")
+        where = f"{error.filename}: " if error.filename not in (None, source, target) else ""
+        failure = StorageError(f"cannot copy a layer from {source}: {where}{reason(error)}")
+    except BaseException:
+        trees.remove(target)
+        raise
+    trees.remove(target)
+    raise failure
 
 
-def create(home: str, layer: str, parent_files: str) -> None:
-    """Make a layer's tree, as its parent's ("" for none).
+def create(home: str, layer: str, parent_files: str, uid_map: Map = (), gid_map: Map = ()) -> None:
+    """Make a layer's tree, as its parent's ("" for none) with owners by the maps.
 
     Raises StorageError; nothing stays behind then.
     """
     target = f"{home}/dir/{layer}"
     if parent_files:
-        copy(parent_files, target)
+        copy(parent_files, target, uid_map, gid_map)
         return
     try:
         os.mkdir(target, 0o755)
