@@ -28,11 +28,12 @@ def run(invocation: Invocation) -> int:
 
         found = ps_view.select(context, store, found, options["filter"])
     code = 0
+    dependents = remove.Dependents(context, store)
     for container in found:
         if containers.observe(container).status not in ("created", "exited"):
             continue
         try:
-            remove.remove(context, store, container, force=False, volumes=False, depend=False, timeout=None)
+            remove.remove(context, store, container, dependents=dependents)
         except NoSuchContainer:
             continue
         except PypodError as error:

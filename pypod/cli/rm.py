@@ -18,6 +18,7 @@ def run(invocation: Invocation) -> int:
     context, store = targets.open_engine(invocation)
     chosen = targets.choose(invocation, context, store)
     missing = other = False
+    dependents = remove.Dependents(context, store)
     for target in chosen:
         try:
             if target.error is not None:
@@ -31,6 +32,7 @@ def run(invocation: Invocation) -> int:
                 volumes=flags["volumes"],
                 depend=flags["depend"],
                 timeout=flags["time"],
+                dependents=dependents,
             )
         except NoSuchContainer as error:
             # What is gone is what -f wanted (podman-rm(1)).

@@ -14,9 +14,27 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 
-def dependents(context: Context, store: Store, container: Container) -> list[Container]:
-    """The containers that join this one's namespaces."""
-    return [other for other in every(context, store) if container.id in other.config.dependencies]
+class Dependents:
+    """Which containers join which others' namespaces; every container is read once, when it is asked first."""
+
+    def __init__(self, context: Context, store: Store) -> None:
+        self._context, self._store = context, store
+        self._joined: dict[str, dict[str, Container]] | None = None
+
+    def of(self, container: Container) -> list[Container]:
+        """The containers that join this one's namespaces."""
+        if self._joined is None:
+            self._joined = {}
+            for other in every(self._context, self._store):
+                for id in other.config.dependencies:
+                    self._joined.setdefault(id, {})[other.id] = other
+        return list(self._joined.get(container.id, {}).values())
+
+    def forget(self, container: Container) -> None:
+        """It has been removed."""
+        for id in container.config.dependencies:
+            if self._joined:
+                self._joined.get(id, {}).pop(container.id, None)
 
 
 def remove(
@@ -28,19 +46,32 @@ def remove(
     volumes: bool = False,
     depend: bool = False,
     timeout: int | None = None,
+    dependents: Dependents | None = None,
 ) -> list[str]:
     """Remove a container; the ids removed (with ``depend``, those of its dependents first).
+
+    ``dependents`` serves several calls: whoever removes many containers need not read them all for each.
 
     Raises BadState (code 2) if it runs and ``force`` is off, InUse if others depend on it.
     """
     removed = []
-    for other in dependents(context, store, container):
+    dependents = dependents or Dependents(context, store)
+    for other in dependents.of(container):
         if not depend:
             raise InUse(
                 f"container {container.id} has dependent containers which must be removed before it: {other.id}:"
                 " container already exists"
             )
-        removed += remove(context, store, other, force=force, volumes=volumes, depend=True, timeout=timeout)
+        removed += remove(
+            context,
+            store,
+            other,
+            force=force,
+            volumes=volumes,
+            depend=True,
+            timeout=timeout,
+            dependents=dependents,
+        )
     state = observe(container)
     if state.status in ("running", "paused", "stopping") and not force:
         raise BadState(
@@ -61,4 +92,5 @@ def remove(
         if volumes:
             delete.remove_anonymous_volumes(context, container)
         delete.delete(context, store, container)
+    dependents.forget(container)
     return [*removed, container.id]
