@@ -8,9 +8,10 @@ from pypod.base import files, times
 from pypod.base.record import replace, to_json
 from pypod.engine import container as containers
 from pypod.engine import context as contexts
-from pypod.engine import images, journal, names, options, rootless
+from pypod.engine import images, journal, names, option_spaces, options, rootless
 from pypod.engine.container import Container
 from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError, reason
+from storage.progress import SILENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from pypod.engine.config import ContainerConfig
     from pypod.engine.context import Context
+    from pypod.engine.imageinfo import ImageInfo
+    from storage.progress import Progress
     from storage.records import Container as StorageRecord
     from storage.records import Image
     from storage.store import Store
@@ -31,10 +34,12 @@ def create(
     command: Sequence[str],
     flags: Mapping[str, Any],
     create_command: Sequence[str],
+    progress: Progress = SILENT,
 ) -> Container:
     """Make a container; nothing is left behind if it fails.
 
-    Enters the user namespace. Raises PypodError of every kind.
+    The first container with an id mapping of its own copies the image, which ``progress`` is told of. Enters the
+    user namespace. Raises PypodError of every kind.
     """
     cidfile = flags.get("cidfile") or ""
     if cidfile and os.path.exists(cidfile):
@@ -54,6 +59,31 @@ def create(
     if not flags.get("rootfs"):
         image = images.find_or_embedded(store, image_name, pull=str(flags.get("pull") or "missing"))
         info = images.image_info(store, image, image_name)
+    ranges = None
+    if option_spaces.userns(flags, context).startswith("auto"):
+        # From the choice of a range to the record that says so: held by podman too. The kernel drops it with us.
+        ranges = store.userns_lock()
+        ranges.acquire()
+    try:
+        return _make(context, store, image_name, command, flags, create_command, image, info, name, progress)
+    finally:
+        if ranges is not None:
+            ranges.release()
+
+
+def _make(
+    context: Context,
+    store: Store,
+    image_name: str,
+    command: Sequence[str],
+    flags: Mapping[str, Any],
+    create_command: Sequence[str],
+    image: Image | None,
+    info: ImageInfo | None,
+    name: str,
+    progress: Progress,
+) -> Container:
+    cidfile = flags.get("cidfile") or ""
     identity = names.random_id()
     created = times.rfc3339(times.now())
     config = options.build_config(
@@ -69,7 +99,7 @@ def create(
         store=store,
     )
     if config.uid_map:
-        # The image's files are copied up with their new owners in an overlay of its own.
+        # The image's files are copied with their new owners, out of an overlay if it has several layers.
         rootless.private_mounts(context)
     if image is not None and config.image == images.EMBEDDED:
         config = _introduce(context, config)
@@ -77,7 +107,7 @@ def create(
     begun = journal.begin(context, identity, layer)
     try:
         options.make_volumes(context, config)
-        record = _record(store, config, image, layer, name_chosen=bool(name))
+        record = _record(store, config, image, layer, progress, name_chosen=bool(name))
         if cidfile:
             _write_cidfile(cidfile, identity)
         return containers.load(context, store, record)
@@ -89,7 +119,7 @@ def create(
 
 
 def _record(
-    store: Store, config: ContainerConfig, image: Image | None, layer: str, *, name_chosen: bool
+    store: Store, config: ContainerConfig, image: Image | None, layer: str, progress: Progress, *, name_chosen: bool
 ) -> StorageRecord:
     """Write container.json and then the storage record, so that what the store knows is known to us, whenever we are
     killed. A name that nobody chose gives way to somebody who took it a moment ago.
@@ -108,6 +138,7 @@ def _record(
                 layer_id=layer,
                 uid_map=config.uid_map,
                 gid_map=config.gid_map,
+                progress=progress,
             )
         except InUse:
             if name_chosen or not tries_left:

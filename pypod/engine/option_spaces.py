@@ -54,6 +54,24 @@ def _resolve(namespace: Namespace, context: Context, store: Store, dependencies:
     return Namespace(mode="container", value=found.id)
 
 
+def userns(options: Mapping[str, Any], context: Context) -> str:
+    """What --userns says, or else the environment or containers.conf; with --uidmap or --gidmap the flag alone."""
+    text = str(options.get("userns") or "")
+    if not text and not options.get("uidmap") and not options.get("gidmap"):
+        text = os.environ.get("PODMAN_USERNS", "") or str(context.containers.get("userns") or "")
+    return text
+
+
+def _taken(store: Store, total: int) -> list[tuple[int, int]]:
+    """The (first id, count) ranges that containers have for themselves, ours and podman's.
+
+    A map of one row is one, unless it has all ids there are (nomap); keep-id's have three, and share the user's ids.
+    """
+    maps = [record.uid_map for record in store.containers()]
+    ranges = [(int(rows[0]["host_id"]), int(rows[0]["size"])) for rows in maps if len(rows) == 1]
+    return [(first, count) for first, count in ranges if first and first + count <= total and count < total - 1]
+
+
 def user(
     options: Mapping[str, Any], image: ImageInfo | None, context: Context, store: Store, dependencies: list[str]
 ) -> tuple[Namespace, list[list[int]], list[list[int]], str]:
@@ -61,11 +79,9 @@ def user(
 
     Raises UsageError, NoSuchContainer.
     """
-    text = options.get("userns") or ""
-    if not text and not options.get("uidmap") and not options.get("gidmap"):
-        text = os.environ.get("PODMAN_USERNS", "") or str(context.containers.get("userns") or "")
-        if text in ("", "host"):
-            return Namespace(mode="host"), [], [], ""
+    text = userns(options, context)
+    if text in ("", "host") and not options.get("uidmap") and not options.get("gidmap"):
+        return Namespace(mode="host"), [], [], ""
     from pypod.engine import namespaces
     from pypod.linux import idmap
 
@@ -82,11 +98,7 @@ def user(
     taken: list[tuple[int, int]] = []
     needed = 0
     if text.startswith("auto"):
-        from pypod.engine import container
-
-        for other in container.every(context, store):
-            if other.config.userns.mode == "auto":
-                taken += [(item[1], item[2]) for item in other.config.uid_map]
+        taken = _taken(store, uid_ids)
         needed = _highest_id(store, image) + 1
     choice = namespaces.user_namespace(
         text,
