@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 NOTE = "layers"
-MOMENT = 10  # ms: small layers are gone when the command ends
+MOMENT = 5  # ms of work: small layers are gone when the command ends
 
 
 class Staging:

@@ -107,7 +107,7 @@ def _make(
     begun = journal.begin(context, identity, layer)
     try:
         options.make_volumes(context, config)
-        record = _record(store, config, image, layer, progress, name_chosen=bool(name))
+        record = _record(store, config, image, layer, name_chosen=bool(name), progress=progress)
         if cidfile:
             _write_cidfile(cidfile, identity)
         return containers.load(context, store, record)
@@ -119,7 +119,13 @@ def _make(
 
 
 def _record(
-    store: Store, config: ContainerConfig, image: Image | None, layer: str, progress: Progress, *, name_chosen: bool
+    store: Store,
+    config: ContainerConfig,
+    image: Image | None,
+    layer: str,
+    *,
+    name_chosen: bool,
+    progress: Progress = SILENT,
 ) -> StorageRecord:
     """Write container.json and then the storage record, so that what the store knows is known to us, whenever we are
     killed. A name that nobody chose gives way to somebody who took it a moment ago.

@@ -1,5 +1,6 @@
 /* A directory tree is copied by several threads: owners (mapped or not), modes, times, attributes, hard links, links,
  * fifos, sockets, devices, holes; blocks are shared where the file system can. */
+#include <stdint.h>
 
 struct st_copy;
 

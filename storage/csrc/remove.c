@@ -21,22 +21,28 @@
 #define BIG (64 << 20)
 #define TRIES 5
 
+#define PATIENCE 20 /* so many times the budget may pass while others have the processor or the disk */
+
 struct removal {
 	int root;
-	int budgeted, over;
-	struct timespec end;
+	int64_t budget; /* ns, 0 for none */
+	int over;
+	int64_t worked, begun; /* ns, of the clocks of this thread and of the world */
 };
+
+static int64_t now(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
 
 /* The budget is over: whatever is left stays. */
 static int over(struct pool *pool, struct removal *removal)
 {
-	struct timespec now;
-
-	if (!removal->budgeted)
-		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec < removal->end.tv_sec ||
-	    (now.tv_sec == removal->end.tv_sec && now.tv_nsec < removal->end.tv_nsec))
+	if (!removal->budget || (now(CLOCK_THREAD_CPUTIME_ID) - removal->worked < removal->budget &&
+				 now(CLOCK_MONOTONIC) - removal->begun < removal->budget * PATIENCE))
 		return 0;
 	removal->over = 1;
 	pool_stop(pool);
@@ -47,7 +53,7 @@ static int too_big(struct removal *removal, int fd, const char *name)
 {
 	struct stat status;
 
-	return removal->budgeted && fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return removal->budget && fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISREG(status.st_mode) && status.st_size > BIG && status.st_nlink == 1;
 }
 
@@ -179,7 +185,7 @@ static int finish(struct worker *worker, struct node *node)
 
 int st_remove(int directory, const char *name, int threads, int budget, char *failed)
 {
-	struct removal removal = {.root = -1, .budgeted = budget > 0};
+	struct removal removal = {.root = -1, .budget = budget * INT64_C(1000000)};
 	struct pool pool;
 	struct node *root;
 	int error, flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -196,12 +202,8 @@ int st_remove(int directory, const char *name, int threads, int budget, char *fa
 		removal.root = pool_open_at(directory, name, flags, RESOLVE_NO_XDEV);
 	if (removal.root < 0)
 		return removal.root == -ENOENT ? 0 : removal.root == -EXDEV ? -EBUSY : removal.root;
-	if (budget > 0) {
-		clock_gettime(CLOCK_MONOTONIC, &removal.end);
-		removal.end.tv_nsec += budget * 1000000L;
-		removal.end.tv_sec += removal.end.tv_nsec / 1000000000;
-		removal.end.tv_nsec %= 1000000000;
-	}
+	removal.worked = now(CLOCK_THREAD_CPUTIME_ID);
+	removal.begun = now(CLOCK_MONOTONIC);
 	for (int tries = 0;; tries++) {
 		error = pool_init(&pool, visit, finish, &removal);
 		if (error)
