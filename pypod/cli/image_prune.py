@@ -15,13 +15,15 @@ def run(invocation: Invocation) -> int:
     if not options["force"]:
         import os
 
-        which = "without at least one container associated to them" if options["all"] else "that are dangling"
-        os.write(1, f"WARNING! This command removes all images {which}.\n".encode())
+        which = "images without at least one container associated with them" if options["all"] else "dangling images"
+        os.write(1, f"WARNING! This command removes all {which}.\n".encode())
         os.write(1, b"Are you sure you want to continue? [y/N] ")
         if os.read(0, 16)[:1].lower() != b"y":
             return 0
     context, store = targets.open_engine(invocation)
-    for removed in image_names.prune(context, store, everything=options["all"], filters=options["filter"]):
+    for removed in image_names.prune(
+        context, store, everything=options["all"], external=options["external"], filters=options["filter"]
+    ):
         for id in removed.deleted:
             output.line(id)
     return 0

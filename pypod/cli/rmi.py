@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pypod.cli import output, targets
-from pypod.engine import image_names
+from pypod.engine import image_names, rootless
 from pypod.engine.image_names import Removed
 from pypod.errors import NoSuchImage, PypodError, UsageError
 
@@ -34,14 +34,15 @@ def run(invocation: Invocation) -> int:
             in_use = in_use or error.code == 2
             other = other or error.code != 2
     if options["all"]:
-        in_use, other = _all(context, store, force=options["force"])
+        in_use, other = _all(context, store, force=options["force"], prune=not options["no_prune"])
     if in_use:
         return 2
     return 125 if other else 1 if missing else 0
 
 
-def _all(context: Context, store: Store, *, force: bool) -> tuple[bool, bool]:
-    """Remove every image, children before parents; whether one was in use, and whether something else failed."""
+def _all(context: Context, store: Store, *, force: bool, prune: bool) -> tuple[bool, bool]:
+    """Remove every image; whether one was in use, and whether something else failed."""
+    rootless.enter_user(context)
     in_use = other = False
     failed: set[str] = set()
     while True:
@@ -50,8 +51,7 @@ def _all(context: Context, store: Store, *, force: bool) -> tuple[bool, bool]:
             return in_use, other
         for image in left:
             try:
-                name = image.id
-                _show(image_names.remove(context, store, name, force=True if force else len(image.names) > 1))
+                _show(image_names.remove_image(context, store, image, force=force, prune=prune))
             except NoSuchImage:
                 pass
             except PypodError as error:

@@ -386,7 +386,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _IMAGE,
         "options_other.RMI",
         "[options] IMAGE [IMAGE...]",
-        ("names", "image name or ID must be specified"),
+        (0, -1),
         "image",
     ),
     "run": (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pypod.base.record import record
-from pypod.engine import images, rootless
+from pypod.engine import image_users, images, rootless
 from pypod.engine.images import Overview
-from pypod.errors import InUse, NoSuchContainer, NoSuchImage, NotFound, PypodError
+from pypod.errors import InUse, NoSuchImage, NotFound, PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,18 +73,20 @@ def remove(context: Context, store: Store, name: str, *, force: bool = False, pr
     if image.read_only:
         raise InUse(f"cannot remove read-only image {image.id}")
     called = images.resolved_name(image, name)
+    by_digest = "@" in name and name not in image.names
     by_id = called not in image.names or image.id.startswith(name.removeprefix("sha256:"))
-    if "@" in name and not by_id and len(image.names) == 1:
-        by_id = True
     rootless.enter_user(context)
-    if not by_id and len(image.names) > 1:
-        store.untag(image.id, [called])
-        return Removed(untagged=[called])
-    if by_id and len(image.names) > 1 and not force:
-        tags = " ".join(image.names)
-        raise InUse(
-            f'unable to delete image "{image.id}" by ID with more than one tag ([{tags}]): please force removal'
-        )
+    if len(image.names) > 1:
+        if not by_id and not by_digest:
+            store.untag(image.id, [called])
+            return Removed(untagged=[called])
+        if not force:
+            how = "ID" if by_id else "digest"
+            tags = " ".join(image.names)
+            raise InUse(
+                f'unable to delete image "{image.id}" by {how} with more than one tag ([{tags}]):'
+                " please force removal"
+            )
     return remove_image(context, store, image, force=force, prune=prune)
 
 
@@ -103,17 +105,12 @@ def remove_image(context: Context, store: Store, image: Image, *, force: bool = 
 
     Raises InUse (code 2), StorageError.
     """
-    if force:
-        _remove_containers(context, store, image)
+    image_users.release(context, store, image, force=force)
+    # What is built on it keeps its layers: only the record goes, and podman does not call that deleted.
     overview = Overview(store)
-    if overview.children(image):
-        if image.names:
-            store.untag(image.id, image.names)
-            return Removed(untagged=list(image.names))
-        raise InUse(f"unable to delete image {image.id}: it has dependent images", code=2)
     parent = overview.parent(image)
+    deleted = [] if overview.children(image) else [image.id]
     store.delete_image(image.id)
-    deleted = [image.id]
     while prune and parent is not None and not parent.names and not parent.read_only:
         overview = Overview(store)
         above = overview.parent(parent)
@@ -125,28 +122,18 @@ def remove_image(context: Context, store: Store, image: Image, *, force: bool = 
     return Removed(untagged=list(image.names), deleted=deleted)
 
 
-def _remove_containers(context: Context, store: Store, image: Image) -> None:
-    from pypod.engine import container as containers
-    from pypod.engine import remove as removal
-
-    for found in store.containers():
-        if found.image != image.id:
-            continue
-        try:
-            ours = containers.load(context, store, found)
-        except NoSuchContainer:
-            raise InUse(
-                f"image used by {found.id}: image is in use by a container of another tool",
-                hint="remove that container with podman rm or buildah rm",
-                code=2,
-            ) from None
-        removal.remove(context, store, ours, force=True, depend=True)
-
-
-def prune(context: Context, store: Store, *, everything: bool = False, filters: Sequence[str] = ()) -> list[Removed]:
+def prune(
+    context: Context,
+    store: Store,
+    *,
+    everything: bool = False,
+    external: bool = False,
+    filters: Sequence[str] = (),
+) -> list[Removed]:
     """Remove images without a name, or (``everything``) all that no container uses.
 
-    Enters the user namespace. Raises UsageError.
+    With ``external`` those that only buildah's working containers use, together with these. Enters the user
+    namespace. Raises UsageError.
     """
     from pypod.engine import image_filters
 
@@ -158,13 +145,15 @@ def prune(context: Context, store: Store, *, everything: bool = False, filters: 
         before = len(result)
         for image in overview.images:
             summary = overview.summary(image, full=False)
-            if image.read_only or summary.containers or summary.intermediate:
+            if image.read_only or summary.intermediate or bool(summary.containers) is not external:
                 continue
             if not (everything or summary.dangling) or not all(test(summary) for test in tests):
                 continue
             try:
+                if external and not image_users.remove_working(store, image):
+                    continue
                 result.append(remove_image(context, store, image))
-            except NoSuchImage:
+            except (NoSuchImage, InUse):
                 continue  # somebody was faster
         if len(result) == before:
             return result
