@@ -167,5 +167,6 @@ def test_killed_monitor(pypod: Pypod, image: str) -> None:
     pypod("run", "-d", "--network", "none", "--name", "dead", image, "sleep", "100").ok()
     for pid in (pypod.monitor("dead"), pypod.pid("dead")):
         os.kill(pid, signal.SIGKILL)
+    pypod.wait_state("dead", "exited")
     inside(pypod, "M=$(P mount dead); test -d $M/bin; P umount dead").ok()
     assert pypod.state("dead") == "exited"
