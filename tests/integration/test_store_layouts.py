@@ -1,0 +1,146 @@
+"""Where a store may be kept: a separate imagestore, read-only stores, a store for one boot, and very deep images."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import box
+from support.runner import Pypod
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "storage"))
+
+import archives
+
+
+def names(path: Path) -> list[str]:
+    return sorted(os.listdir(path)) if path.exists() else []
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(path.read_text()) if path.exists() else []
+    return found
+
+
+def place(pypod: Pypod, name: str) -> Path:
+    """A directory beside the graphroot that is the user's."""
+    assert pypod.graphroot is not None
+    path = pypod.graphroot.parent / name
+    path.mkdir()
+    if pypod.user.switch:
+        os.chown(path, pypod.user.uid, pypod.user.gid)
+    return path
+
+
+def test_a_separate_imagestore(fresh: Pypod, busybox_tar: Path, shared_dir: Path) -> None:
+    """Images lie there, containers and all layers' records here, as podman 5 has it; nothing is left after rmi."""
+    images, graphroot = place(fresh, "i"), Path(str(fresh.graphroot))
+    pypod = fresh.with_options("--imagestore", str(images))
+    pypod("import", busybox_tar, "bb").ok()
+    [row] = rows(graphroot / "overlay-layers" / "layers.json")
+    assert names(images / "overlay") == sorted([str(row["id"]), "l"])
+    assert names(graphroot / "overlay" / "l") == [] and len(names(images / "overlay" / "l")) == 1
+    assert len(rows(images / "overlay-images" / "images.json")) == 1
+    assert not (graphroot / "overlay-images" / "images.json").exists()
+    assert (graphroot / "overlay-layers" / f"{row['id']}.tar-split.gz").exists()
+    assert pypod("run", "--rm", "bb", "cat", "/etc/hostname").ok().code == 0
+    pypod("create", "--name", "c", "bb", "true").ok()
+    pypod("start", "-a", "c").ok()
+    assert len(names(graphroot / "overlay" / "l")) == 1
+    pypod("save", "-q", "-o", shared_dir / "a.tar", "bb").ok()
+    pypod("rmi", "bb").fails(2, "in use")
+    pypod("commit", "-q", "c", "more").ok()
+    assert pypod("run", "--rm", "more", "true").ok().code == 0
+    pypod("rm", "c").ok()
+    pypod("rmi", "more", "bb").ok()
+    assert names(images / "overlay") == ["l"] and names(images / "overlay" / "l") == []
+    assert rows(graphroot / "overlay-layers" / "layers.json") == []
+    assert not list((graphroot / "overlay-layers").glob("*.gz"))
+    pypod("load", "-q", "-i", shared_dir / "a.tar").ok()
+    assert pypod("run", "--rm", "bb", "echo", "back").ok().out == "back\n"
+
+
+def test_a_store_for_one_boot(fresh: Pypod, busybox_tar: Path) -> None:
+    """With --transient-store what containers have is in the runroot, and the image's records are not."""
+    pypod = fresh.with_options("--transient-store")
+    graphroot, runroot = Path(str(fresh.graphroot)), Path(str(fresh.runroot))
+    pypod("import", busybox_tar, "bb").ok()
+    pypod("run", "--name", "c", "bb", "true").ok()
+    assert len(rows(runroot / "overlay-containers" / "volatile-containers.json")) == 1
+    assert len(rows(runroot / "overlay-layers" / "volatile-layers.json")) == 1
+    assert len(rows(graphroot / "overlay-layers" / "layers.json")) == 1
+    assert not rows(graphroot / "overlay-containers" / "containers.json")
+    assert pypod("ps", "-aq").ok().out
+    pypod("rmi", "bb").fails(2, "in use")
+    pypod("rm", "c").ok()
+    assert rows(runroot / "overlay-layers" / "volatile-layers.json") == []
+    assert pypod("run", "--rm", "bb", "echo", "x").ok().out == "x\n"
+    assert len(names(graphroot / "overlay" / "l")) == 1
+    pypod("rmi", "bb").ok()
+
+
+@pytest.fixture
+def read_only(fresh: Pypod, busybox_tar: Path) -> Iterator[Path]:
+    """A store with an image of one layer and more, which nobody can write in."""
+    assert fresh.graphroot is not None
+    if not box.ROOT:
+        pytest.skip("a read-only mount needs root")
+    other = fresh.graphroot.parent / "other"
+    there = Pypod(fresh.program, fresh.user, graphroot=place(fresh, "other"), runroot=fresh.runroot)
+    there("import", busybox_tar, "shared:1").ok()
+    there("run", "--name", "c", "shared:1", "sh", "-c", "echo deep > /etc/deep").ok()
+    there("commit", "-q", "c", "shared:2").ok()
+    there("rm", "c").ok()
+    for name in ("overlay-layers/layers.lock", "overlay-images/images.lock"):
+        (other / name).unlink()
+    subprocess.run(["mount", "--bind", other, other], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", other], check=True)
+    yield other
+    subprocess.run(["umount", "-l", other], check=True)
+
+
+def test_a_read_only_store(fresh: Pypod, read_only: Path) -> None:
+    pypod = fresh.with_options("--storage-opt", f"overlay.imagestore={read_only}")
+    assert sorted(pypod("images", "--format", "{{.Repository}}:{{.Tag}} {{.ReadOnly}}").ok().lines) == [
+        "localhost/shared:1 true",
+        "localhost/shared:2 true",
+    ]
+    assert pypod("run", "--rm", "shared:2", "cat", "/etc/deep").ok().out == "deep\n"
+    pypod("rmi", "shared:2").fails(125, "read-only")
+    pypod("create", "--name", "c", "shared:2", "cat", "/etc/deep").ok()
+    assert pypod("start", "-a", "c").ok().out == "deep\n"
+    # A name of one's own brings the record here, with its data; the layers stay there.
+    pypod("tag", "shared:2", "mine:1").ok()
+    assert (
+        "localhost/mine:1 false" in pypod("images", "--format", "{{.Repository}}:{{.Tag}} {{.ReadOnly}}").ok().lines
+    )
+    assert pypod("image", "inspect", "mine:1").ok().json[0]["RepoTags"]
+    pypod("commit", "-q", "c", "more").ok()
+    assert pypod("run", "--rm", "more", "cat", "/etc/deep").ok().out == "deep\n"
+    pypod("rm", "c").ok()
+    pypod("rmi", "more").ok()
+    pypod("rmi", "-f", "mine:1").ok()
+    assert names(Path(str(fresh.graphroot)) / "overlay" / "l") == []
+    assert len(pypod("images", "-q").ok().lines) == 2
+
+
+def test_as_many_layers_as_the_kernel_mounts(fresh: Pypod, busybox_tar: Path, shared_dir: Path) -> None:
+    """500 run, with all of their 54,000 bytes of mount options; more are refused before anything is made."""
+    layers = [busybox_tar.read_bytes()]
+    layers += [archives.pack((archives.entry(f"f{n % 50}", uid=0, gid=0), b"%d" % n)) for n in range(1, 500)]
+    archive = archives.docker_archive(shared_dir / "deep.tar", layers, ["localhost/deep:500"])
+    archive.chmod(0o644)
+    fresh("load", "-q", "-i", archive).ok()
+    assert fresh("run", "--name", "c", "deep:500", "sh", "-c", "cat /f1 /f49; echo >/x").ok().out == "451499"
+    assert fresh("run", "--rm", "--read-only", "deep:500", "cat", "/f0").ok().out == "450"
+    fresh("commit", "-q", "c", "deep:501").fails(125, "500 layers")
+    fresh.with_options("--storage-opt", "pypod.max_layers=0")("commit", "-q", "c", "deep:501").ok()
+    fresh("rm", "c").ok()
+    fresh("create", "deep:501", "true").fails(125, "501 layers", "500 at most")
+    assert fresh("ps", "-aq").ok().out == ""

@@ -1,0 +1,72 @@
+"""Mounts whose options are longer than a page, as kernels before 6.5 and fuse-overlayfs take them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import os, sys
+from storage import overlay
+home, count, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+os.makedirs(home + "/l")
+lower = []
+for number in range(count):
+    os.makedirs(f"{home}/{number}/diff")
+    link = overlay.new_link()
+    os.symlink(f"../{number}/diff", f"{home}/l/{link}")
+    open(f"{home}/{number}/diff/f{number}", "w").close()
+    lower.insert(0, f"{home}/l/{link}")
+for name in ("upper", "work", "merged"):
+    os.mkdir(f"{home}/{name}")
+places = f"{home}/upper", f"{home}/work"
+gone = os.path.join(home, "gone")
+os.mkdir(gone)
+os.chdir(gone)
+os.rmdir(gone)  # a working directory that nobody comes back to
+if how == "fuse":
+    overlay._fuse(overlay.process.find("fuse-overlayfs"), f"{home}/merged", lower, *places, "")
+else:
+    overlay._old_native(home, f"{home}/merged", lower, *places, ["userxattr"], "nodev")
+open(f"{home}/merged/new", "w").close()
+print(len(os.listdir(f"{home}/merged")), os.listdir(f"{home}/upper"))
+overlay.unmount(f"{home}/merged")
+"""
+
+
+def mounted(path: Path, count: int, how: str) -> subprocess.CompletedProcess[str]:
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-Urm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no user namespaces")
+    argv = [unshare, "-Urm", sys.executable, "-c", SCRIPT, str(path / "overlay"), str(count), how]
+    return subprocess.run(
+        argv, check=False, capture_output=True, text=True, timeout=60, cwd=Path(__file__).resolve().parents[3]
+    )
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        3,  # absolute paths fit
+        100,  # relative ones do
+        500,  # only numbers do
+    ],
+)
+def test_the_old_way(tmp_path: Path, count: int) -> None:
+    done = mounted(tmp_path, count, "old")
+    assert (done.stdout, done.stderr) == (f"{count + 1} ['new']\n", "")
+
+
+def test_one_layer_too_many(tmp_path: Path) -> None:
+    done = mounted(tmp_path, 501, "old")
+    assert done.returncode == 1 and "OSError: [Errno 22]" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("fuse-overlayfs") is None, reason="fuse-overlayfs is not installed")
+def test_fuse(tmp_path: Path) -> None:
+    done = mounted(tmp_path, 120, "fuse")
+    assert (done.stdout, done.stderr) == ("121 ['new']\n", "")
