@@ -26,8 +26,7 @@ CHUNK = 1 << 20
 class Pack:
     """A tar stream; ``read`` it to the end, or ``close`` it. A context manager."""
 
-    def __init__(self, path: str, pack: Any) -> None:
-        self._path = path
+    def __init__(self, pack: Any) -> None:
         self._pack = pack
         self._buffer = ffi.new("char[]", CHUNK)
         self.size = 0  # bytes given out so far
@@ -35,7 +34,7 @@ class Pack:
     def read(self, count: int = CHUNK) -> bytes:
         """Up to ``count`` bytes, as many as there are; b"" at the end.
 
-        Raises StorageError.
+        Raises StorageError, which names the file as the container sees it.
         """
         if self._pack is None:
             raise ValueError("read from a closed archive")
@@ -44,7 +43,7 @@ class Pack:
             from storage.tar import show
 
             where, _, cause = ffi.string(lib.st_pack_message(self._pack)).rpartition(b": ")
-            raise StorageError(f"cannot pack {self._path}: {show(where)}: {show(cause)}")
+            raise StorageError(f"cannot pack /{show(where).strip('/')}: {show(cause)}")
         self.size += got
         return bytes(ffi.buffer(self._buffer, got))
 
@@ -119,7 +118,7 @@ def open_tree(
             os.close(fd)
     if pack == ffi.NULL:
         raise StorageError(f"cannot pack {path}: {os.strerror(-error[0])}")
-    return Pack(path, pack)
+    return Pack(pack)
 
 
 def _ranges(map: Map) -> Any:
