@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from storage.progress import Progress
     from storage.records import Image, Layer, Row
+    from storage.staged import Staged
     from storage.store import Store
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -145,31 +146,78 @@ class Commit:
             uids, gids = sorted(extractor.uids), sorted(extractor.gids)
         finally:
             extractor.close()
-        if blob and passed.blob != blob:
-            raise BadArchive(f"broken archive: layer {blob} has the digest {passed.blob}")
-        if size >= 0 and source.size != size:
-            raise BadArchive(f"broken archive: layer {blob} has {source.size} bytes, its manifest says {size}")
-        if diff_id and passed.content != diff_id:
-            raise BadArchive(f"broken archive: layer {diff_id} has the uncompressed digest {passed.content}")
+        row = self._take(passed, source.size, kind, diff_id, blob, size)
+        row["uidset"], row["gidset"] = uids, gids
         if not self._vfs:
             self._root_mode(tree)
-        id = layer_id(self.top, passed.content)
-        row: Row = {"id": id}
+        self._put(row, directory, split)
+        progress.end(key)
+        return row
+
+    def adopt(self, staged: Staged, *, diff_id: str = "", blob: str = "", size: int = -1) -> Row:
+        """Take a layer that has been unpacked already; see ``add``."""
+        limits.check(self.limits, "max_layers", len(self._lowers) + 1, "an image")
+        if staged.layer:
+            return self._add_again(staged, diff_id)
+        row = self._take(staged.passed, staged.size, staged.kind, diff_id, blob, size)
+        directory, split = self._staging.new(), self._splits.new()
+        try:
+            os.rename(staged.directory, directory)
+            os.rename(staged.split, split)
+        except OSError as error:
+            raise StorageError(f"cannot add layers to {self.store.home}: {reason(error)}") from None
+        staged.layer = row["id"]
+        tree = f"{directory}/diff"
+        extractor = extract.Extractor(tree, lowers=self._lowers, in_user_namespace=self._userns)
+        try:
+            extractor.inherit(staged.implied)
+            uids, gids = staged.uids | extractor.uids, staged.gids | extractor.gids
+        finally:
+            extractor.close()
+        row["uidset"], row["gidset"] = sorted(uids), sorted(gids)
+        self._root_mode(tree)
+        self._put(row, directory, split)
+        return row
+
+    def _add_again(self, staged: Staged, diff_id: str) -> Row:
+        """The content of a layer that another one has taken, of this image or of one before."""
+        from storage import export, tarsplit
+
+        own = [item for item in self._rows if item[0]["id"] == staged.layer]
+        pieces = tarsplit.rebuild(own[0][2], [f"{own[0][1]}/diff"]) if own else export.layer(self.store, staged.layer)
+        row = self.add(lambda count: next(pieces, b""), diff_id=diff_id, kind=stream.PLAIN)
+        row["compressed-diff-digest"], row["compressed-size"] = staged.passed.blob, staged.size
+        if staged.kind != stream.PLAIN:
+            row["compression"] = staged.kind
+        return row
+
+    def _take(self, passed: flow.Passed, came: int, kind: int, diff_id: str, blob: str, size: int) -> Row:
+        """The record of a layer that has been unpacked, if it is what it must be; ``came`` bytes of it came in.
+
+        Raises BadArchive.
+        """
+        if blob and passed.blob != blob:
+            raise BadArchive(f"broken archive: layer {blob} has the digest {passed.blob}")
+        if size >= 0 and came != size:
+            raise BadArchive(f"broken archive: layer {blob} has {came} bytes, its manifest says {size}")
+        if diff_id and passed.content != diff_id:
+            raise BadArchive(f"broken archive: layer {diff_id} has the uncompressed digest {passed.content}")
+        row: Row = {"id": layer_id(self.top, passed.content)}
         if self.top:
             row["parent"] = self.top
         row["created"] = ""
         row["compressed-diff-digest"] = passed.blob
-        row["compressed-size"] = source.size
+        row["compressed-size"] = came
         row["diff-digest"] = passed.content
         row["diff-size"] = passed.size
         if kind != stream.PLAIN:
             row["compression"] = kind
-        row["uidset"], row["gidset"] = uids, gids
-        self._rows.append((row, directory, split))
-        self._lowers.insert(0, tree)
-        self.top = id
-        progress.end(key)
         return row
+
+    def _put(self, row: Row, directory: str, split: str) -> None:
+        self._rows.append((row, directory, split))
+        self._lowers.insert(0, directory if self._vfs else f"{directory}/diff")
+        self.top = row["id"]
 
     def _new_tree(self, directory: str) -> str:
         """Where the next layer's files go; a vfs layer begins as a copy of the one below it."""

@@ -25,7 +25,9 @@ class Extractor:
     """One layer, unpacked into the existing directory ``root``.
 
     ``shadow`` is a directory for what later entries replace. ``whiteouts``: "convert" to overlayfs's marks, "keep"
-    as they are, or "apply", which removes what they name. Raises BadArchive, StorageError; ``close`` it at any rate.
+    as they are, or "apply", which removes what they name. With ``unknown_lowers`` what the archive implies is to be
+    asked for with ``implied``, and given to another's ``inherit`` when the lower layers are known.
+    Raises BadArchive, StorageError; ``close`` it at any rate.
     """
 
     def __init__(
@@ -33,10 +35,11 @@ class Extractor:
         root: str,
         *,
         lowers: Sequence[str] = (),
-        tar_split: str,
-        shadow: str,
+        tar_split: str = "",
+        shadow: str = "",
         in_user_namespace: bool,
         whiteouts: str = "convert",
+        unknown_lowers: bool = False,
         limits: limiting.Limits = limiting.DEFAULT,
     ) -> None:
         self._limits = limits
@@ -50,11 +53,12 @@ class Extractor:
             for path in lowers:
                 self._fds.append(os.open(path, _DIRECTORY))
             found = os.fstatvfs(self._fds[0])
-            self._split = tarsplit.Writer(tar_split)
+            self._split = tarsplit.Writer(tar_split) if tar_split else None
         except OSError as error:
             self.close()
             raise StorageError(f"cannot unpack the image: {reason(error)}") from None
-        self.write: Callable[[bytes], None] = self._split.text  # where tar-split's records go
+        if self._split is not None:
+            self.write: Callable[[bytes], object] = self._split.text  # where tar-split's records go
         below = ffi.new("int[]", self._fds[1:])
         place = ffi.new("char[]", os.fsencode(shadow))
         options = ffi.new("st_unpack_options *")
@@ -64,6 +68,7 @@ class Extractor:
         options.shadow = place
         options.in_user_namespace = in_user_namespace
         options.whiteouts = {"convert": lib.ST_CONVERT, "keep": lib.ST_KEEP, "apply": lib.ST_APPLY}[whiteouts]
+        options.unknown_lowers = unknown_lowers
         options.limits = tar.limits_for(limits, "max_layer_entries")[0]
         options.free = found.f_bavail * found.f_frsize
         self._context = lib.st_unpack_new(options)
@@ -121,6 +126,20 @@ class Extractor:
                 tarsplit.rewrite(self._split.path, shadowed)
         except OSError as error:
             raise StorageError(f"cannot unpack the image: {reason(error)}") from None
+
+    def implied(self) -> list[bytes]:
+        """The directories that the archive has not listed."""
+        cursor = ffi.new("size_t *")
+        found = []
+        while path := lib.st_unpack_implied(self._context, cursor):
+            found.append(ffi.string(path))
+        return found
+
+    def inherit(self, paths: Iterable[bytes]) -> None:
+        """Give directories what the lower layers say of them."""
+        for path in paths:
+            self._check(lib.st_unpack_inherit(self._context, path))
+        self._check(lib.st_unpack_finish(self._context))
 
     @property
     def uids(self) -> set[int]:

@@ -46,7 +46,7 @@ def load(
     """
     if platform is None:
         platform = ("linux", *archive.architecture())
-    parts = open_parts(store, source)
+    parts = open_parts(store, source, progress)
     try:
         if parts.find("index.json") is not None and parts.find("oci-layout") is not None:
             return _load_oci(store, parts, normalise, default_name, platform, progress)
@@ -121,6 +121,8 @@ def _add(
     if commit.reuse(diff_id):
         seen.begin(diff_id, f"Copying blob {blob or diff_id}")
         seen.end(diff_id, "skipped: already exists")
+    elif (staged := parts.staged(path)) is not None:
+        commit.adopt(staged, diff_id=diff_id, blob=blob, size=size)
     else:
         read, total = parts.open(path)
         commit.add(read, diff_id=diff_id, blob=blob, size=size, progress=seen, total=total)

@@ -1,7 +1,7 @@
 """The files of an image archive or OCI layout directory, by name.
 
-Archives name their parts in an index that may stand anywhere, so a file is read in place, and what cannot be read
-twice (a pipe, a compressed archive) goes through a nameless temporary file in the store's file system.
+Archives name their parts in an index that may stand anywhere, so a file is read in place. Of what cannot be read
+twice (a pipe, a compressed archive) the layers are unpacked as they come, see ``staged``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import stat
 from pypod.errors import BadArchive, PypodError, StorageError, reason
 from storage import limits as limiting
 from storage import stream, tar
+from storage.progress import SILENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from storage.progress import Progress
+    from storage.staged import Staged
     from storage.store import Store
 
 
@@ -36,6 +39,10 @@ class Parts:
         if found is None:
             raise BadArchive(f"broken archive: {show(name)} is not in it")
         return found
+
+    def staged(self, name: str) -> Staged | None:
+        """The layer that this file has become already while the archive was read."""
+        return None
 
     def bytes(self, name: str) -> bytes:
         """A manifest, an index or a config.
@@ -93,49 +100,64 @@ def show(name: str) -> str:
     return tar.show(name.encode("utf-8", "backslashreplace"))
 
 
-class Archive(Parts):
-    """A tar file that can be read in place."""
+class Index(Parts):
+    """What stands where in a tar archive of images."""
 
-    def __init__(self, fd: int, limits: limiting.Limits = limiting.DEFAULT) -> None:
+    def __init__(self, fd: int, limits: limiting.Limits) -> None:
         self.limits = limits
         self._fd = fd
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, tuple[int, int]] = {}  # name -> offset in the file behind ``fd``, size
         self._links: dict[str, str] = {}
-        size = os.fstat(fd).st_size
-        buffer = stream.FileBuffer(fd, size)
-        for entry in tar.Reader(buffer, limits, "max_archive_files"):
-            name = _clean(entry.name)
-            self._files.pop(name, None)
-            self._links.pop(name, None)
-            if entry.kind == tar.REGULAR and entry.sparse is None:
-                self._files[name] = (buffer.offset, entry.size)
-                if buffer.offset + entry.size > size:
-                    raise BadArchive("broken archive: it ends in the middle of a file")
-            elif entry.kind == tar.SYMLINK:
-                target = os.fsdecode(entry.target)
-                self._links[name] = _clean(os.fsencode(os.path.join(os.path.dirname(name), target)))
-            elif entry.kind == tar.LINK:
-                self._links[name] = _clean(entry.target)
 
-    def find(self, name: str) -> tuple[stream.Read, int] | None:
+    def note(self, entry: tar.Entry, offset: int) -> int:
+        """Remember an entry whose content is at ``offset``; how many bytes of it there are."""
+        name = clean(entry.name)
+        self._files.pop(name, None)
+        self._links.pop(name, None)
+        if entry.kind == tar.REGULAR and entry.sparse is None:
+            self._files[name] = (offset, entry.size)
+            return entry.size
+        if entry.kind == tar.SYMLINK:
+            target = os.fsdecode(entry.target)
+            self._links[name] = clean(os.fsencode(os.path.join(os.path.dirname(name), target)))
+        elif entry.kind == tar.LINK:
+            self._links[name] = clean(entry.target)
+        return 0
+
+    def final(self, name: str) -> str:
+        """The name to which the links of the archive lead."""
         try:
-            name = _clean(os.fsencode(name))
+            name = clean(os.fsencode(name))
         except UnicodeEncodeError:
-            return None  # half a character, which JSON can write
+            return ""  # half a character, which JSON can write
         for _ in range(8):
-            if name in self._files:
-                offset, size = self._files[name]
-                return stream.section(self._fd, offset, size), size
             if name not in self._links:
                 break
             name = self._links[name]
-        return None
+        return name
+
+    def find(self, name: str) -> tuple[stream.Read, int] | None:
+        found = self._files.get(self.final(name))
+        return found and (stream.section(self._fd, *found), found[1])
 
     def close(self) -> None:
         os.close(self._fd)
 
 
-def _clean(name: bytes) -> str:
+class Archive(Index):
+    """A tar file that can be read in place."""
+
+    def __init__(self, fd: int, limits: limiting.Limits = limiting.DEFAULT) -> None:
+        super().__init__(fd, limits)
+        size = os.fstat(fd).st_size
+        buffer = stream.FileBuffer(fd, size)
+        for entry in tar.Reader(buffer, limits, "max_archive_files"):
+            if buffer.offset + self.note(entry, buffer.offset) > size:
+                raise BadArchive("broken archive: it ends in the middle of a file")
+
+
+def clean(name: bytes) -> str:
+    """An entry's name as a path without ``.``, ``..`` and a slash in front."""
     return os.path.normpath("/" + os.fsdecode(name)).lstrip("/")
 
 
@@ -207,7 +229,7 @@ def _spool(store: Store, source: stream.Source, kind: int) -> int:
     return fd
 
 
-def open_parts(store: Store, source: str) -> Parts:
+def open_parts(store: Store, source: str, progress: Progress = SILENT) -> Parts:
     """An archive's parts: ``source`` is a path, an http(s) URL, or "-" for stdin.
 
     Raises PypodError, BadArchive, StorageError.
@@ -215,7 +237,7 @@ def open_parts(store: Store, source: str) -> Parts:
     if source.startswith(("http://", "https://")):
         from storage import archive
 
-        return _opened(store, stream.Source(archive.open_source(source)[0]))
+        return _opened(store, stream.Source(archive.open_source(source)[0]), progress)
     if source != "-" and os.path.isdir(source):
         return Directory(source, store.limits)
     if source == "-":
@@ -232,7 +254,7 @@ def open_parts(store: Store, source: str) -> Parts:
         else:
             if seekable:
                 os.lseek(fd, 0, os.SEEK_SET)
-            return _opened(store, stream.Source(stream.reader_of(fd)))
+            return _opened(store, stream.Source(stream.reader_of(fd)), progress)
     except OSError as error:
         raise BadArchive(f"cannot read the archive: {reason(error)}") from None
     finally:
@@ -240,7 +262,13 @@ def open_parts(store: Store, source: str) -> Parts:
     return _archive(store, kept)
 
 
-def _opened(store: Store, source: stream.Source) -> Archive:
+def _opened(store: Store, source: stream.Source, progress: Progress) -> Index:
+    """The parts of an archive that can be read only once."""
+    if store.driver != "vfs":
+        from storage import staged
+
+        return staged.opened(store, source, progress)
+    # A layer of vfs begins as a copy of the one below, which is not known yet.
     return _archive(store, _spool(store, source, stream.compression_of(source.peek(6))))
 
 

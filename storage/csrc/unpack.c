@@ -74,7 +74,8 @@ void st_unpack_free(st_unpack *u)
 		if (descriptors[i] >= 0)
 			close(descriptors[i]);
 	struct st_buffer *const buffers[] = { &u->raw,	 &u->real_root, &u->path,  &u->target,
-					      &u->parent_name, &u->prefix, &u->times, &u->shadowed };
+					      &u->parent_name, &u->prefix, &u->times, &u->shadowed,
+					      &u->implied };
 	for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
 		st_buffer_free(buffers[i]);
 	st_names_free(&u->names);

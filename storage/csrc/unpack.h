@@ -21,6 +21,7 @@ typedef struct {
 	const char *shadow; /* a directory for what later entries replace; made when it is needed */
 	int in_user_namespace;
 	int whiteouts;
+	int unknown_lowers; /* what is below will be known later only: see st_unpack_implied */
 	uint64_t free; /* bytes that the file system has left */
 	st_tar_limits limits;
 } st_unpack_options;
@@ -45,6 +46,13 @@ const uint32_t *st_unpack_ids(const st_unpack *u, int groups, size_t *size);
 /* Records whose files later entries have replaced: one after the other from cursor 0 on, NULL after the last. The path
  * is the old file's below the shadow directory, "" where it had no content. */
 const char *st_unpack_shadowed(const st_unpack *u, size_t *cursor, uint32_t *position);
+
+/* Where the lowers are unknown: the directories that the archive implied and did not list, one after the other from
+ * cursor 0 on, NULL after the last. */
+const char *st_unpack_implied(st_unpack *u, size_t *cursor);
+
+/* Gives such a directory what the lowers of this unpacker say of it; st_unpack_finish sets its time. */
+int st_unpack_inherit(st_unpack *u, const char *path);
 
 /* The limit that was passed. What was wrong: a byte 1 stands for the present entry's name, a byte 2 for its link target. */
 int st_unpack_limit(const st_unpack *u);

@@ -39,6 +39,7 @@ struct st_unpack {
 
 	struct st_names names;
 	struct st_idset uids, gids;
+	struct st_buffer implied; /* paths, a zero byte behind each */
 	struct st_buffer times; /* of directories: nanoseconds, length, path */
 	int shadow;
 	unsigned long shadows;
@@ -60,6 +61,9 @@ int st_unpack_open_strictly(int root, const char *path, int flags);
 
 /* Makes the entry's directory the present parent; what is missing on the way is made. */
 int st_unpack_enter(struct st_unpack *u);
+
+/* A directory that the archive does not list keeps what the nearest lower layer says of it. */
+int st_unpack_take_after(struct st_unpack *u, int fd, const char *path);
 
 /* Refuses what cannot fit before it is written. */
 int st_unpack_account(struct st_unpack *u, int64_t size);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { DIRECTORY = O_RDONLY | O_DIRECTORY, PATH_LIMIT = 1 << 12 };
@@ -98,85 +97,12 @@ int st_unpack_time(struct st_unpack *u, const char *path, const char *name, int6
 	return 0;
 }
 
-int st_unpack_own_attribute(const char *key)
+/* What a directory keeps from below is decided when that is known. */
+static int implied(struct st_unpack *u, int fd, const char *path)
 {
-	static const char *const own[] = { "trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.",
-					   "user.containers." };
-
-	if (strcmp(key, "security.selinux") == 0)
-		return 1;
-	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-		if (strncmp(key, own[i], strlen(own[i])) == 0)
-			return 1;
-	return 0;
-}
-
-int st_unpack_attribute(struct st_unpack *u, int fd, const char *path, const char *key, const void *value, size_t n)
-{
-	if (st_unpack_own_attribute(key))
-		return 0;
-	int result = fd >= 0 ? fsetxattr(fd, key, value, n, 0) : lsetxattr(path, key, value, n, 0);
-	if (!result || errno == ENOTSUP || (errno == EPERM && u->options.in_user_namespace))
-		return 0;
-	return st_unpack_failed(u, errno);
-}
-
-static int copy_attributes(struct st_unpack *u, int from, int to)
-{
-	int error = 0;
-	ssize_t size = flistxattr(from, NULL, 0);
-
-	if (size <= 0)
-		return size && errno != ENOTSUP ? st_unpack_failed(u, errno) : 0;
-	char *keys = malloc((size_t)size);
-	char *value = malloc(1 << 16);
-	if (!keys || !value)
-		error = -ENOMEM;
-	else if ((size = flistxattr(from, keys, (size_t)size)) < 0)
-		error = st_unpack_failed(u, errno);
-	for (char *key = keys; !error && key < keys + size; key += strlen(key) + 1) {
-		if (st_unpack_own_attribute(key) || strncmp(key, "security.selinux", 16) == 0)
-			continue;
-		ssize_t n = fgetxattr(from, key, value, 1 << 16);
-		error = n < 0 ? st_unpack_failed(u, errno) : st_unpack_attribute(u, to, NULL, key, value, (size_t)n);
-	}
-	free(keys);
-	free(value);
-	return error;
-}
-
-static int take_after(struct st_unpack *u, int fd, int source, const char *path)
-{
-	struct stat found;
-
-	if (fstat(source, &found) || fchown(fd, found.st_uid, found.st_gid) || fchmod(fd, found.st_mode & 07777))
-		return st_unpack_failed(u, errno);
-	int error = copy_attributes(u, source, fd);
-	if (!error)
-		error = st_unpack_time(u, path, NULL,
-				       (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec);
-	if (!error)
-		error = st_idset_add(&u->uids, found.st_uid);
-	return error ? error : st_idset_add(&u->gids, found.st_gid);
-}
-
-/* A directory that the archive does not list keeps what the nearest lower layer says of it. */
-static int inherit(struct st_unpack *u, int fd, const char *path)
-{
-	for (size_t i = 0; i < u->options.lower_count; i++) {
-		int source = st_unpack_open_strictly(u->lowers[i], path, DIRECTORY);
-		if (source == -ENOENT)
-			continue;
-		if (source < 0)
-			break; /* not a directory there: a whiteout, a file or a link */
-		int error = take_after(u, fd, source, path);
-		close(source);
-		return error;
-	}
 	if (fchmod(fd, 0755))
 		return st_unpack_failed(u, errno);
-	int error = st_idset_add(&u->uids, 0);
-	return error ? error : st_idset_add(&u->gids, 0);
+	return st_buffer_add(&u->implied, path, strlen(path) + 1);
 }
 
 /* One missing directory in above, which is closed: its descriptor or an error. */
@@ -189,7 +115,7 @@ static int make_directory(struct st_unpack *u, int above, const char *name, cons
 		error = st_unpack_failed(u, errno);
 	close(above);
 	if (!error)
-		error = inherit(u, fd, path);
+		error = u->options.unknown_lowers ? implied(u, fd, path) : st_unpack_take_after(u, fd, path);
 	if (error && fd >= 0)
 		close(fd);
 	return error ? error : fd;
@@ -267,6 +193,24 @@ static int find_node(struct st_unpack *u)
 	}
 	u->parent_node = node;
 	return error;
+}
+
+const char *st_unpack_implied(st_unpack *u, size_t *cursor)
+{
+	while (*cursor < u->implied.size) {
+		const char *path = u->implied.data + *cursor;
+		*cursor += strlen(path) + 1;
+		int fd = st_unpack_open_in_root(u->options.root, path, O_PATH | O_DIRECTORY);
+		if (fd < 0)
+			continue; /* replaced by a later entry */
+		bool listed = false;
+		if (!resolved(u, fd) && !find_node(u))
+			listed = u->names.nodes[u->parent_node].position != ST_NAMES_NONE;
+		close(fd);
+		if (!listed)
+			return path;
+	}
+	return NULL;
 }
 
 int st_unpack_enter(struct st_unpack *u)
