@@ -52,12 +52,15 @@ def is_id(name: str) -> bool:
 def tables(store: Store) -> list[tuple[str, Table]]:
     """The store's own files of records, each with what its rows are."""
     return [
-        ("layer", store.layer_table),
-        ("layer", store.volatile_layer_table),
+        *(("layer", table) for table in store.layer_tables),
         ("image", store.image_table),
-        ("container", store.container_table),
-        ("container", store.volatile_container_table),
+        *(("container", table) for table in store.container_tables),
     ]
+
+
+def homes(store: Store) -> list[str]:
+    """The store's own driver directories: there is a second one with an imagestore."""
+    return list(dict.fromkeys((store.home, store.image_home)))
 
 
 def broken_records(store: Store) -> list[Damage]:
@@ -96,24 +99,13 @@ def leftovers(store: Store, min_age: float = 86_400) -> list[str]:
                 raise StorageError(f"cannot tell what {table.path} has records of: one of them has no id")
             sets[kind].add(id)
     found = []
-    for name in _names(os.path.dirname(store.layer_path("x"))):
-        path = store.layer_path(name)
-        if is_id(name) and name not in layers and os.stat(path).st_ctime <= time.time() - min_age:
-            found.append(path)
-    for name in _names(f"{store.home}/l"):
-        link = f"{store.home}/l/{name}"
-        try:
-            id = os.readlink(link).removeprefix("../").removesuffix("/diff")
-        except OSError:
-            continue
-        path = store.layer_path(id)
-        own = overlay.read_text(f"{path}/link") == name
-        if id in layers:
-            stale = not own and overlay.is_link_of(store.home, overlay.read_text(f"{path}/link") or ".", id)
-        else:
-            stale = not os.path.isdir(path) or (path in found and not own)
-        if stale:
-            found.append(link)
+    for home in homes(store):
+        directory = f"{home}/dir" if store.driver == "vfs" else home
+        for name in _names(directory):
+            path = f"{directory}/{name}"
+            if is_id(name) and name not in layers and os.stat(path).st_ctime <= time.time() - min_age:
+                found.append(path)
+        found += _stale_links(home, layers, found)
     for name in _names(store.layers_dir):
         id = name.removesuffix(".tar-split.gz")
         if (is_id(id) and id not in layers) or name.startswith(".tmp-"):
@@ -128,6 +120,25 @@ def leftovers(store: Store, min_age: float = 86_400) -> list[str]:
                 ]
     run = f"{store.runroot}/{store.driver}-containers"
     found += [f"{run}/{name}" for name in _names(run) if is_id(name) and name not in containers]
+    return found
+
+
+def _stale_links(home: str, layers: set[str], doomed: Sequence[str]) -> list[str]:
+    """Short names that no layer has for its own."""
+    found = []
+    for name in _names(f"{home}/l"):
+        try:
+            id = os.readlink(f"{home}/l/{name}").removeprefix("../").removesuffix("/diff")
+        except OSError:
+            continue
+        path = f"{home}/{id}"
+        link = overlay.read_text(f"{path}/link")
+        if id in layers and os.path.isdir(path):
+            stale = link != name and overlay.is_link_of(home, link or ".", id)
+        else:
+            stale = (not os.path.isdir(path) and id not in layers) or (path in doomed and link != name)
+        if stale:
+            found.append(f"{home}/l/{name}")
     return found
 
 
@@ -165,7 +176,7 @@ def damaged(store: Store, *, quick: bool = True) -> list[Damage]:
     if any(item.kind == _UNREADABLE for item in found):
         return found
     layers = store.layers()
-    own = [layer for layer in layers.values() if layer.home == store.home]
+    own = [layer for layer in layers.values() if layer.home in homes(store)]
     for layer in own:
         if not os.path.isdir(store.files_path(layer.home, layer.id)):
             found.append(Damage("layer", layer.id, "its files are missing"))
@@ -199,18 +210,18 @@ def links(store: Store, layers: dict[str, Layer]) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     for layer in layers.values():
-        if layer.home != store.home:
+        if layer.home not in homes(store):
             continue
-        directory = f"{store.home}/{layer.id}"
+        directory = f"{layer.home}/{layer.id}"
         link = overlay.read_text(f"{directory}/link")
         if not link or "/" in link:
             found[layer.id] = "it has no short name"
-        elif not overlay.is_link_of(store.home, link, layer.id):
+        elif not overlay.is_link_of(layer.home, link, layer.id):
             found[layer.id] = f"its short name l/{link} is missing"
         elif layer.parent:
             lower = overlay.read_text(f"{directory}/lower")
-            homes = store.homes(layer.home)
-            if not lower or any(overlay.linked(homes, name) is None for name in lower.split(":")):
+            places = store.homes(layer.home)
+            if not lower or any(overlay.linked(places, name) is None for name in lower.split(":")):
                 found[layer.id] = "what it says of the layers below it leads nowhere"
     return found
 

@@ -70,28 +70,31 @@ def relink(store: Store) -> list[str]:
             layers = store.layers()
             broken = check.links(store, layers)
             names: dict[str, str] = {}
-            for name in os.listdir(f"{store.home}/l") if broken else ():
-                target = os.readlink(f"{store.home}/l/{name}")
-                names.setdefault(target.removeprefix("../").removesuffix("/diff"), name)
+            for home in check.homes(store) if broken else ():
+                for name in os.listdir(f"{home}/l"):
+                    target = os.readlink(f"{home}/l/{name}")
+                    names.setdefault(target.removeprefix("../").removesuffix("/diff"), name)
             for id in broken:
-                directory = f"{store.home}/{id}"
+                home = layers[id].home
+                directory = f"{home}/{id}"
                 if not os.path.isdir(f"{directory}/diff"):
                     continue
                 link = overlay.read_text(f"{directory}/link")
                 if not link or "/" in link:
                     link = names.get(id) or overlay.new_link()
                     files.replace(f"{directory}/link", link.encode(), mode=0o644, durable=True)
-                if not overlay.is_link_of(store.home, link, id):
-                    files.remove_tree(f"{store.home}/l/{link}")
-                    overlay.make_link(store.home, id, link)
+                if not overlay.is_link_of(home, link, id):
+                    files.remove_tree(f"{home}/l/{link}")
+                    overlay.make_link(home, id, link)
             for id, text in _lowers(store, broken).items():
-                directory = f"{store.home}/{id}"
+                directory = f"{layers[id].home}/{id}"
                 above = ":".join(item.id for item in store.chain(id)[1:])
                 files.replace(f"{directory}/lower", text.encode(), mode=0o644, durable=True)
                 if os.path.exists(f"{directory}/lower-layers"):
                     files.replace(f"{directory}/lower-layers", above.encode(), mode=0o644, durable=True)
             if broken:
-                files.sync_directory(f"{store.home}/l")
+                for home in check.homes(store):
+                    files.sync_directory(f"{home}/l")
                 mended = [
                     f"layer {id}: {text}" for id, text in broken.items() if id not in check.links(store, layers)
                 ]
@@ -106,9 +109,9 @@ def _lowers(store: Store, broken: dict[str, str]) -> dict[str, str]:
     layers = store.layers()
     templates = {copy: image.layer for image in store.images() for copy in image.mapped_layers}
     for id, layer in layers.items():
-        if layer.home != store.home or not layer.parent:
+        if layer.home not in check.homes(store) or not layer.parent:
             continue
-        text = overlay.read_text(f"{store.home}/{id}/lower")
+        text = overlay.read_text(f"{layer.home}/{id}/lower")
         homes = store.homes(layer.home)
         if text and all(overlay.linked(homes, name) for name in text.split(":")):
             continue
