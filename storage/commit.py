@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 
 from pypod.base import files
 from pypod.errors import BadArchive, StorageError, reason
-from storage import extract, flow, images, limits, overlay, stream
+from storage import boot, extract, flow, images, limits, overlay, stream
 from storage._native import lib
 from storage.progress import SILENT
 from storage.trash import Staging
@@ -266,6 +267,7 @@ class Commit:
         Raises StorageError.
         """
         store = self.store
+        began = time.time_ns()
         if self._rows:
             self._flush()
         id = hashlib.sha256(config).hexdigest()
@@ -281,12 +283,15 @@ class Commit:
             try:
                 if self.top and store._layer_row(self.top) is None:
                     raise StorageError(f"cannot finish image {id[:12]}: its layers have been removed meanwhile")
-                return images.add(
+                image = images.add(
                     store, id=id, names=names, layer=self.top, created=created, data=data, metadata=metadata
                 )
             except BaseException:
                 self._take_back(made, lock)
                 raise
+        if self._rows and store.sync:
+            boot.note_sync(store, began)
+        return image
 
     def _flush(self) -> None:
         """Furnish the staged layers, so that under the locks there are only renames, and flush all at once.

@@ -7,7 +7,7 @@ import os
 
 from pypod.base import fastjson
 from pypod.base.record import record
-from pypod.engine import image_load, image_names, images, rootless, stop
+from pypod.engine import image_load, image_names, images, journal, rootless, stop
 from pypod.engine.container import observe
 from pypod.engine.roots import Root
 from pypod.errors import NoSuchImage, PypodError, StorageError, UsageError, reason
@@ -129,6 +129,7 @@ def commit(
     base = store.image_config(image)
     config, warnings = _config(container, _object(base.get("config")), wanted)
     rootless.enter_user(context)
+    journal.after_boot(store)
     frozen = wanted.pause and observe(container).status == "running"
     with Commit(store) as made:
         layers = [] if wanted.squash else _stand_on(store, made, image, seen)

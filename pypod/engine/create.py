@@ -49,6 +49,7 @@ def create(
     name = names.check(flags["name"]) if flags.get("name") else ""
     contexts.make_directories(context)
     rootless.enter_user(context)
+    journal.after_boot(store)
     journal.recover(context, store)
     if flags.get("replace"):
         if not name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.engine import image_names, rootless
+from pypod.engine import image_names, journal, rootless
 from pypod.errors import PypodError, UsageError
 from storage import space
 from storage.progress import SILENT
@@ -53,6 +53,7 @@ def import_archive(
         # Of a pipe nobody knows the size; compressed data need more room than this.
         space.require(store.graphroot, size, f"import {source}")
         rootless.enter_user(context)
+        journal.after_boot(store)
         return archive.import_stream(
             store,
             read,
@@ -103,6 +104,7 @@ def load(
             raise PypodError(f"cannot read {source}: {error.strerror}") from None
         source = os.path.abspath(source)
     rootless.enter_user(context)
+    journal.after_boot(store)
     # An OCI layout without a name is called as its directory, as podman does.
     default = os.path.basename(source) if os.path.isdir(source) else ""
     return loading.load(

@@ -38,6 +38,21 @@ def end(path: str) -> None:
         pass
 
 
+def after_boot(store: Store) -> None:
+    """If this is the first use of the store since the machine was started, look whether it went down in order.
+
+    In the user namespace. Costs two reads of small files otherwise.
+    """
+    try:
+        known = files.read(store.graphroot + "/pypod/synced", 36)
+    except OSError:
+        known = b""
+    if known != files.read("/proc/sys/kernel/random/boot_id", 36):
+        from pypod.engine import unclean
+
+        unclean.look(store)
+
+
 def recover(context: Context, store: Store) -> None:
     """Remove what killed creators have left. In the user namespace."""
     try:

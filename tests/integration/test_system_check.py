@@ -73,3 +73,26 @@ def test_a_broken_file_of_records_is_told_and_left_alone(fresh: Pypod, busybox_t
     fresh("import", busybox_tar, "again").fails(125, "images.json")
     assert path.read_bytes() == b""
     assert list((path.parent).glob("*/manifest"))
+
+
+def test_the_first_command_after_a_power_cut_looks_by_itself(fresh: Pypod, busybox_tar: str) -> None:
+    fresh("import", busybox_tar, "bb").ok()
+    graphroot = Path(str(fresh.graphroot))
+    mark = graphroot / "pypod" / "synced"
+    began = next(int(line[6:]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+    (split,) = (graphroot / "overlay-layers").glob("*.tar-split.gz")
+    os.utime(split, (began - 5, began - 5))
+    damaged = graphroot / "overlay" / split.name[:64] / "diff" / "etc" / "notes"
+    os.truncate(damaged, 0)
+    run = ("run", "--rm", "--network", "none", "bb", "true")
+    assert fresh(*run).ok().err == ""  # the same boot
+    mark.write_text(f"another-boot-another-boot-another-bo {(began - 60) * 10**9}\n")
+    if fresh.rootless:
+        os.chown(mark, fresh.user.uid, fresh.user.gid)
+    warned = fresh(*run).ok()
+    assert (
+        warned.err.startswith("Warning: ") and "system check --repair" in warned.err and split.name[:12] in warned.err
+    )
+    assert fresh(*run).ok().err == ""  # once
+    mark.write_text(f"another-boot-another-boot-another-bo {(began - 2) * 10**9}\n")
+    assert fresh(*run).ok().err == ""  # it was on disk before

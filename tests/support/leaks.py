@@ -23,6 +23,7 @@ HARMLESS = (
     "/pypod-conf.containers",
     "/pypod-conf.storage",
     "/.has-mount-program",
+    "/pypod/synced",
     "/pypod/ended",  # and its predecessor: of bounded size
     "/pypod/ended.old",
 )
