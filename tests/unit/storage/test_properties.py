@@ -20,6 +20,7 @@ from pypod.errors import BadArchive, PypodError, StorageError
 from pypod.oci import image_document, reference
 from storage import load, parts, tarsplit
 from storage.limits import Limits
+from storage.progress import SILENT
 from storage.store import Store
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -64,8 +65,8 @@ def refused_or_not(action: object, *arguments: object) -> bool:
 def test_any_document_is_read_as_anything(value: object, tmp_path: Path) -> None:
     data = json.dumps(value).encode()
     store = Store(str(tmp_path / "g"), str(tmp_path / "r"))
-    refused_or_not(load._load_docker, store, Files(data), reference.normalise)
-    refused_or_not(load._load_oci, store, Files(data), reference.normalise, "", ("linux", "amd64", ""))
+    refused_or_not(load._load_docker, store, Files(data), reference.normalise, SILENT)
+    refused_or_not(load._load_oci, store, Files(data), reference.normalise, "", ("linux", "amd64", ""), SILENT)
     if isinstance(value, dict):
         refused_or_not(image_document.check_config, value)
         refused_or_not(image_document.check_manifest, value, "it")
