@@ -7,7 +7,7 @@ import stat
 
 from pypod.base.record import record, replace
 from pypod.engine import container as containers
-from pypod.engine import copytree, rootless, users
+from pypod.engine import copytree, rootfs, rootless, users
 from pypod.engine.copytree import IN_ROOT, STRICT, Entry, Ids, Writer
 from pypod.engine.roots import Root
 from pypod.errors import NotFound, PypodError, UsageError, reason
@@ -127,9 +127,11 @@ def _mount_volumes(root: Root) -> None:
         if mount.type not in ("bind", "volume") or not os.path.exists(mount.source):
             continue
         try:
+            if os.path.isdir(mount.source):
+                rootfs.make_directory(root.fd, mount.destination)  # as the first start does
             at = syscalls.openat2(root.fd, mount.destination.strip("/") or ".", os.O_PATH, resolve=IN_ROOT)
         except OSError:
-            continue  # the first start makes the mount point
+            continue  # the image has something else there: the start will say so
         try:
             # mount(2), as move_mount(2) would not follow the link to where the descriptor is.
             syscalls.mount(mount.source, f"/proc/self/fd/{at}", "", syscalls.MS_BIND | syscalls.MS_REC)

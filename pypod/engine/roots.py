@@ -35,6 +35,9 @@ class Root:
         self.running = False
         self._lock = container.lock
         self._mounted = False
+        # The namespace with the mounts: another Root of this process enters one of its own, and a namespace that
+        # nobody holds takes its mounts along.
+        self._namespace = -1
 
     def __enter__(self) -> Root:
         if self._enter_live():
@@ -50,6 +53,7 @@ class Root:
                 cleanup.enter(self.context, state)
                 cleanup.finish(self.context, self.store, self.container)
             rootless.enter(self.context)
+            self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
             path = self.container.config.rootfs
             if not path:
                 path = self.store.mount(
@@ -126,6 +130,9 @@ class Root:
                 self.store.unmount(self.container.record.layer)
             except PypodError:
                 pass  # the mount goes with this process's namespace
+        if self._namespace >= 0:
+            os.close(self._namespace)
+            self._namespace = -1
         self._lock.release()
 
     def __exit__(

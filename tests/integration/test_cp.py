@@ -216,3 +216,18 @@ def test_top(pypod: Pypod, image: str) -> None:
     assert "sleep 1001" in pypod("top", "c", "-o", "pid,args").ok().out
     pypod("stop", "-t", "0", "c").ok()
     pypod("top", "c").fails(125, "running")
+
+
+def test_a_volume_of_a_container_that_was_never_started(pypod: Pypod, image: str, shared_dir: Path) -> None:
+    file = shared_dir / "file"
+    file.write_text("hello")
+    pypod("create", "--name", "fresh", "-v", "cpvol:/data/deep", image, "cat", "/data/deep/file").ok()
+    pypod("cp", file, "fresh:/data/deep/").ok()
+    assert pypod("start", "-a", "fresh").ok().out == "hello"
+    pypod("create", "--name", "other", image, "true").ok()
+    pypod("cp", "fresh:/data/deep/file", "other:/etc/").ok()
+    pypod("cp", "other:/etc/file", "other:/etc/again").ok()  # podman 4 waits for itself here
+    pypod("cp", "other:/etc/again", shared_dir / "back").ok()
+    assert (shared_dir / "back").read_text() == "hello"
+    pypod("rm", "fresh").ok()
+    pypod("volume", "rm", "cpvol").ok()
