@@ -18,7 +18,7 @@ from storage import images, overlay, verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from storage.records import Image, Layer, Row, Table
     from storage.store import Store
@@ -81,16 +81,15 @@ def broken_records(store: Store) -> list[Damage]:
     return found
 
 
-def leftovers(store: Store, min_age: float = 86_400) -> list[str]:
-    """Paths in the store that no record mentions.
+def leftovers(store: Store, making: Collection[str] = ()) -> list[str]:
+    """Paths in the store that no record mentions, and whose ids are not in ``making``.
 
-    Layers whose directory is younger than ``min_age`` seconds are left out: copies for an id mapping are made in
-    place and get their record last. Without the locks, what is being made at this moment may be among the rest.
+    Without the layers', images' and containers' locks, what is being made at this moment may be among them.
     Raises StorageError: where records cannot be read, nothing is known to be left over.
     """
-    layers = set(store.layers())
+    layers = {*store.layers(), *making}
     known_images = {image.id for image in store.images()}
-    containers = {container.id for container in store.containers()}
+    containers = {*(container.id for container in store.containers()), *making}
     sets = {"layer": layers, "image": known_images, "container": containers}
     for kind, table in tables(store):
         for row in table.broken:
@@ -103,7 +102,7 @@ def leftovers(store: Store, min_age: float = 86_400) -> list[str]:
         directory = f"{home}/dir" if store.driver == "vfs" else home
         for name in _names(directory):
             path = f"{directory}/{name}"
-            if is_id(name) and name not in layers and os.stat(path).st_ctime <= time.time() - min_age:
+            if is_id(name) and name not in layers:
                 found.append(path)
         found += _stale_links(home, layers, found)
     for name in _names(store.layers_dir):

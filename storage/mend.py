@@ -12,13 +12,13 @@ from storage.trash import Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from storage.check import Damage
     from storage.store import Store
 
 
-def clean(store: Store, min_age: float = 86_400) -> list[str]:
+def clean(store: Store, min_age: float = 86_400, making: Collection[str] = ()) -> list[str]:
     """Remove abandoned staging areas, ``check.leftovers``, and layers that nothing uses; what was removed.
 
     Raises StorageError.
@@ -28,7 +28,7 @@ def clean(store: Store, min_age: float = 86_400) -> list[str]:
         images.sweep(store)
         with Staging(store.home) as staging:
             with store.layers_lock(), store.images_lock(), store.containers_lock():
-                for path in check.leftovers(store, min_age):
+                for path in check.leftovers(store, making):
                     directory, name = os.path.split(path)
                     if path == store.layer_path(name):
                         store.take_layer(name, staging)

@@ -55,12 +55,16 @@ def check(
                 store, found, force=force, remove_container=lambda id: _remove_container(context, store, id)
             )
         if not any(table.broken for _, table in checking.tables(store)):
-            removed += mend.clean(store, min_age)
+            removed += mend.clean(store, min_age, journal.making(context))
         _remove_exit_files(context, store)
         removed += _remove_temporary(context, min_age)
     leftovers: list[str] = []
     if readable and not any(table.broken for _, table in checking.tables(store)):
-        leftovers = checking.leftovers(store, min_age)
+        leftovers = checking.leftovers(store)
+        if leftovers:
+            # Now with the locks, without what others are about to make known.
+            with store.layers_lock(), store.images_lock(), store.containers_lock():
+                leftovers = checking.leftovers(store, journal.making(context))
         leftovers += [f"layer {id}" for id in checking.unused_layers(store, min_age)]
     return Report(
         leftovers=leftovers,

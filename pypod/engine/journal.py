@@ -30,6 +30,17 @@ def begin(context: Context, container_id: str, layer_id: str) -> str:
     return path
 
 
+def making(context: Context) -> set[str]:
+    """The ids of the containers and layers that living processes are making or removing."""
+    found: set[str] = set()
+    directory = context.tmpdir + "/creating"
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
+        container_id, layer_id, pid, started = (name.split(".") + ["", "", "", ""])[:4]
+        if pid.isdecimal() and started.isdecimal() and proc.alive(int(pid), int(started)):
+            found |= {container_id, layer_id}
+    return found
+
+
 def end(path: str) -> None:
     """The container has its record, or nothing is left of it."""
     try:

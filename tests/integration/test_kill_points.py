@@ -132,7 +132,7 @@ def _visit(
         repaired = bench.repair()
         if repaired.code:
             tally.faults.append(f"{what}repair: {repaired.code} {repaired.out} {repaired.err}")
-        tally.faults += [f"{what}after the repair: {line}" for line in (*bench.damage(), *bench.leftovers())]
+        tally.faults += [f"{what}after the repair: {line}" for line in (*bench.damage(), *bench.leftovers(5))]
     shape, expected = bench.shape(), ends["shape"]
     if shape != expected:
         assert isinstance(expected, type(shape))

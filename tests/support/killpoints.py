@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,9 +107,16 @@ class Bench:
         """What is broken of what is visible; not what belongs to nobody."""
         return [item.line for item in check.damaged(self.store(), quick=False)]
 
-    def leftovers(self) -> list[str]:
+    def leftovers(self, patience: float = 0) -> list[str]:
+        """What belongs to nobody; large trees are removed in the background, which gets ``patience`` seconds."""
+        end = time.monotonic() + patience
+        while (left := self._leftovers()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return left
+
+    def _leftovers(self) -> list[str]:
         store = self.store()
-        left = [*check.leftovers(store, 0), *check.unused_layers(store, 0)]
+        left = [*check.leftovers(store), *check.unused_layers(store, 0)]
         left += [place for place in (f"{store.home}/tempdirs", f"{store.layers_dir}/tmp") if os.path.isdir(place)]
         known = {item.id for item in store.containers()}
         for name in ("creating", "exits"):

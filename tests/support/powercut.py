@@ -118,7 +118,7 @@ def _state(store: Store, name: str, *, repair: bool) -> dict[str, Any]:
     left: list[str] = []
     if repair and not damage:
         mend.clean(store, 0)
-        left = [*check.leftovers(store, 0), *(item.line for item in check.damaged(store, quick=False))]
+        left = [*check.leftovers(store), *(item.line for item in check.damaged(store, quick=False))]
     return {"present": name in names, "untagged": untagged, "damage": damage, "left": left}
 
 

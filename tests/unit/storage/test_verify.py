@@ -48,9 +48,7 @@ def diffs(store: Store, image: Image) -> tuple[Path, Path]:
 
 def test_a_sound_store(store: Store, image: Image) -> None:
     store.create_container(id="c" * 64, names=["c"], image=image)
-    assert (
-        lines(store) == lines(store, quick=False) == check.leftovers(store, 0) == check.unused_layers(store, 0) == []
-    )
+    assert lines(store) == lines(store, quick=False) == check.leftovers(store) == check.unused_layers(store, 0) == []
 
 
 def cut(path: Path) -> None:
@@ -79,7 +77,7 @@ def test_a_damaged_file(store: Store, image: Image, name: str, spoil: Callable[[
         store, check.damaged(store, quick=False), force=False, remove_container=lambda id: None
     )
     assert removed == [f"image {image.id}"]
-    assert store.images() == [] and store.layers() == {} and check.leftovers(store, 0) == []
+    assert store.images() == [] and store.layers() == {} and check.leftovers(store) == []
 
 
 def test_what_a_container_uses_stays_unless_forced(store: Store, image: Image) -> None:
@@ -95,7 +93,7 @@ def test_what_a_container_uses_stays_unless_forced(store: Store, image: Image) -
     assert removed == [f"container {'c' * 64}", f"image {image.id}"]
     assert [item.id for item in store.containers()] == ["d" * 64]
     assert [item.id for item in store.images()] == [other.id]
-    assert lines(store, quick=False) == check.leftovers(store, 0) == []
+    assert lines(store, quick=False) == check.leftovers(store) == []
 
 
 def test_short_names_are_written_again(store: Store, image: Image) -> None:
@@ -109,7 +107,7 @@ def test_short_names_are_written_again(store: Store, image: Image) -> None:
         os.unlink(f"{store.home}/l/{name}")
     assert len(lines(store)) == 2
     assert len(mend.relink(store)) == 2
-    assert lines(store, quick=False) == check.leftovers(store, 0) == []
+    assert lines(store, quick=False) == check.leftovers(store) == []
     assert store.lower_directories(top.id) == [f"{store.home}/l/" + Path(f"{store.home}/{base.id}/link").read_text()]
 
 
@@ -172,7 +170,7 @@ def test_layers_that_nothing_uses(store: Store, image: Image) -> None:
     mend.clean(store)
     assert len(store.layers()) == 2
     assert [line for line in mend.clean(store, 0) if line.startswith("layer")] == [f"layer {id}" for id in ids]
-    assert store.layers() == {} and check.leftovers(store, 0) == []
+    assert store.layers() == {} and check.leftovers(store) == []
 
 
 def test_a_damaged_tar_split(store: Store, image: Image) -> None:
