@@ -139,6 +139,7 @@ class Commit:
             shadow=self._staging.new(),
             in_user_namespace=self._userns,
             whiteouts="apply" if self._vfs else "keep" if self.store.mount_program else "convert",
+            ignore_owners=self.store.ignore_chown_errors,
             limits=self.limits,
         )
         try:

@@ -51,7 +51,7 @@ def mount(
             layer_id,
             lower,
             read_only=read_only,
-            volatile=volatile,
+            volatile=volatile and not store.disable_volatile,
             mount_program=program,
             mountopt=store.mountopt,
             target=target,

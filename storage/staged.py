@@ -53,7 +53,7 @@ class Streamed(Index):
         self._staged: dict[str, Staged] = {}
         self._bad: dict[str, BadArchive] = {}
         self._known = {digest[7:] for row in store.layers().values() for digest in _digests(row.raw)}
-        self._trees = Staging(store.home)
+        self._trees = Staging(store.image_home)
         self._splits = Staging(store.layers_dir, "tmp")
         try:
             self._trees.__enter__()
@@ -139,6 +139,7 @@ class Streamed(Index):
             in_user_namespace=overlay.in_user_namespace(),
             whiteouts="keep" if self._store.mount_program else "convert",
             unknown_lowers=True,
+            ignore_owners=self._store.ignore_chown_errors,
             limits=self.limits,
         )
         try:

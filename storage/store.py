@@ -39,7 +39,6 @@ class Store:
         mountopt: str = "",
         additional_image_stores: Sequence[str] = (),
         transient: bool = False,
-        force_mask: int = -1,
         ignore_chown_errors: bool = False,
         disable_volatile: bool = False,
         sync: bool = True,
@@ -53,7 +52,6 @@ class Store:
         self.driver = driver
         self.imagestore = imagestore
         self.transient = transient
-        self.force_mask = force_mask
         self.ignore_chown_errors = ignore_chown_errors
         self.disable_volatile = disable_volatile
         self.sync = sync

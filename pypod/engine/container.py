@@ -125,7 +125,6 @@ def open_store(context: Context) -> Store:
         mountopt=conf.mountopt,
         additional_image_stores=tuple(conf.additional_image_stores),
         transient=conf.transient_store,
-        force_mask=conf.force_mask,
         ignore_chown_errors=conf.ignore_chown_errors,
         disable_volatile=conf.disable_volatile,
         sync=conf.sync,

@@ -117,9 +117,13 @@ def user_namespace(
     gid_ids: int,
     auto_size: int = 0,
     auto_taken: Sequence[tuple[int, int]] = (),
+    auto_least: int = 1024,
+    auto_most: int = 65536,
+    auto_within: Sequence[tuple[int, int]] = (),
 ) -> UserNamespace:
     """--userns. ``uid_ids`` and ``gid_ids`` are how many ids the namespace has that we run in; ``auto_taken`` the
-    (first id, count) ranges of other containers' auto maps; ``auto_size`` what an image without a size needs.
+    (first id, count) ranges of other containers' auto maps; ``auto_size`` what an image without a size needs, which
+    becomes ``auto_least`` at least and ``auto_most`` at most. ``auto_within``: the ranges to choose from, if not all.
 
     Raises UsageError.
     """
@@ -165,27 +169,39 @@ def user_namespace(
             user="0:0",
         )
     if mode == "auto":
-        return _auto(text, options, rootless, min(uid_ids, gid_ids), auto_size, auto_taken)
+        size = min(max(auto_size, auto_least), auto_most)
+        ranges = sorted(auto_within) or [(1, min(uid_ids, gid_ids) - 1)]
+        return _auto(text, options, size, ranges, auto_taken)
     raise UsageError(f"unrecognized namespace mode {text} passed for --userns: invalid argument")
 
 
 def _auto(
-    text: str, options: dict[str, str], rootless: bool, total: int, needed: int, taken: Sequence[tuple[int, int]]
+    text: str,
+    options: dict[str, str],
+    needed: int,
+    ranges: Sequence[tuple[int, int]],
+    taken: Sequence[tuple[int, int]],
 ) -> UserNamespace:
-    size = _number(options.pop("size", "0"), text) or max(needed, 1024)
+    size = _number(options.pop("size", "0"), text) or needed
     extra = {kind: options.pop(kind, "") for kind in ("uidmapping", "gidmapping")}
     if options:
         raise UsageError(f"unknown option specified: {next(iter(options))!r}: --userns {text}")
     if any(extra.values()):
         raise UsageError(f"uidmapping and gidmapping in --userns {text} are not supported yet")
-    first = 1
-    for begin, count in sorted(taken):
-        if first + size <= begin:
+    left = 0
+    for start, length in ranges:
+        first = start
+        for begin, count in sorted(taken):
+            if first + size <= begin:
+                break
+            if begin + count > first:
+                first = begin + count
+        if first + size <= start + length:
             break
-        first = max(first, begin + count)
-    if first + size > total:
+        left = max(left, start + length - first)
+    else:
         raise UsageError(
-            f"not enough unused IDs in user namespace: {size} are needed, {max(total - first, 0)} are left",
+            f"not enough unused IDs in user namespace: {size} are needed, {left} are left",
             hint="give the user a larger range in /etc/subuid and /etc/subgid, or --userns auto:size=N",
         )
     ids = [[0, first, size]]

@@ -109,6 +109,9 @@ def user(
         gid_ids=gid_ids,
         auto_size=needed,
         auto_taken=taken,
+        auto_least=context.storage.auto_userns_min,
+        auto_most=context.storage.auto_userns_max,
+        auto_within=_within(context) if text.startswith("auto") else (),
     )
     resolved = _resolve(choice.namespace, context, store, dependencies)
     if resolved.mode == "container":
@@ -117,6 +120,22 @@ def user(
         other = container.find(context, store, resolved.value)
         return resolved, other.config.uid_map, other.config.gid_map, ""
     return choice.namespace, choice.uid_map, choice.gid_map, choice.user
+
+
+def _within(context: Context) -> list[tuple[int, int]]:
+    """The (first id, count) ranges that root's --userns=auto takes ids from: storage.conf's user's (subuid(5)).
+
+    Without such a user, or rootless, all ids that there are.
+    """
+    if context.rootless:
+        return []
+    from pypod.linux import idmap
+
+    name = context.storage.root_auto_userns_user
+    ranges = idmap.subordinate("/etc/subuid", name, -1)
+    if ranges and ranges != idmap.subordinate("/etc/subgid", name, -1):
+        raise UsageError(f"cannot use --userns=auto: the ranges of {name} in /etc/subuid and /etc/subgid differ")
+    return ranges
 
 
 def _highest_id(store: Store, image: ImageInfo | None) -> int:

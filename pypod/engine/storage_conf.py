@@ -65,7 +65,6 @@ class StorageConf:
     mount_program: str
     mountopt: str
     additional_image_stores: list[str]
-    force_mask: int  # the mode of all files under a mount program, -1 for their own
     ignore_chown_errors: bool
     disable_volatile: bool
     sync: bool  # an image is flushed to the disk before it is visible
@@ -239,9 +238,8 @@ def _effective(
     sync = options.get("sync") or "filesystem"
     if sync not in ("none", "filesystem"):
         raise ConfigError(f'storage option {driver}.sync={sync} is neither "none" nor "filesystem"')
-    force_mask = _mask(options.get("force_mask") or "")
-    if force_mask >= 0 and not options.get("mount_program"):
-        raise ConfigError("storage option overlay.force_mask is supported only with mount_program")
+    if options.get("force_mask"):
+        raise ConfigError("storage option overlay.force_mask is not supported: files keep their own modes")
     _bool(options.get("skip_mount_home"), "overlay.skip_mount_home")  # the home is never mounted on itself
     pull_options = {key: str(value) for key, value in (table.get("pull_options") or {}).items()}
     transient = flags.get("transient_store")
@@ -259,7 +257,6 @@ def _effective(
         mount_program=options.get("mount_program") or "",
         mountopt=options.get("mountopt") or "",
         additional_image_stores=stores,
-        force_mask=force_mask,
         ignore_chown_errors=_bool(options.get("ignore_chown_errors"), f"{driver}.ignore_chown_errors"),
         disable_volatile=_bool(table.get("disable-volatile"), "storage.options.disable-volatile"),
         sync=sync == "filesystem",
@@ -339,20 +336,6 @@ def _bool(value: object, name: str) -> bool:
     raise ConfigError(
         f"{'' if name.startswith('storage.') else 'storage option '}{name}={value} is not true or false"
     )
-
-
-def _mask(text: str) -> int:
-    if not text:
-        return -1
-    if text in ("private", "shared"):
-        return 0o700 if text == "private" else 0o755
-    try:
-        mask = int(text, 8)
-        if 0 <= mask <= 0o777:
-            return mask
-    except ValueError:
-        pass
-    raise ConfigError(f"storage option overlay.force_mask={text} is not private, shared or an octal mode")
 
 
 def _first(priority: object) -> str:

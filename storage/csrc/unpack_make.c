@@ -43,9 +43,17 @@ static const char *base(const struct st_unpack *u)
 	return u->path.data + u->base;
 }
 
+/* The entry's owner for ``name`` in the current directory. */
+static int owner_of(struct st_unpack *u, const char *name)
+{
+	int result = fchownat(u->parent, name, u->entry->uid, u->entry->gid, AT_SYMLINK_NOFOLLOW);
+
+	return u->options.ignore_owners ? 0 : result;
+}
+
 static int owner_and_mode(struct st_unpack *u, int fd)
 {
-	if (fchown(fd, u->entry->uid, u->entry->gid) || fchmod(fd, u->entry->mode))
+	if ((fchown(fd, u->entry->uid, u->entry->gid) && !u->options.ignore_owners) || fchmod(fd, u->entry->mode))
 		return st_unpack_failed(u, errno);
 	return attributes(u, fd, NULL);
 }
@@ -215,7 +223,7 @@ static int special(struct st_unpack *u)
 			return error;
 		result = make_special(u);
 	}
-	if (result || fchownat(u->parent, base(u), entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW))
+	if (result || owner_of(u, base(u)))
 		return st_unpack_failed(u, errno);
 	if (entry->kind != '2')
 		error = mode_of_special(u);
@@ -251,8 +259,7 @@ static int whiteout(struct st_unpack *u)
 	}
 	if (u->options.whiteouts == ST_APPLY)
 		return 0;
-	if (mknodat(u->parent, hidden, S_IFCHR, makedev(0, 0)) ||
-	    fchownat(u->parent, hidden, u->entry->uid, u->entry->gid, AT_SYMLINK_NOFOLLOW))
+	if (mknodat(u->parent, hidden, S_IFCHR, makedev(0, 0)) || owner_of(u, hidden))
 		return st_unpack_failed(u, errno);
 	return 0;
 }

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,3 +145,21 @@ def test_as_many_layers_as_the_kernel_mounts(fresh: Pypod, busybox_tar: Path, sh
     fresh("rm", "c").ok()
     fresh("create", "deep:501", "true").fails(125, "501 layers", "500 at most")
     assert fresh("ps", "-aq").ok().out == ""
+
+
+def test_owners_that_have_no_id_here(fresh: Pypod, busybox_tar: Path, shared_dir: Path) -> None:
+    """A user's namespace ends at 65536: an error, or with ignore_chown_errors the user's own file."""
+    foreign = archives.pack(
+        (archives.entry("file", uid=200000, gid=200000), b"x"),
+        archives.entry("link", tarfile.SYMTYPE, uid=200000, gid=200000, linkname="file"),
+        archives.entry("dir", tarfile.DIRTYPE, 0o755, uid=200000, gid=200000),
+    )
+    path = archives.docker_archive(shared_dir / "a.tar", [busybox_tar.read_bytes(), foreign], ["localhost/foreign:1"])
+    path.chmod(0o644)
+    if fresh.rootless:
+        fresh("load", "-q", "-i", path).fails(125, "file", "owner 200000:200000 is not mapped")
+        assert fresh("images", "-aq").ok().out == ""
+    lenient = fresh.with_options("--storage-opt", "overlay.ignore_chown_errors=true")
+    lenient("load", "-q", "-i", path).ok()
+    seen = lenient("run", "--rm", "foreign:1", "stat", "-c", "%u:%g", "/file", "/link", "/dir").ok()
+    assert seen.lines == ["0:0" if fresh.rootless else "200000:200000"] * 3

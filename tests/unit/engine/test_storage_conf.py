@@ -57,7 +57,7 @@ def test_without_any_file(box: Box) -> None:
     assert (root.graphroot, root.runroot) == ("/var/lib/containers/storage", "/run/containers/storage")
     assert user.graphroot == "/home/u/.local/share/containers/storage"
     assert user.runroot == "/run/user/1000/containers"
-    assert root.sync and not root.transient_store and root.force_mask == -1 and root.files == []
+    assert root.sync and not root.transient_store and root.files == []
     assert (root.auto_userns_min, root.auto_userns_max) == (1024, 65536)
     assert root.root_auto_userns_user == "containers"
 
@@ -149,13 +149,13 @@ def test_options(box: Box) -> None:
         'additionalimagestores = ["/a", "/b"]\nauto-userns-min-size = 2048\nroot-auto-userns-user = "me"\n'
         'pull_options = {convert_images = "false"}\n'
         '[storage.options.overlay]\nmountopt = "nodev,metacopy=on"\nsync = "none"\nignore_chown_errors = "true"\n'
-        'mount_program = "/bin/f"\nforce_mask = "shared"\n[storage.options.vfs]\nignore_chown_errors = "false"'
+        'mount_program = "/bin/f"\n[storage.options.vfs]\nignore_chown_errors = "false"'
     )
     assert conf.mountopt == "nodev,metacopy=on"
     assert conf.additional_image_stores == ["/a", "/b"]
     assert conf.disable_volatile and conf.ignore_chown_errors and not conf.sync
     assert (conf.auto_userns_min, conf.root_auto_userns_user) == (2048, "me")
-    assert (conf.mount_program, conf.force_mask) == ("/bin/f", 0o755)
+    assert conf.mount_program == "/bin/f"
     assert conf.pull_options == {"convert_images": "false"}
     # They can be said again as they are.
     assert box.options("", storage_opt=conf.options).options == conf.options
@@ -181,8 +181,7 @@ def test_options_from_elsewhere(box: Box) -> None:
     [
         ('size = "10G"', "overlay.size is not supported"),
         ('[storage.options.overlay]\ninodes = "100"', "overlay.inodes is not supported"),
-        ('[storage.options.overlay]\nforce_mask = "0700"', "only with mount_program"),
-        ('mount_program = "/x"\nforce_mask = "0999"', "force_mask=0999"),
+        ('[storage.options.overlay]\nforce_mask = "0700"', "overlay.force_mask is not supported"),
         ('[storage.options.overlay]\nuse_composefs = "true"', "use_composefs is not supported"),
         ('[storage.options.overlay]\nsync = "always"', 'neither "none" nor "filesystem"'),
         ('ignore_chown_errors = "maybe"', "ignore_chown_errors=maybe is not true or false"),
