@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 
-from pypod.base import fastjson
+from pypod.base import fastjson, files
 from pypod.base.record import record
 from pypod.engine import image_load, image_names, images, journal, rootless, stop
 from pypod.engine.container import observe
 from pypod.engine.roots import Root
 from pypod.errors import NoSuchImage, PypodError, StorageError, UsageError, reason
 from pypod.oci import image_commit, image_config
-from storage import export, pack, progress, records, space, stream
+from storage import export, overlay, pack, progress, records, space, stream
 from storage.commit import Commit
 
 TYPE_CHECKING = False
@@ -84,8 +84,6 @@ def wish(
 
 
 def _read_config(path: str) -> Any:
-    from pypod.base import files
-
     try:
         return fastjson.loads(files.read(path))
     except OSError as error:
@@ -137,7 +135,7 @@ def commit(
         if frozen:
             stop.pause(context, container)
         try:
-            row = _add_layer(context, store, container, made, wanted, total, seen)
+            row = _add_layer(context, store, container, image, made, wanted, total, seen)
         finally:
             if frozen:
                 _thaw(context, container)
@@ -248,6 +246,7 @@ def _add_layer(
     context: Context,
     store: Store,
     container: Container,
+    image: Image,
     made: Commit,
     wanted: Wish,
     total: int,
@@ -264,8 +263,58 @@ def _add_layer(
             place = f"/proc/self/fd/{root.fd}"
             with pack.open_tree(place, one_file_system=True, uid_map=uids, gid_map=gids) as tree:
                 return add(tree)
+    if _content_elsewhere(store):
+        with Root(context, store, container, bare=True) as root, _Below(store, container, image) as below:
+            place = f"/proc/self/fd/{root.fd}"
+            with pack.open_tree(place, parent=below, one_file_system=True, uid_map=uids, gid_map=gids) as tree:
+                return add(tree)
     with export.open_layer(store, container.record.layer, uid_map=uids, gid_map=gids) as tree:
         return add(tree)
+
+
+def _content_elsewhere(store: Store) -> bool:
+    """Whether an upper directory may refer to the content of layers below (overlayfs.rst, metacopy and redirect_dir).
+
+    Then the file systems with and without it are compared, as podman does there.
+    """
+    if store.driver == "vfs" or overlay.in_user_namespace():
+        return False
+    words = store.mountopt.split(",")
+    for name in ("metacopy", "redirect_dir"):
+        if f"{name}=on" in words:
+            return True
+        try:
+            if f"{name}=off" not in words and files.read(f"/sys/module/overlay/parameters/{name}").strip() == b"Y":
+                return True
+        except OSError:
+            pass
+    return False
+
+
+class _Below:
+    """The file system of a container's image for the length of a ``with`` block, in our own mount namespace."""
+
+    def __init__(self, store: Store, container: Container, image: Image) -> None:
+        self._store = store
+        self._config = container.config
+        self._layer = image.layer
+        self._target = f"{container.rundir}/below"
+
+    def __enter__(self) -> str:
+        if not self._layer:
+            return ""
+        return self._store.mount(
+            self._layer,
+            read_only=True,
+            target=self._target,
+            uid_map=self._config.uid_map,
+            gid_map=self._config.gid_map,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if self._layer:
+            self._store.unmount(self._layer, target=self._target)
+            files.remove_tree(self._target)
 
 
 def _thaw(context: Context, container: Container) -> None:

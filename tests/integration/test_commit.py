@@ -262,3 +262,20 @@ def test_progress(store_: Pypod) -> None:
     assert f"Copying blob {layer[7:19]} skipped: already exists\r\n" in shown
     assert re.search(r"Copying layer of container a done \| [\d.]+ k?B\r\n", shown)
     assert re.search(r"\r\n[0-9a-f]{64}\r\n$", shown)
+
+
+def test_an_upper_directory_that_refers_to_what_is_below(store_: Pypod) -> None:
+    if store_.rootless:
+        return  # such mounts are root's alone
+    other = store_.with_options("--storage-opt", "overlay.mountopt=nodev,metacopy=on")
+    command = "chmod 700 /bin/busybox; mv /home /home2; rm /etc/notes; echo x > /x; echo ready; exec sleep 100"
+    look = "stat -c '%n %a %s' /bin/busybox; echo /home* /home2/* /etc/notes*; cat /x"
+    wanted = other("run", "--rm", BASE, "stat", "-c", "%s", "/bin/busybox").ok().out.strip()
+    other("run", "-d", "--name", "a", BASE, "sh", "-c", command).ok()
+    other.wait_log("a", "ready")
+    for name in ("running", "stopped"):
+        other("commit", "-q", "a", name).ok()
+        assert len(made.layers(other, name)) == 2
+        done = store_("run", "--rm", name, "sh", "-c", look).ok()
+        assert done.out == f"/bin/busybox 700 {wanted}\n/home2 /home2/user /etc/notes*\nx\n"
+        other("stop", "-t", "0", "a").ok()
