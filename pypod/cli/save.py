@@ -33,6 +33,8 @@ def run(invocation: Invocation) -> int:
         several = context.engine.get("multi_image_archive") is True and kind == "docker-archive"
     if several and kind != "docker-archive":
         raise UsageError(f'unsupported format "{kind}" for saving multiple images (only docker-archive)')
+    if len(invocation.args) > 1 and kind != "docker-archive":
+        raise UsageError(f"{kind} has room for one image with one name, not for {len(invocation.args)}")
     items = image_save.items(store, invocation.args, several=several)
     # As podman: what goes to stdout goes without a word.
     with progress.watch(quiet=options["quiet"] or not path) as seen:

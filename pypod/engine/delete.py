@@ -24,13 +24,14 @@ def delete(context: Context, store: Store, container: Container) -> None:
     layer = container.config.layer
     begun = journal.begin(context, container.id, layer)
     try:
-        store.delete_container(container.id)
-    except StorageError:
-        # On a full disk the new records find no room: the layer's own files make some. Else another try may do.
-        _empty(store, container)
-        store.delete_container(container.id)
-        if layer:
-            store.delete_layer(layer)
+        try:
+            store.delete_container(container.id)
+        except StorageError:
+            # On a full disk the new records find no room: the layer's own files make some. Else another try may do.
+            _empty(store, container)
+            store.delete_container(container.id)
+            if layer:
+                store.delete_layer(layer)
         files.remove_tree(container.exit_file)
     finally:
         journal.end(begun)

@@ -109,6 +109,7 @@ def test_what_save_refuses(three: Pypod, shared_dir: Path) -> None:
         (["--format", "bogus", BASE], "format value must be one of oci-dir oci-archive docker-dir docker-archive"),
         (["--format", "oci-dir", BASE], "--output"),
         (["-m", "--format", "oci-archive", BASE, "three:1"], "only docker-archive"),
+        (["--format", "oci-archive", "-o", shared_dir / "x", BASE, "more"], "room for one image with one name"),
         (["-o", "a:b", BASE], "invalid filename (should not contain ':') \"a:b\""),
         (["-o", full, BASE], "docker-archive doesn't support modifying existing images"),
         (["--format", "oci-dir", "-o", full, BASE], "not a directory"),
