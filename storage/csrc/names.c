@@ -8,7 +8,7 @@
 
 #define NONE ST_NAMES_NONE
 
-static const struct st_node EMPTY = { NONE, NONE, NONE, NONE, NONE, NONE, 0 };
+static const struct st_node EMPTY = { NONE, NONE, NONE, NONE, NONE, NONE, 0, ST_NAMES_NO_TIME };
 
 int st_names_init(struct st_names *names)
 {
@@ -177,6 +177,40 @@ bool st_names_lives(const struct st_names *names, uint32_t node)
 		if (names->nodes[at].position != NONE)
 			return true;
 	return false;
+}
+
+int st_names_times(const struct st_names *names, int (*each)(void *self, const char *path, int64_t mtime), void *self)
+{
+	struct st_buffer path = { 0 };
+	int error = st_buffer_set(&path, "", 0);
+
+	for (uint32_t at = ST_NAMES_ROOT; !error;) {
+		const struct st_node *node = &names->nodes[at];
+		if (node->mtime != ST_NAMES_NO_TIME)
+			error = each(self, path.data, node->mtime);
+		uint32_t next = node->child;
+		size_t n;
+		/* Up to the first that has a sibling to go on with. */
+		for (; next == NONE && at != ST_NAMES_ROOT; at = names->nodes[at].parent) {
+			name_of(names, at, &n);
+			path.size -= path.size > n ? n + 1 : n;
+			next = names->nodes[at].next;
+		}
+		if (next == NONE)
+			break;
+		const char *name = name_of(names, next, &n);
+		if (!error && path.size)
+			error = st_buffer_add(&path, "/", 1);
+		if (!error)
+			error = st_buffer_add(&path, name, n);
+		if (!error)
+			error = st_buffer_reserve(&path, 1);
+		if (!error)
+			path.data[path.size] = 0;
+		at = next;
+	}
+	st_buffer_free(&path);
+	return error;
 }
 
 /* Out of its parent's list and out of the table; it has no children any more. */

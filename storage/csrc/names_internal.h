@@ -1,4 +1,4 @@
-/* Which record of tar-split stands for which path: a tree with one small node for each name. */
+/* Which record of tar-split stands for which path, and a directory's time: a tree with one small node for each name. */
 #pragma once
 
 #include "buffer_internal.h"
@@ -8,6 +8,7 @@
 
 enum { ST_NAMES_ROOT = 0 };
 #define ST_NAMES_NONE UINT32_MAX
+#define ST_NAMES_NO_TIME INT64_MIN
 
 struct st_node {
 	uint32_t parent, child, next; /* in the tree */
@@ -15,6 +16,7 @@ struct st_node {
 	uint32_t chain;               /* in the hash table */
 	uint32_t position;            /* of the record, or ST_NAMES_NONE */
 	uint32_t name;                /* where it is in the text: its length in a byte, then the name */
+	int64_t mtime;                /* of a directory, to be set at the end: nanoseconds, or ST_NAMES_NO_TIME */
 };
 
 struct st_names {
@@ -38,6 +40,9 @@ int st_names_add(struct st_names *names, uint32_t parent, const char *name, size
 
 /* Whether the node or one below it has a record. */
 bool st_names_lives(const struct st_names *names, uint32_t node);
+
+/* Calls ``each`` for every node with a time, with its path from the root on: 0, -ENOMEM, or what ``each`` returned. */
+int st_names_times(const struct st_names *names, int (*each)(void *self, const char *path, int64_t mtime), void *self);
 
 /* Takes away a node and all below it. ``each`` hears of those with a record, with the path from the node on (empty,
  * or beginning with a slash). 0, -ENOMEM, or what ``each`` returned. */

@@ -74,7 +74,7 @@ void st_unpack_free(st_unpack *u)
 		if (descriptors[i] >= 0)
 			close(descriptors[i]);
 	struct st_buffer *const buffers[] = { &u->raw,	 &u->real_root, &u->path,  &u->target,
-					      &u->parent_name, &u->prefix, &u->times, &u->shadowed,
+					      &u->parent_name, &u->prefix, &u->made,  &u->shadowed,
 					      &u->implied };
 	for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
 		st_buffer_free(buffers[i]);
@@ -218,28 +218,20 @@ int st_unpack_feed(st_unpack *u, const void *data, size_t n, size_t *used)
 	return error;
 }
 
-static int directory_times(struct st_unpack *u)
+static int directory_time(void *self, const char *path, int64_t mtime)
 {
-	for (size_t at = 0; at < u->times.size;) {
-		int64_t mtime;
-		uint32_t n;
-		memcpy(&mtime, u->times.data + at, sizeof mtime);
-		memcpy(&n, u->times.data + at + sizeof mtime, sizeof n);
-		const char *path = u->times.data + at + sizeof mtime + sizeof n;
-		at += sizeof mtime + sizeof n + n;
-		int fd = st_unpack_open_in_root(u->options.root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-		if (fd < 0)
-			continue; /* replaced by a later entry */
-		int64_t rest = mtime % 1000000000;
-		if (rest < 0)
-			rest += 1000000000;
-		struct timespec time = { (time_t)((mtime - rest) / 1000000000), (long)rest };
-		int result = futimens(fd, (struct timespec[2]){ time, time });
-		close(fd);
-		if (result)
-			return st_unpack_failed(u, errno);
-	}
-	return 0;
+	struct st_unpack *u = self;
+	int fd = st_unpack_open_strictly(u->options.root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+
+	if (fd < 0)
+		return 0; /* somebody else has taken it away */
+	int64_t rest = mtime % 1000000000;
+	if (rest < 0)
+		rest += 1000000000;
+	struct timespec time = { (time_t)((mtime - rest) / 1000000000), (long)rest };
+	int result = futimens(fd, (struct timespec[2]){ time, time }) ? st_unpack_failed(u, errno) : 0;
+	close(fd);
+	return result;
 }
 
 int st_unpack_finish(st_unpack *u)
@@ -253,7 +245,7 @@ int st_unpack_finish(st_unpack *u)
 	if (st_tar_finish(u->tar))
 		return st_unpack_broken(u, "%s", st_tar_error(u->tar));
 	error = flush_raw(u);
-	return error ? error : directory_times(u);
+	return error ? error : st_names_times(&u->names, directory_time, u);
 }
 
 const char *st_unpack_text(const st_unpack *u, size_t *size)

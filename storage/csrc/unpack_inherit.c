@@ -57,30 +57,30 @@ static int copy_attributes(struct st_unpack *u, int from, int to)
 	return error;
 }
 
-static int take(struct st_unpack *u, int fd, int source, const char *path)
+static int take(struct st_unpack *u, int fd, int source, int64_t *mtime)
 {
 	struct stat found;
 
 	if (fstat(source, &found) || fchown(fd, found.st_uid, found.st_gid) || fchmod(fd, found.st_mode & 07777))
 		return st_unpack_failed(u, errno);
 	int error = copy_attributes(u, source, fd);
-	if (!error)
-		error = st_unpack_time(u, path, NULL,
-				       (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec);
+
+	*mtime = (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec;
 	if (!error)
 		error = st_idset_add(&u->uids, found.st_uid);
 	return error ? error : st_idset_add(&u->gids, found.st_gid);
 }
 
-int st_unpack_take_after(struct st_unpack *u, int fd, const char *path)
+int st_unpack_take_after(struct st_unpack *u, int fd, const char *path, int64_t *mtime)
 {
+	*mtime = ST_NAMES_NO_TIME;
 	for (size_t i = 0; i < u->options.lower_count; i++) {
 		int source = st_unpack_open_strictly(u->lowers[i], path, O_RDONLY | O_DIRECTORY);
 		if (source == -ENOENT)
 			continue;
 		if (source < 0)
 			break; /* not a directory there: a whiteout, a file or a link */
-		int error = take(u, fd, source, path);
+		int error = take(u, fd, source, mtime);
 		close(source);
 		return error;
 	}
@@ -96,7 +96,12 @@ int st_unpack_inherit(st_unpack *u, const char *path)
 
 	if (fd < 0)
 		return st_unpack_failed(u, -fd);
-	int error = st_unpack_take_after(u, fd, path);
+	int64_t mtime;
+	int error = st_unpack_take_after(u, fd, path, &mtime);
+	if (!error)
+		error = st_unpack_locate(u, fd);
+	if (!error && mtime != ST_NAMES_NO_TIME)
+		u->names.nodes[u->parent_node].mtime = mtime;
 	close(fd);
 	return error;
 }

@@ -40,7 +40,7 @@ struct st_unpack {
 	struct st_names names;
 	struct st_idset uids, gids;
 	struct st_buffer implied; /* paths, a zero byte behind each */
-	struct st_buffer times; /* of directories: nanoseconds, length, path */
+	struct st_buffer made; /* the times of the directories that have been made on the way, ST_NAMES_NO_TIME for none */
 	int shadow;
 	unsigned long shadows;
 	struct st_buffer shadowed; /* position, path, zero byte */
@@ -63,7 +63,10 @@ int st_unpack_open_strictly(int root, const char *path, int flags);
 int st_unpack_enter(struct st_unpack *u);
 
 /* A directory that the archive does not list keeps what the nearest lower layer says of it. */
-int st_unpack_take_after(struct st_unpack *u, int fd, const char *path);
+int st_unpack_take_after(struct st_unpack *u, int fd, const char *path, int64_t *mtime);
+
+/* The node of a directory becomes parent_node. */
+int st_unpack_locate(struct st_unpack *u, int fd);
 
 /* Refuses what cannot fit before it is written. */
 int st_unpack_account(struct st_unpack *u, int64_t size);
@@ -74,8 +77,8 @@ int st_unpack_displace(struct st_unpack *u, const char *name);
 /* Removes from the present parent what is not of this archive. */
 int st_unpack_empty(struct st_unpack *u);
 
-/* The path of an entry in the present parent, or (name NULL) another one, with its time. */
-int st_unpack_time(struct st_unpack *u, const char *path, const char *name, int64_t mtime);
+/* The time of a directory in the present parent, to be set at the end. */
+int st_unpack_time(struct st_unpack *u, const char *name, int64_t mtime);
 
 /* An attribute, through a descriptor or (fd below 0) a path whose last link is not followed; some are left out. */
 int st_unpack_attribute(struct st_unpack *u, int fd, const char *path, const char *key, const void *value, size_t n);

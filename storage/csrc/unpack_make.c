@@ -125,7 +125,7 @@ static int directory(struct st_unpack *u)
 		error = owner_and_mode(u, fd);
 	if (fd >= 0)
 		close(fd);
-	return error ? error : st_unpack_time(u, u->prefix.data, base(u), u->entry->mtime);
+	return error ? error : st_unpack_time(u, base(u), u->entry->mtime);
 }
 
 /* linkat(2) below the root: 0, or what st_unpack_broken and its like give; 1 where something stands in the way. */

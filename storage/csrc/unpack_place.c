@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { DIRECTORY = O_RDONLY | O_DIRECTORY, PATH_LIMIT = 1 << 12 };
+enum { DIRECTORY = O_RDONLY | O_DIRECTORY, PATH_LIMIT = 1 << 12, MOST_IMPLIED = 1 << 26 /* bytes of paths */ };
 
 static int open2(int root, const char *path, int flags, uint64_t resolve)
 {
@@ -81,20 +81,14 @@ int st_unpack_account(struct st_unpack *u, int64_t size)
 	return 0;
 }
 
-int st_unpack_time(struct st_unpack *u, const char *path, const char *name, int64_t mtime)
+int st_unpack_time(struct st_unpack *u, const char *name, int64_t mtime)
 {
-	uint32_t n = (uint32_t)(strlen(path) + (name ? strlen(name) : 0) + 1);
-	int error = st_buffer_reserve(&u->times, sizeof mtime + sizeof n + n);
+	uint32_t node;
+	int error = st_names_add(&u->names, u->parent_node, name, strlen(name), &node);
 
-	if (error)
-		return error;
-	st_buffer_add(&u->times, &mtime, sizeof mtime);
-	st_buffer_add(&u->times, &n, sizeof n);
-	st_buffer_add(&u->times, path, strlen(path));
-	if (name)
-		st_buffer_add(&u->times, name, strlen(name));
-	st_buffer_add(&u->times, "", 1);
-	return 0;
+	if (!error)
+		u->names.nodes[node].mtime = mtime;
+	return error;
 }
 
 /* What a directory keeps from below is decided when that is known. */
@@ -102,12 +96,15 @@ static int implied(struct st_unpack *u, int fd, const char *path)
 {
 	if (fchmod(fd, 0755))
 		return st_unpack_failed(u, errno);
+	if (u->implied.size > MOST_IMPLIED)
+		return st_unpack_broken(u, "broken archive: \1: it has too many directories that it does not list");
 	return st_buffer_add(&u->implied, path, strlen(path) + 1);
 }
 
 /* One missing directory in above, which is closed: its descriptor or an error. */
 static int make_directory(struct st_unpack *u, int above, const char *name, const char *path)
 {
+	int64_t mtime = ST_NAMES_NO_TIME;
 	int fd = -1, error = st_unpack_account(u, 4096);
 
 	if (!error && (mkdirat(above, name, 0755) ||
@@ -115,7 +112,9 @@ static int make_directory(struct st_unpack *u, int above, const char *name, cons
 		error = st_unpack_failed(u, errno);
 	close(above);
 	if (!error)
-		error = u->options.unknown_lowers ? implied(u, fd, path) : st_unpack_take_after(u, fd, path);
+		error = u->options.unknown_lowers ? implied(u, fd, path) : st_unpack_take_after(u, fd, path, &mtime);
+	if (!error)
+		error = st_buffer_add(&u->made, &mtime, sizeof mtime);
 	if (error && fd >= 0)
 		close(fd);
 	return error ? error : fd;
@@ -181,6 +180,7 @@ static int resolved(struct st_unpack *u, int fd)
 	return error;
 }
 
+/* Also gives the last directories on the way their times, if they have just been made. */
 static int find_node(struct st_unpack *u)
 {
 	uint32_t node = ST_NAMES_ROOT;
@@ -192,7 +192,20 @@ static int find_node(struct st_unpack *u)
 		part += n + (part[n] == '/');
 	}
 	u->parent_node = node;
+	for (size_t left = u->made.size; !error && left && node != ST_NAMES_ROOT; node = u->names.nodes[node].parent) {
+		left -= sizeof(int64_t);
+		memcpy(&u->names.nodes[node].mtime, u->made.data + left, sizeof(int64_t));
+	}
+	u->made.size = 0;
 	return error;
+}
+
+int st_unpack_locate(struct st_unpack *u, int fd)
+{
+	int error = resolved(u, fd);
+
+	u->made.size = 0;
+	return error ? error : find_node(u);
 }
 
 const char *st_unpack_implied(st_unpack *u, size_t *cursor)
@@ -204,7 +217,7 @@ const char *st_unpack_implied(st_unpack *u, size_t *cursor)
 		if (fd < 0)
 			continue; /* replaced by a later entry */
 		bool listed = false;
-		if (!resolved(u, fd) && !find_node(u))
+		if (!st_unpack_locate(u, fd))
 			listed = u->names.nodes[u->parent_node].position != ST_NAMES_NONE;
 		close(fd);
 		if (!listed)
@@ -222,6 +235,7 @@ int st_unpack_enter(struct st_unpack *u)
 	if (u->parent >= 0)
 		close(u->parent);
 	u->parent = -1;
+	u->made.size = 0;
 	int error = st_buffer_set(&u->parent_name, u->path.data, n);
 	if (!error)
 		error = st_buffer_set(&u->prefix, u->path.data, n);

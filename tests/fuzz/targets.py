@@ -36,10 +36,13 @@ class Files(parts.Parts):
 
     limits = LIMITS
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, hidden: tuple[str, ...] = ()) -> None:
         self.data = data
+        self.hidden = hidden
 
     def find(self, name: str) -> tuple[Callable[[int], bytes], int] | None:
+        if name in self.hidden:
+            return None
         place = 0
 
         def read(count: int) -> bytes:
@@ -55,10 +58,14 @@ def manifest(data: bytes) -> None:
     """manifest.json, index.json, manifests and configs: whatever it is, it is read as each of them."""
     files = Files(data)
     store = Store("/nonexistent/g", "/nonexistent/r", limits=LIMITS)
-    platform = ("linux", "amd64", "")
+    load.open_parts = lambda *_: files
+    for hidden in ((), ("index.json",), ("index.json", "version")):  # OCI layout, docker's directory and archive
+        files.hidden = hidden
+        try:
+            load.load(store, "x", normalise=reference.normalise, default_name="x")
+        except PypodError:
+            pass
     for action in (
-        lambda: load._load_docker(store, files, reference.normalise),
-        lambda: load._load_oci(store, files, reference.normalise, "x", platform),
         lambda: image_document.check_config(load._object(parts.parse(data, "config"), "config")),
         lambda: image_document.check_manifest(load._object(parts.parse(data, "manifest"), "manifest"), "it"),
         lambda: load._diff_ids(load._object(parts.parse(data, "config"), "config")),

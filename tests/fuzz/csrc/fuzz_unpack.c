@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.lower_count = 1,
 		.shadow = "shadow",
 		.in_user_namespace = 1,
+		.unknown_lowers = (int)fuzz_random(&state, 2),
 		.whiteouts = (int)fuzz_random(&state, 3),
 		.free = 32 << 20,
 		.limits = {.entries = 1000, .name = 4096, .pax = 1 << 20, .sparse = 1 << 24},
@@ -76,6 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (result == 0) {
 		st_unpack_text(unpack, &n);
 		st_unpack_ids(unpack, 0, &n);
+		for (size_t at = 0; (path = st_unpack_implied(unpack, &at)) != NULL;)
+			result |= st_unpack_inherit(unpack, path);
+		st_unpack_finish(unpack);
 		while ((path = st_unpack_shadowed(unpack, &cursor, &position)) != NULL)
 			if (strstr(path, "..") == path)
 				fuzz_fail("a shadow outside");

@@ -10,8 +10,10 @@ import json
 import os
 import re
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from archives import config, digest, entry, layer, pack
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,6 @@ from pypod.errors import BadArchive, PypodError, StorageError
 from pypod.oci import image_document, reference
 from storage import load, parts, tarsplit
 from storage.limits import Limits
-from storage.progress import SILENT
 from storage.store import Store
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -42,18 +43,21 @@ values = st.recursive(
 class Files(parts.Parts):
     """Parts in which every name means the same bytes."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, hidden: tuple[str, ...] = ()) -> None:
         self.data = data
+        self.hidden = hidden
 
     def find(self, name: str) -> tuple[parts.stream.Read, int] | None:
+        if name in self.hidden:
+            return None
         file = io.BytesIO(self.data)
         return file.read, len(self.data)
 
 
-def refused_or_not(action: object, *arguments: object) -> bool:
+def refused_or_not(action: Callable[..., object], *arguments: object, **options: object) -> bool:
     """Whether a call is refused; then by one printable line."""
     try:
-        action(*arguments)  # type: ignore[operator]
+        action(*arguments, **options)
     except PypodError as error:
         assert error.message.isprintable(), repr(error.message)
         return True
@@ -65,8 +69,10 @@ def refused_or_not(action: object, *arguments: object) -> bool:
 def test_any_document_is_read_as_anything(value: object, tmp_path: Path) -> None:
     data = json.dumps(value).encode()
     store = Store(str(tmp_path / "g"), str(tmp_path / "r"))
-    refused_or_not(load._load_docker, store, Files(data), reference.normalise, SILENT)
-    refused_or_not(load._load_oci, store, Files(data), reference.normalise, "", ("linux", "amd64", ""), SILENT)
+    for hidden in ((), ("index.json",), ("index.json", "version")):  # OCI layout, docker's directory and archive
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(load, "open_parts", lambda *_, hidden=hidden: Files(data, hidden))
+            refused_or_not(load.load, store, "an archive", normalise=reference.normalise)
     if isinstance(value, dict):
         refused_or_not(image_document.check_config, value)
         refused_or_not(image_document.check_manifest, value, "it")
