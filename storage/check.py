@@ -117,6 +117,8 @@ def leftovers(store: Store, making: Collection[str] = ()) -> list[str]:
                 found += [
                     f"{directory}/{name}/{item}" for item in _names(f"{directory}/{name}") if item[:5] == ".tmp-"
                 ]
+    for directory, begin in ((f"{store.graphroot}/pypod", ".tmp-synced"), (store.home, ".tmp-.has-mount-program")):
+        found += [f"{directory}/{name}" for name in _names(directory) if name.startswith(begin)]
     run = f"{store.runroot}/{store.driver}-containers"
     found += [f"{run}/{name}" for name in _names(run) if is_id(name) and name not in containers]
     return found
