@@ -24,6 +24,7 @@ from support.killpoints import Bench, Tally, build
 from support.runner import Pypod
 
 ALL = os.environ.get("PYPOD_TEST_KILL") == "all"
+PODMAN = 15  # of so many states one is shown to podman, instead of repeating the command
 SECONDS = 10.0  # for each command and kind of user, where not all points are visited
 
 
@@ -116,6 +117,11 @@ def _visit(
     tally.faults += [f"{what}{line}" for line in damage]
     if bench.leftovers():
         tally.left += 1
+    if tally.visited % PODMAN == 3 and not bench.pypod.rootless:
+        tally.podman += 1
+        tally.faults += [f"{what}{line}" for line in bench.podman_complains()]
+        bench.end()
+        return
     again = bench.pypod(*args)
     if again.code not in (0, *case.again) or "Traceback" in again.err:
         tally.faults.append(f"{what}again: {again.code} {again.err.strip()}")
@@ -168,6 +174,7 @@ def test_kill_at_every_call(bench: Bench, command: str) -> None:
             break
     print(
         f"\nkill points of {command} ({bench.pypod.mode}): {tally.points}, visited {tally.visited} (seed {seed}): "
-        f"{tally.before} before, {tally.after} after, {tally.left} left rubbish, {len(tally.faults)} faults"
+        f"{tally.before} before, {tally.after} after, {tally.left} left rubbish, {tally.podman} shown to podman, "
+        f"{len(tally.faults)} faults"
     )
     assert not tally.faults, "\n".join(tally.faults[:40])

@@ -45,6 +45,7 @@ class Tally:
     before: int = 0
     after: int = 0
     left: int = 0  # kills that left something for the next command or a repair
+    podman: int = 0  # states that podman has looked at
     faults: list[str] = field(default_factory=list)
 
 
@@ -137,6 +138,22 @@ class Bench:
                     _RANDOM.sub("X", f"{short}/{name}") for name in (*names, *files) if not name.endswith(_KEPT)
                 )
         return Counter({name: count for name, count in found.items() if not name.endswith(_KEPT)})
+
+    def podman_complains(self) -> list[str]:
+        """What podman says of the store as it is. It leaves files of its own there: restore it then."""
+        said = []
+        for args in (
+            ("images", "-a", "--digests"),
+            ("ps", "-a", "--external"),
+            ("image", "inspect", "localhost/t:1"),
+        ):
+            done = self.pypod.as_user(
+                "podman", "--root", self.graphroot, "--runroot", self.runroot, "--storage-driver", "overlay", *args
+            )
+            words = ("not known", "corrupt", "damaged", "unexpected end")
+            if done.code or any(word in done.err for word in words):
+                said.append(f"podman {args[0]}: {done.code} {done.err.strip()}")
+        return said
 
     def end(self) -> None:
         """End all that still runs on this store."""
