@@ -14,7 +14,7 @@ import os
 from pypod.base import files, process
 from pypod.errors import StorageError, reason
 from pypod.linux import syscalls
-from storage import images, overlay, records, trees
+from storage import images, overlay, records, space, trees
 from storage.progress import SILENT
 from storage.trash import Staging
 
@@ -78,7 +78,9 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
         name = image.names[0] if image.names else image.id[:12]
         key = f"mapped {image.id}"
         chain = store.chain(image.layer)
-        progress.begin(key, f"Mapping the ids of image {name}", sum(max(layer.diff_size, 0) for layer in chain))
+        total = sum(max(layer.diff_size, 0) for layer in chain)
+        space.require_copy(store.graphroot, total, f"map the ids of image {name}")
+        progress.begin(key, f"Mapping the ids of image {name}", total)
         try:
             with Staging(store.home) as staging:
                 id = os.urandom(32).hex()
@@ -95,8 +97,7 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise StorageError(f"cannot map the ids of image {image.id[:12]}: {where}{reason(error)}") from None
-        finally:
-            progress.end(key)
+        progress.end(key)
         return id
 
 

@@ -9,6 +9,7 @@ from pypod.base.record import record
 from pypod.errors import StorageError
 
 _BLOCK = 4096
+_FICLONE = 0x40049409
 
 
 @record
@@ -44,6 +45,28 @@ def require(path: str, needed: int, what: str) -> None:
             f"cannot {what}: it needs {units.size(needed)}, and {path} has {units.size(there)} free: "
             + os.strerror(errno.ENOSPC)
         )
+
+
+def require_copy(directory: str, needed: int, what: str) -> None:
+    """``require``, for a copy within a file system: where blocks are shared it takes next to no room."""
+    there = free(directory)
+    if 0 <= there < needed and not _shares_blocks(directory):
+        require(directory, needed, what)
+
+
+def _shares_blocks(directory: str) -> bool:
+    """Whether a file can be a clone of another there (ioctl_ficlone(2)): tried out, as only that tells."""
+    import fcntl
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=directory) as one, tempfile.TemporaryFile(dir=directory) as other:
+            one.write(bytes(_BLOCK))
+            one.flush()
+            fcntl.ioctl(other.fileno(), _FICLONE, one.fileno())
+            return True
+    except OSError:
+        return False
 
 
 def tree(path: str) -> Sizes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pypod.cli.late_progress import Late
 from pypod.cli.targets import open_engine
 from pypod.engine import create as creation
 
@@ -16,6 +17,7 @@ def run(invocation: Invocation) -> int:
     context, store = open_engine(invocation)
     image, *command = invocation.args
     typed = ["pypod", *invocation.argv]
-    container = creation.create(context, store, image, command, invocation.options, typed)
+    seen = Late(quiet=invocation.options["quiet"])
+    container = creation.create(context, store, image, command, invocation.options, typed, progress=seen)
     os.write(1, f"{container.id}\n".encode())
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pypod.cli.late_progress import Late
 from pypod.cli.targets import open_engine
 from pypod.engine import attach, create
 from pypod.engine import run as running
@@ -29,7 +30,8 @@ def run(invocation: Invocation) -> int:
     image, *command = invocation.args
     streams = attach.choose_streams(flags["attach"], interactive=flags["interactive"], terminal=flags["tty"])
     detach_keys = attach.choose_detach_keys(context, flags["detach_keys"])
-    container = create.create(context, store, image, command, flags, ["pypod", *invocation.argv])
+    seen = Late(quiet=flags["quiet"])
+    container = create.create(context, store, image, command, flags, ["pypod", *invocation.argv], progress=seen)
     if detach:
         running.run_detached(context, store, container, preserve_fds=int(flags["preserve_fds"] or 0))
         os.write(1, f"{container.id}\n".encode())

@@ -378,3 +378,30 @@ def docker_archive(layer: bytes) -> bytes:
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return out.getvalue()
+
+
+def test_the_first_container_with_ids_of_its_own(fresh: Pypod, busybox_tar: Path) -> None:
+    if not fresh.rootless:
+        return  # root mounts with other ids, and copies nothing
+    for number, flags in enumerate(([], ["-q"])):
+        fresh("import", "-q", "-m", str(number), busybox_tar, f"localhost/x:{number}").ok()
+        first = fresh("run", "--rm", "--userns", "keep-id", *flags, f"localhost/x:{number}", "echo", "here").ok()
+        said = "" if flags else f"Mapping the ids of image localhost/x:{number}\n"
+        assert (first.out, first.err) == ("here\n", said)
+        again = fresh("create", "--rm", "--userns", "keep-id", f"localhost/x:{number}", "true").ok()
+        assert again.err == ""
+    fresh("import", "-q", "-m", "2", busybox_tar, "localhost/x:2").ok()
+    shown = fresh("run", "--rm", "--userns", "keep-id", "localhost/x:2", "echo", "here", tty=True).ok().out
+    assert re.search(r"Mapping the ids of image localhost/x:2 done( \| [\d.]+ MB)?\r\nhere\r\n$", shown), shown
+
+
+def test_ids_of_its_own_on_a_full_disk(tiny: Pypod, shared_dir: Path) -> None:
+    if not tiny.rootless:
+        return
+    file = shared_dir / "large.tar"
+    file.write_bytes(large(9 << 20))
+    tiny("import", "-q", file, BASE).ok()
+    before = leaks.snapshot(tiny)
+    done = tiny("run", "--rm", "--userns", "keep-id", BASE, "true")
+    done.fails(125, f"cannot map the ids of image {BASE}: it needs 9.4", "No space left on device")
+    assert not leaks.since(tiny, before, patience=1)
