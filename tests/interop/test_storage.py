@@ -168,6 +168,43 @@ def test_a_difficult_image(tools: Tools, busybox_tar: Path, shared_dir: Path) ->
     assert not [name for name in os.listdir(f"{pypod.graphroot}/overlay-layers") if name.endswith("gz")]
 
 
+def test_check_finds_no_fault_with_what_others_made(tools: Tools, busybox_tar: Path, shared_dir: Path) -> None:
+    """Whiteouts, implied parents, links, fifos, copies with other owners; then what a power cut does to podman's."""
+    pypod = tools.pypod
+    layers = difficult_layers(busybox_tar)[:2]
+    layers.append(
+        pack(
+            entry("srv", tarfile.DIRTYPE, 0o755), entry("srv/.wh..wh..opq"), entry("etc/.wh.notes"), entry(".wh.opt")
+        )
+    )
+    tools.podman("load", "-i", docker_archive(shared_dir / "a.tar", layers, "localhost/hard:1")).ok()
+    pypod("load", "-i", docker_archive(shared_dir / "b.tar", difficult_layers(busybox_tar), "localhost/ours:1")).ok()
+    tools.buildah("from", "--name", "w", "localhost/hard:1").ok()
+    tools.buildah("copy", "w", shared_dir / "b.tar", "/b.tar").ok()
+    tools.buildah("commit", "-q", "w", "localhost/built:1").ok()
+    if pypod.rootless:
+        for name in ("hard:1", "ours:1"):
+            tools.podman("create", "--userns", "keep-id", "--network", "none", f"localhost/{name}", "true").ok()
+        pypod("create", "--name", "k", "--userns", "keep-id", "--network", "none", "built:1", "true").ok()
+    assert pypod("system", "check", "-m", "0s").ok().out == ""
+    assert pypod("system", "check", "-q", "-m", "0s").ok().out == ""
+    for link in (Path(str(pypod.graphroot)) / "overlay" / "l").iterdir():
+        link.unlink()
+    for lower in (Path(str(pypod.graphroot)) / "overlay").glob("*/lower"):
+        os.truncate(lower, 0)
+    assert pypod("system", "check", "-q").code == 125
+    mended = pypod("system", "check", "-q", "--repair").ok()
+    assert mended.lines and all(line.startswith("repaired layer ") for line in mended.lines)
+    for name in ("hard:1", "built:1", "ours:1"):
+        assert (
+            pypod("run", "--rm", "--network", "none", name, "cat", "/srv/new" if "ours" in name else "/a<&>b")
+            .ok()
+            .out
+        )
+    tools.podman("rm", "-f", "-a", "-t", "0").ok()
+    tools.buildah("rm", "-a").ok()
+
+
 def test_inspect_says_what_podman_says(tools: Tools, busybox_tar: Path, shared_dir: Path) -> None:
     pypod = tools.pypod
     pypod("load", "-i", docker_archive(shared_dir / "a.tar", difficult_layers(busybox_tar), "localhost/hard:1")).ok()
