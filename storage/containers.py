@@ -41,11 +41,11 @@ def find(containers: Iterable[Container], reference: str) -> Container:
 
 
 def _check_names(store: Store, names: Iterable[str], own: str = "") -> None:
-    for container in store.containers():
+    for row in (row for table in store.container_tables for row in table.rows()):
         for name in names:
-            if name in container.names and container.id != own:
+            if name in (row.get("names") or ()) and row["id"] != own:
                 raise InUse(
-                    f'creating container storage: the container name "{name}" is already in use by {container.id}.'
+                    f'creating container storage: the container name "{name}" is already in use by {row["id"]}.'
                     " You have to remove that container to be able to reuse that name: that name is already in use"
                 )
 
@@ -142,7 +142,7 @@ def create(
         row: Row = {"id": id, "names": names, "image": image.id if image is not None else ""}
         layer = ""
         if image is not None and with_layer:
-            if not any(item.id == image.id for item in store.images()):
+            if not store.has_image(image.id):
                 raise NoSuchImage(f"{image.names[0] if image.names else image.id}: image not known")
             layer = new_layer(
                 store,

@@ -160,6 +160,11 @@ class Store:
                         result.append(records.image(row, True, directory))
         return result
 
+    def has_image(self, id: str) -> bool:
+        """Whether there is an image with this very id, in any store."""
+        tables = [self.image_table, *(store[2] for store in self.read_only_stores)]
+        return any(row["id"] == id for table in tables for row in table.rows())
+
     def find_image(self, reference: str, registries: Sequence[str] = ()) -> Image:
         """The image that ``reference`` names: an id or its beginning, a name with or without registry and tag.
 

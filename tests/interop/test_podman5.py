@@ -1,0 +1,134 @@
+"""podman 5, buildah 1.39 and skopeo 1.18 on a store of ours: Debian 13 in a directory, with the store mounted in.
+
+The directory is made once by mmdebstrap (20 s, 420 MB) and goes with the session, unless PYPOD_TEST_CACHE keeps it.
+To look by hand: mmdebstrap --variant=minbase --include=PACKAGES trixie DIR MIRROR, then ENTER below.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interop.test_storage import difficult_layers, docker_archive
+from support import box
+from support.runner import Pypod
+
+pytestmark = pytest.mark.parametrize("mode", ["root"], indirect=True)
+PACKAGES = "podman,skopeo,buildah,crun,netavark,ca-certificates"
+# A root file system of its own: podman unpacks in a chroot that must be a mount point. crun wants cgroups v2 alone.
+ENTER = """
+set -e
+mount --bind "$1" "$1"
+cd "$1"
+mkdir -p old store
+mount --bind "$2" store
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount --rbind /dev dev
+mount -t tmpfs tmpfs dev/shm
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs tmp
+pivot_root . old
+umount -l old
+exec sh -c "$3"
+"""
+VARIABLES = """
+export PODMAN_IGNORE_CGROUPSV1_WARNING=1
+places='--root /store/g --runroot /store/r --storage-driver overlay'
+podman() { /usr/bin/podman $places --cgroup-manager cgroupfs --events-backend file --runtime /usr/bin/crun "$@"; }
+buildah() { /usr/bin/buildah $places "$@"; }
+set -e
+"""
+
+
+@pytest.fixture(scope="module")
+def trixie(base: Path) -> Iterator[Path]:
+    if not box.ROOT:
+        pytest.skip("a root file system of one's own needs root")
+    cache = os.environ.get("PYPOD_TEST_CACHE")
+    path = Path(cache or base) / "trixie"
+    if cache and path.exists():
+        yield path
+        return
+    argv = [box.need("mmdebstrap"), "-q", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(path)]
+    done = subprocess.run([*argv, "http://deb.debian.org/debian"], check=False, timeout=300)
+    assert done.returncode == 0, "mmdebstrap failed"
+    yield path
+    if not cache:
+        subprocess.run(["rm", "-rf", "--one-file-system", path], check=True)
+
+
+@pytest.fixture
+def five(trixie: Path, fresh: Pypod) -> Iterator[Five]:
+    yield Five(trixie, fresh)
+
+
+class Five:
+    def __init__(self, root: Path, pypod: Pypod) -> None:
+        self.root = root
+        self.pypod = pypod
+
+    def __call__(self, script: str, *, says: str = "") -> list[str]:
+        """Run ``script`` in there; its lines. Nothing but ``says`` may be on stderr."""
+        assert self.pypod.graphroot is not None
+        argv = ["unshare", "-m", "sh", "-c", ENTER, "sh", str(self.root), str(self.pypod.graphroot.parent)]
+        done = subprocess.run([*argv, VARIABLES + script], check=False, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        left = [line for line in done.stderr.splitlines() if not says or says not in line]
+        assert not left, f"{script}\n{done.stderr}"
+        return done.stdout.splitlines()
+
+
+def test_podman_5_on_our_image(five: Five, busybox_tar: Path, shared_dir: Path) -> None:
+    """It lists, runs, commits, copies out and checks what we stored; its volatile containers keep our image."""
+    pypod = five.pypod
+    layers = difficult_layers(busybox_tar)
+    pypod("load", "-q", "-i", docker_archive(shared_dir / "a.tar", layers, "localhost/ours:1")).ok()
+    [known] = pypod("images", "--no-trunc", "--format", "{{.ID}} {{.Digest}}").ok().lines
+    assert five("podman images --no-trunc --format '{{.ID}} {{.Digest}}'") == [known]
+    assert five("podman run --rm --cgroups disabled --network none ours:1 cat /srv/new /twice") == ["newsecond"]
+    assert five("podman system check --quick && podman system check") == []
+    copy = "skopeo copy -q containers-storage:[overlay@/store/g+/store/r]localhost/ours:1 oci:/tmp/out:x"
+    config = "skopeo inspect --config --format '{{len .RootFS.DiffIDs}}' oci:/tmp/out:x"
+    assert five(f"{copy}; {config}; skopeo copy -q oci:/tmp/out:x dir:/tmp/again") == ["3"]
+    five("podman create -q --rm --name v --network none ours:1 true; podman create -q --name k ours:1 true")
+    assert (Path(str(pypod.graphroot)) / "overlay-containers" / "volatile-containers.json").exists()
+    shown = {line.split()[-1] for line in pypod("ps", "-a", "--external").ok().lines[1:]}
+    assert shown == {"k", "v"}
+    pypod("rmi", "ours:1").fails(2, "in use")
+    pypod("create", "--name", "v", "ours:1", "true").fails(125, "already in use")
+    five("podman rm k >/dev/null", says="Refreshing container")
+    pypod("rmi", "ours:1").fails(2, "in use")
+    five("podman commit -q v theirs:1 >/dev/null; podman rm v >/dev/null", says="Refreshing container")
+    assert pypod("run", "--rm", "theirs:1", "cat", "/srv/new").ok().out == "new"
+    pypod("rmi", "theirs:1").ok()
+    pypod("rmi", "ours:1").ok()
+    assert five("podman images -qa; podman system check") == []
+
+
+def test_we_on_podman_5s_image(five: Five, busybox_tar: Path, shared_dir: Path) -> None:
+    """And the other way round, with buildah; podman refuses to remove what a container of ours uses."""
+    pypod = five.pypod
+    assert pypod.graphroot is not None
+    (pypod.graphroot.parent / "bb.tar").write_bytes(busybox_tar.read_bytes())
+    five("podman import -q /store/bb.tar five:1 >/dev/null")
+    assert pypod("run", "--rm", "five:1", "echo", "x").ok().out == "x\n"
+    pypod("create", "--name", "mine", "five:1", "true").ok()
+    assert five("podman rmi five:1 2>&1 || echo refused")[-1] == "refused"
+    pypod("commit", "-q", "mine", "more:1").ok()
+    assert five("podman run --rm --cgroups disabled --network none more:1 echo y") == ["y"]
+    built = "c=$(buildah from --pull-never more:1); buildah commit -q $c built:1 >/dev/null; buildah rm $c >/dev/null"
+    five(built)
+    assert pypod("run", "--rm", "built:1", "echo", "z").ok().out == "z\n"
+    five("podman tag five:1 other:1; podman untag five:1 five:1; podman system check")
+    assert "localhost/other:1" in pypod("images", "--format", "{{.Repository}}:{{.Tag}}").ok().lines
+    pypod("rm", "mine").ok()
+    five("podman rmi -a -f >/dev/null")
+    assert pypod("images", "-qa").ok().out == "" and pypod("system", "check", "-m", "0s").ok().out == ""
+    graphroot = Path(str(pypod.graphroot))
+    assert list((graphroot / "overlay" / "l").iterdir()) == []
