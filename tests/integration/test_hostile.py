@@ -109,7 +109,7 @@ def test_load(pypod: Pypod, outside: Path, name: str) -> None:
     make, match, flags = BAD[name]
     path = outside.parent / "bad"
     path.write_bytes(make(outside))
-    done = pypod(*flags, "load", "-i", path)
+    done = pypod(*flags, "load", "-q", "-i", path)
     assert done.code == 125 and done.out == ""
     lines = done.err.splitlines()
     assert match in lines[0] and lines[0].startswith("Error: ")
@@ -152,5 +152,5 @@ def test_a_limit_that_is_none(pypod: Pypod) -> None:
 def test_a_pipe_that_ends(pypod: Pypod, outside: Path) -> None:
     data = image(pack(("a", FILE, b"x" * 100_000)))
     for cut in (600, len(data) // 2):
-        done = pypod("load", input=data[:cut])
+        done = pypod("load", "-q", input=data[:cut])
         assert done.code == 125 and "middle of" in done.err and "Traceback" not in done.err
