@@ -152,7 +152,7 @@ def work(job: dict[str, Any]) -> list[dict[str, Any]]:
             )
             running[device] = (process, step["what"], now)
             if job["during"]:
-                at(now + bench.random.uniform(0.05, 0.9) * length[step["what"]], device, step["what"], "during")
+                at(now + bench.random.uniform(0.05, 0.6) * length[step["what"]], device, step["what"], "during")
         for device, (process, what, began) in list(running.items()):
             if process.poll() is None:
                 continue
