@@ -67,7 +67,9 @@ class Worker:
 class Crew:
     """Some workers; a context manager at whose end they are gone, after an error too.
 
-    Of several errors the one counts that is about the earlier bytes: a worker's before the reader's.
+    A worker may hand pieces on to those that were made before it: they end after it, else it would wait for ever for
+    one that takes nothing any more. Of several errors the one counts that is about the earlier bytes: a worker's
+    before the reader's.
     """
 
     def __init__(self) -> None:
@@ -87,8 +89,14 @@ class Crew:
     ) -> None:
         if value is not None and not isinstance(value, Exception):
             self.given_up = True
-        for one in self._workers:
-            one.end()
+        interrupt: BaseException | None = None
+        for one in reversed(self._workers):
+            try:
+                one.end()
+            except BaseException as error:  # the others still work with what the caller is about to close
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
         if isinstance(value, Exception):
             for one in self._workers:
                 if one.error is not None and one.error is not value:
