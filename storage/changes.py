@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # fuse-overlayfs's; names that begin with .wh. are never files of an image (image-spec, layer.md).
 _OPAQUE_MARKS = (".wh..wh..opq", ".wh..opq")
+_TOO_DEEP = "directories are nested too deep"
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -55,6 +56,8 @@ def changes(upper: str, lowers: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield from _directory(fds[0], fds[1:], "")
         except OSError as error:
             raise StorageError(f"cannot compare {upper} with the layers below it: {reason(error)}") from None
+        except RecursionError:
+            raise StorageError(f"cannot compare {upper} with what is below it: {_TOO_DEEP}") from None
     finally:
         for fd in fds:
             os.close(fd)
@@ -155,6 +158,8 @@ def compare(new: str, old: str) -> Iterator[tuple[str, str]]:
         yield from _compare(new, old, "")
     except OSError as error:
         raise StorageError(f"cannot compare {new} with {old}: {reason(error)}") from None
+    except RecursionError:
+        raise StorageError(f"cannot compare {new} with {old}: {_TOO_DEEP}") from None
 
 
 def _compare(new: str, old: str, path: str) -> Iterator[tuple[str, str]]:
@@ -199,6 +204,8 @@ def between(new: Sequence[str], old: Sequence[str]) -> Iterator[tuple[str, str]]
             yield from _between(fds[: len(new)], fds[len(new) :], "")
         except OSError as error:
             raise StorageError(f"cannot compare the files of two layers: {error.filename}: {reason(error)}") from None
+        except RecursionError:
+            raise StorageError(f"cannot compare the files of two layers: {_TOO_DEEP}") from None
     finally:
         for fd in fds:
             os.close(fd)

@@ -56,7 +56,7 @@ def open_layer(store: Store, layer_id: str, *, uid_map: pack.Map = (), gid_map: 
 
     The maps are the container's, if it has any of its own. Raises StorageError.
     """
-    from storage import overlay
+    from storage import mounting, overlay
 
     found = store.layer(layer_id)
     own = store.files_path(found.home, found.id)
@@ -72,6 +72,7 @@ def open_layer(store: Store, layer_id: str, *, uid_map: pack.Map = (), gid_map: 
         own,
         lowers=store.lower_directories(layer_id),
         userns=overlay.in_user_namespace(),
+        fuse=bool(mounting.mount_program(store)),
         uid_map=uid_map,
         gid_map=gid_map,
     )

@@ -39,7 +39,7 @@ def mount(
         target = f"{store.runroot}/{store.driver}/{layer_id}/merged"
         files.make_directory(target)
     lower = overlay.lowers(store.homes(home), layer_id, [item.id for item in chain[1:]])
-    program = store.mount_program or _fuse_if_sticky(store)
+    program = mount_program(store)
     mapped_lower: list[str] = []
     if uid_map and not overlay.in_user_namespace():
         from storage import mapped
@@ -92,8 +92,14 @@ def _bind(path: str, target: str, read_only: bool) -> str:
     return target
 
 
-def _fuse_if_sticky(store: Store) -> str:
-    """A store that began with fuse-overlayfs has its layers in fuse-overlayfs's format, and stays with it."""
+def mount_program(store: Store) -> str:
+    """What mounts layers instead of the kernel, "" for nothing.
+
+    A store that began with fuse-overlayfs has its layers in fuse-overlayfs's format, and stays with it. Raises
+    StorageError.
+    """
+    if store.mount_program:
+        return store.mount_program
     try:
         if files.read(f"{store.home}/.has-mount-program").strip() != b"true":
             return ""

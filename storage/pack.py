@@ -85,12 +85,14 @@ def open_tree(
     uid_map: Map = (),
     gid_map: Map = (),
     one_file_system: bool = False,
+    fuse: bool = False,
 ) -> Pack:
     """The archive of the directory ``path``.
 
     With ``lowers`` (nearest first, may be empty) it is the upper directory of an overlay: whiteouts and opaque
     directories become ``.wh.NAME`` and ``.wh..wh..opq`` (image-spec, layer.md); ``userns`` says that the overlay
-    keeps its attributes in ``user.overlay.*``. With ``parent`` it is what differs from that whole tree, as for a vfs
+    keeps its attributes in ``user.overlay.*``, ``fuse`` that fuse-overlayfs mounts it, whose own attributes count
+    then. With ``parent`` it is what differs from that whole tree, as for a vfs
     layer ("" for an empty one). Otherwise it is the whole tree. The maps are the container's: the archive has the ids
     in the container. With ``one_file_system`` what is mounted in the tree stays empty. Raises StorageError.
     """
@@ -102,6 +104,8 @@ def open_tree(
     elif parent:
         flags |= lib.ST_PACK_CHANGES
         below = (parent,)
+    if fuse:
+        flags |= lib.ST_PACK_FUSE
     if one_file_system:
         flags |= lib.ST_PACK_ONE_FS
     fds: list[int] = []

@@ -318,9 +318,10 @@ struct st_copy *st_copy_start(int from, int to, const uint32_t *map, int uid_row
 {
 	struct st_copy *copy = calloc(1, sizeof *copy);
 	struct node *root = copy ? pool_node(NULL, "", DIRECTORY) : NULL;
+	struct stat target;
 
 	if (!root || !(root->status = malloc(sizeof *root->status)) || fstat(from, root->status) < 0 ||
-	    pool_init(&copy->pool, visit, finish, copy))
+	    fstat(to, &target) < 0 || pool_init(&copy->pool, visit, finish, copy))
 		goto nothing;
 	pthread_mutex_init(&copy->links_lock, NULL);
 	pthread_cond_init(&copy->links_ready, NULL);
@@ -335,6 +336,7 @@ struct st_copy *st_copy_start(int from, int to, const uint32_t *map, int uid_row
 	copy->backing = backing;
 	copy->backings = backings;
 	copy->skip_devices = skip_devices;
+	copy->own_group = target.st_gid == getegid() && !(target.st_mode & S_ISGID);
 	pool_push(&copy->pool, root);
 	if (pool_start(&copy->pool, threads) == 0)
 		return copy;

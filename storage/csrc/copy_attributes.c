@@ -171,7 +171,7 @@ int copy_attributes(struct worker *worker, struct node *node, const char *name, 
 
 	if (owner_of(worker, node, name, 0, &uid) || owner_of(worker, node, name, 1, &gid))
 		return -ERANGE;
-	if (uid != geteuid() || gid != getegid()) {
+	if (uid != geteuid() || gid != getegid() || !copy->own_group) {
 		int failed = by_name ? fchownat(to, name, uid, gid, AT_SYMLINK_NOFOLLOW) : fchown(to, uid, gid);
 		if (failed < 0 && (mapped || errno != EPERM || geteuid() == 0))
 			return -errno;

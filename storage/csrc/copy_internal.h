@@ -20,6 +20,7 @@ struct link_entry {
 struct st_copy {
 	struct pool pool;
 	int from, to, skip_devices;
+	int own_group; /* what is made has the group of who makes it, not of a set-group-id directory above */
 	const uint32_t *map;
 	int uid_rows, gid_rows;
 	const int *backing;

@@ -171,6 +171,28 @@ static uint32_t following(const struct st_names *names, uint32_t node, uint32_t 
 	return node == top ? NONE : names->nodes[node].next;
 }
 
+int st_names_path(const struct st_names *names, uint32_t node, struct st_buffer *path)
+{
+	size_t size = 0, n;
+
+	for (uint32_t at = node; at != ST_NAMES_ROOT; at = names->nodes[at].parent, size += n + 1)
+		name_of(names, at, &n);
+	path->size = 0;
+	int error = st_buffer_reserve(path, size + 1);
+	if (error)
+		return error;
+	path->size = size ? size - 1 : 0;
+	path->data[path->size] = 0;
+	for (uint32_t at = node; at != ST_NAMES_ROOT; at = names->nodes[at].parent) {
+		const char *name = name_of(names, at, &n);
+		size -= n + 1;
+		memcpy(path->data + size, name, n);
+		if (size)
+			path->data[size - 1] = '/';
+	}
+	return 0;
+}
+
 bool st_names_lives(const struct st_names *names, uint32_t node)
 {
 	for (uint32_t at = node; at != NONE; at = following(names, at, node))

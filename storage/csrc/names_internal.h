@@ -8,6 +8,7 @@
 
 enum { ST_NAMES_ROOT = 0 };
 #define ST_NAMES_NONE UINT32_MAX
+#define ST_NAMES_NO_RECORD (UINT32_MAX - 1) /* a position: what the archive has made there has no record */
 #define ST_NAMES_NO_TIME INT64_MIN
 
 struct st_node {
@@ -38,7 +39,10 @@ uint32_t st_names_find(const struct st_names *names, uint32_t parent, const char
 /* The same, made if there is none: 0, -ENOMEM, or -EFBIG if there are too many. */
 int st_names_add(struct st_names *names, uint32_t parent, const char *name, size_t n, uint32_t *node);
 
-/* Whether the node or one below it has a record. */
+/* Its path from the root on: 0 or -ENOMEM. */
+int st_names_path(const struct st_names *names, uint32_t node, struct st_buffer *path);
+
+/* Whether the node or one below it has been made by the archive. */
 bool st_names_lives(const struct st_names *names, uint32_t node);
 
 /* Calls ``each`` for every node with a time, with its path from the root on: 0, -ENOMEM, or what ``each`` returned. */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Some of the present file's content, which has the size that its header says, whatever happens to the file. */
@@ -82,6 +83,17 @@ static int copy_ranges(struct st_idrange **to, const struct st_idrange *from, si
 	return 0;
 }
 
+/* None do on a file system mounted with nodev, and nobody can make one in a user namespace but the first. */
+static int devices_work(int fd)
+{
+	const ino_t first = 0xEFFFFFFD; /* PROC_USER_INIT_INO */
+	struct statvfs system;
+	struct stat namespace;
+
+	return !(fstatvfs(fd, &system) == 0 && system.f_flag & ST_NODEV) &&
+	       !(stat("/proc/self/ns/user", &namespace) == 0 && namespace.st_ino != first);
+}
+
 struct st_pack *st_pack_open(int root, const int *lowers, size_t lower_count, const struct st_idrange *uids,
 			     size_t uid_count, const struct st_idrange *gids, size_t gid_count, int flags, int *error)
 {
@@ -124,6 +136,7 @@ struct st_pack *st_pack_open(int root, const int *lowers, size_t lower_count, co
 		goto failed;
 	}
 	p->device = found.st_dev;
+	p->devices = devices_work(p->root);
 	frame = pk_push(p, fd, -1, 0);
 	if (!frame) {
 		close(fd);

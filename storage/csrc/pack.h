@@ -13,7 +13,10 @@ enum {
 	ST_PACK_UPPER = 1,  /* the upper directory of an overlay: whiteouts become .wh.NAME */
 	ST_PACK_USERNS = 2, /* that overlay keeps its attributes in user.overlay.*, not in trusted.overlay.* */
 	ST_PACK_ONE_FS = 4, /* other file systems' directories stay empty */
-	ST_PACK_CHANGES = 8 /* only what differs from the whole tree lowers[0] */
+	ST_PACK_CHANGES = 8, /* only what differs from the whole tree lowers[0] */
+	/* fuse-overlayfs's attributes count. Where the kernel mounts, any user of the container can set those: nobody
+	 * may give himself a file of root's that way. */
+	ST_PACK_FUSE = 16
 };
 
 /* root and lowers (nearest first) are directories; both, and the maps, are copied. NULL and *error on failure. */

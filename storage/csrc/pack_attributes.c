@@ -1,5 +1,6 @@
 /* Extended attributes: which go into the archive, and what overlayfs and fuse-overlayfs say by some of them. */
 #define _GNU_SOURCE
+#include "pack.h"
 #include "pack_internal.h"
 
 #include <endian.h>
@@ -78,10 +79,10 @@ static void overlay(struct pk_attributes *found, const char *word, const char *v
 	}
 }
 
-int pk_attributes_read(int fd, struct pk_attributes *found, struct pk_scratch *scratch, int upper, int userns,
-		       uint32_t root_uid)
+int pk_attributes_read(int fd, struct pk_attributes *found, struct pk_scratch *scratch, int flags, uint32_t root_uid)
 {
-	const char *prefix = userns ? "user.overlay." : "trusted.overlay.";
+	int upper = flags & ST_PACK_UPPER, fuse = upper && flags & ST_PACK_FUSE;
+	const char *prefix = flags & ST_PACK_USERNS ? "user.overlay." : "trusted.overlay.";
 	size_t count = 0, at = 0;
 	ssize_t length = flistxattr(fd, scratch->names, sizeof scratch->names);
 
@@ -99,9 +100,9 @@ int pk_attributes_read(int fd, struct pk_attributes *found, struct pk_scratch *s
 	for (size_t i = 0; i < count; i++) {
 		const char *name = scratch->sorted[i];
 		int of_overlay = upper && starts(name, prefix);
-		int of_fuse = upper && !strcmp(name, "user.fuseoverlayfs.opaque");
-		int stat = upper && (!strcmp(name, "user.containers.override_stat") ||
-				     !strcmp(name, "user.fuseoverlayfs.override_stat"));
+		int of_fuse = fuse && !strcmp(name, "user.fuseoverlayfs.opaque");
+		int stat = fuse && (!strcmp(name, "user.containers.override_stat") ||
+				    !strcmp(name, "user.fuseoverlayfs.override_stat"));
 		char key[512] = "SCHILY.xattr.";
 		ssize_t got;
 		int result;

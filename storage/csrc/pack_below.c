@@ -58,7 +58,7 @@ int pk_directory_below(struct st_pack *p, size_t length)
 			opaque = 0;
 			if (fd >= 0) {
 				struct pk_attributes of_lower = {0};
-				if (!pk_attributes_read(fd, &of_lower, &p->scratch, 1, p->flags & ST_PACK_USERNS, 0))
+				if (!pk_attributes_read(fd, &of_lower, &p->scratch, p->flags, 0))
 					opaque = of_lower.opaque;
 				if (!opaque)
 					opaque = !faccessat(fd, ".wh..wh..opq", F_OK, AT_SYMLINK_NOFOLLOW);
@@ -91,21 +91,40 @@ struct frame *pk_push(struct st_pack *p, int fd, int old, size_t path_length)
 		p->frames = bigger;
 		p->frame_capacity = capacity;
 	}
-	if (p->depth > OPEN_LEVELS && !(p->flags & ST_PACK_CHANGES)) {
-		struct frame *far = &p->frames[p->depth - OPEN_LEVELS];
-		if (far->fd >= 0)
-			close(far->fd);
-		far->fd = -1;
-	}
-	p->frames[p->depth] = (struct frame){.fd = fd, .old = old, .path_length = path_length};
+	if (p->depth > OPEN_LEVELS)
+		pk_shut(&p->frames[p->depth - OPEN_LEVELS]);
+	p->frames[p->depth] = (struct frame){.fd = fd, .old = old, .path_length = path_length, .was = old >= 0};
 	return &p->frames[p->depth++];
 }
 
-void pk_drop(struct frame *frame)
+int pk_reopen(struct st_pack *p, struct frame *frame)
+{
+	char kept = p->path[frame->path_length];
+	int error = 0;
+
+	p->path[frame->path_length] = 0;
+	frame->fd = pk_open_below(p->root, p->path, DIRECTORY);
+	if (frame->fd >= 0 && frame->was)
+		frame->old = pk_open_below(p->lowers[0], p->path, DIRECTORY);
+	if (frame->fd < 0 || (frame->was && frame->old < 0)) {
+		error = errno;
+		pk_shut(frame);
+	}
+	p->path[frame->path_length] = kept;
+	return -error;
+}
+
+void pk_shut(struct frame *frame)
 {
 	if (frame->fd >= 0)
 		close(frame->fd);
 	if (frame->old >= 0)
 		close(frame->old);
+	frame->fd = frame->old = -1;
+}
+
+void pk_drop(struct frame *frame)
+{
+	pk_shut(frame);
 	pk_names_free(&frame->names);
 }

@@ -64,9 +64,8 @@ struct pk_scratch {
 	const char *sorted[1 << 12];
 };
 
-/* root_uid: the id on disk of the container's root. 0 or -errno. */
-int pk_attributes_read(int fd, struct pk_attributes *found, struct pk_scratch *scratch, int upper, int userns,
-		       uint32_t root_uid);
+/* flags: ST_PACK_UPPER, _USERNS and _FUSE. root_uid: the id on disk of the container's root. 0 or -errno. */
+int pk_attributes_read(int fd, struct pk_attributes *found, struct pk_scratch *scratch, int flags, uint32_t root_uid);
 
 /* The names in a directory, sorted by bytes; .wh.NAME by NAME if marks are meant. */
 struct pk_name {

@@ -74,8 +74,7 @@ static int header(struct st_pack *p, const char *name, const struct stat *found,
 
 static int read_attributes(struct st_pack *p, int fd)
 {
-	int result = pk_attributes_read(fd, &p->attributes, &p->scratch, p->flags & ST_PACK_UPPER,
-					p->flags & ST_PACK_USERNS, p->root_uid);
+	int result = pk_attributes_read(fd, &p->attributes, &p->scratch, p->flags, p->root_uid);
 
 	if (result)
 		return pk_fail(p, p->path, NULL, -result);
@@ -89,18 +88,23 @@ static int flush_pending(struct st_pack *p)
 		struct frame *frame = &p->frames[i];
 		struct stat found;
 		char kept = p->path[frame->path_length];
-		int result;
+		int result, closed = frame->fd < 0;
 
 		if (!frame->pending)
 			continue;
 		frame->pending = 0;
-		if (frame->fd < 0 || fstat(frame->fd, &found))
+		result = closed ? pk_reopen(p, frame) : 0;
+		if (result && !pk_vanished(-result))
+			return pk_fail(p, p->path, NULL, -result);
+		if (result || fstat(frame->fd, &found))
 			continue;
 		p->path[frame->path_length] = 0;
 		result = read_attributes(p, frame->fd);
 		if (!result)
 			result = header(p, p->path, &found, '5', "", &p->attributes);
 		p->path[frame->path_length] = kept;
+		if (closed)
+			pk_shut(frame);
 		if (result)
 			return result;
 	}
@@ -201,21 +205,46 @@ failed:
 	return result;
 }
 
+/* Opens what was a file a moment ago; -1 and errno, ESTALE if it is something else now. The container may put a device
+ * there, where it can make one, and the mere opening of some does something: so it is looked at first. */
+static int open_file(struct st_pack *p, int directory, const char *name, struct stat *found)
+{
+	enum { FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+	char path[32];
+	int fd, error, place = -1;
+
+	if (p->devices) {
+		place = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (place < 0)
+			return -1;
+		snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+		error = fstat(place, found) ? errno : S_ISREG(found->st_mode) ? 0 : ESTALE;
+		fd = error ? -1 : open_quietly(AT_FDCWD, path, FLAGS);
+	} else {
+		fd = open_quietly(directory, name, FLAGS | O_NOFOLLOW);
+		error = fd < 0 ? errno : fstat(fd, found) ? errno : S_ISREG(found->st_mode) ? 0 : ESTALE;
+	}
+	if (fd < 0 && !error)
+		error = errno;
+	if (place >= 0)
+		close(place);
+	if (fd >= 0 && error) {
+		close(fd);
+		fd = -1;
+	}
+	errno = error;
+	return fd;
+}
+
 static int regular(struct st_pack *p, struct frame *frame, const char *name)
 {
 	struct stat found;
 	const char *first = NULL;
 	size_t directory_length = frame->path_length;
-	int result = 0, fd = open_quietly(frame->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int result, fd = open_file(p, frame->fd, name, &found);
 
 	if (fd < 0)
 		return pk_vanished(errno) ? 0 : pk_fail(p, p->path, NULL, errno);
-	if (fstat(fd, &found)) {
-		result = pk_fail(p, p->path, NULL, errno);
-		goto out;
-	}
-	if (!S_ISREG(found.st_mode))
-		goto out; /* it has been replaced: as if it had vanished */
 	result = flush_pending(p);
 	if (!result)
 		result = read_attributes(p, fd);
@@ -332,10 +361,10 @@ int pk_advance(struct st_pack *p)
 		}
 		if (frame->fd < 0) {
 			p->path[frame->path_length] = 0;
-			frame->fd = pk_open_below(p->root, p->path, DIRECTORY);
-			if (frame->fd < 0 && !pk_vanished(errno))
-				return pk_fail(p, p->path, NULL, errno);
-			if (frame->fd < 0) {
+			result = pk_reopen(p, frame);
+			if (result && !pk_vanished(-result))
+				return pk_fail(p, p->path, NULL, -result);
+			if (result) {
 				names->next = names->count;
 				continue;
 			}

@@ -15,6 +15,7 @@ struct frame {
 	int fd, old;	    /* -1: closed for now, or none */
 	size_t path_length; /* with the slash behind it */
 	struct pk_names names;
+	int was;     /* whether there is an old one */
 	int pending; /* its own entry is written when something in it is */
 	int xwhiteouts;
 };
@@ -27,6 +28,7 @@ struct st_pack {
 	size_t uid_count, gid_count;
 	uint32_t root_uid;
 	dev_t device;
+	int devices; /* whether there can be device nodes that work */
 
 	struct frame *frames;
 	size_t depth, frame_capacity;
@@ -62,6 +64,10 @@ int pk_directory_below(struct st_pack *p, size_t length);
 /* A new frame, which takes over fd and old; NULL without memory. */
 struct frame *pk_push(struct st_pack *p, int fd, int old, size_t path_length);
 void pk_drop(struct frame *frame);
+
+/* Close its descriptors; open them again: 0 or -errno. */
+void pk_shut(struct frame *frame);
+int pk_reopen(struct st_pack *p, struct frame *frame);
 
 /* The next entry, or the archive's end, into out; the content of a file is to come then. 0 or -errno. */
 int pk_advance(struct st_pack *p);

@@ -256,7 +256,7 @@ static void leave(int *directory, int *lock)
 int st_remove_later(int directory, const char *tree, const char *lock, int lock_fd, const char *area, int threads)
 {
 	sigset_t all, old;
-	int status, error = 0;
+	int status = 0, error = 0; /* who ignores SIGCHLD is not told the status */
 	pid_t pid;
 
 	sigfillset(&all);

@@ -98,6 +98,14 @@ static int mode(struct st_tar *t)
 	return error;
 }
 
+/* What no 64 bits of nanoseconds hold becomes the nearest that do, in 1678 or 2261: file systems have limits, too. */
+static int64_t bounded(int64_t time)
+{
+	const int64_t most = INT64_C(9200000000000000000);
+
+	return time > most ? most : time < -most ? -most : time;
+}
+
 static int numbers(struct st_tar *t, int64_t size, bool *bad)
 {
 	const struct pax *pax = &t->pax;
@@ -115,8 +123,9 @@ static int numbers(struct st_tar *t, int64_t size, bool *bad)
 		int64_t seconds;
 		error = st_tar_number(t, block + MTIME, 12, "time", &seconds);
 		if (!error && __builtin_mul_overflow(seconds, INT64_C(1000000000), &entry->mtime))
-			entry->mtime = INT64_MAX;
+			entry->mtime = seconds < 0 ? INT64_MIN : INT64_MAX;
 	}
+	entry->mtime = bounded(entry->mtime);
 	if (!error && pax->size.size)
 		error = st_tar_decimal(t, pax->size, "size", &size);
 	if (!error && memcmp(block + MAGIC, "ustar", 5) == 0) {
@@ -125,7 +134,7 @@ static int numbers(struct st_tar *t, int64_t size, bool *bad)
 			error = small(t, block + MINOR, (struct slice){ 0 }, "device", &entry->device_minor, bad);
 	}
 	entry->stored = size;
-	*bad |= size < 0 || entry->mtime > INT64_C(1) << 62 || entry->mtime < -(INT64_C(1) << 62);
+	*bad |= size < 0;
 	return error;
 }
 

@@ -30,6 +30,8 @@ int st_unpack_attribute(struct st_unpack *u, int fd, const char *path, const cha
 	int result = fd >= 0 ? fsetxattr(fd, key, value, n, 0) : lsetxattr(path, key, value, n, 0);
 	if (!result || errno == ENOTSUP || (errno == EPERM && u->options.in_user_namespace))
 		return 0;
+	if (errno == EINVAL)
+		return st_unpack_broken(u, "broken archive: \1: one of its extended attributes has no valid value");
 	return st_unpack_failed(u, errno);
 }
 

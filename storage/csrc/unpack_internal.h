@@ -74,7 +74,7 @@ int st_unpack_account(struct st_unpack *u, int64_t size);
 /* Takes away what an entry replaces in the present parent, and keeps it until tar-split is complete. */
 int st_unpack_displace(struct st_unpack *u, const char *name);
 
-/* Removes from the present parent what is not of this archive. */
+/* Removes from the present parent, and from what is below it, what is not of this archive. */
 int st_unpack_empty(struct st_unpack *u);
 
 /* The time of a directory in the present parent, to be set at the end. */
@@ -86,6 +86,9 @@ int st_unpack_own_attribute(const char *key);
 
 /* Writes the record of the entry; node is the root, or the base's name below the present parent is taken. */
 int st_unpack_record(struct st_unpack *u, int is_root, int64_t size, uint64_t crc);
+
+/* The entry has made a file that has no record. */
+int st_unpack_known(struct st_unpack *u);
 
 /* Makes what an entry stands for; a file's content follows. */
 int st_unpack_begin(struct st_unpack *u);

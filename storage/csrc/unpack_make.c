@@ -95,6 +95,8 @@ int st_unpack_end(struct st_unpack *u)
 	/* A sparse file has no record: tar-split's readers know no sparse files. */
 	if (u->state == CONTENT)
 		error = st_unpack_record(u, 0, u->entry->size, u->crc);
+	else
+		error = st_unpack_known(u);
 	if (!error)
 		error = owner_and_mode(u, u->out);
 	if (!error && futimens(u->out, times))
@@ -158,7 +160,9 @@ static int hard_link(struct st_unpack *u)
 	bool itself = strcmp(path, u->path.data) == 0;
 	if (itself) {
 		uint32_t node = st_names_find(&u->names, u->parent_node, base(u), strlen(base(u)));
-		if (node != ST_NAMES_NONE && u->names.nodes[node].position != ST_NAMES_NONE)
+		struct stat found;
+		if (node != ST_NAMES_NONE && u->names.nodes[node].position != ST_NAMES_NONE &&
+		    !fstatat(u->parent, base(u), &found, AT_SYMLINK_NOFOLLOW) && !S_ISDIR(found.st_mode))
 			return 0; /* the file's own record stays */
 	}
 	if (slash)
@@ -272,6 +276,17 @@ static int leave_out(struct st_unpack *u, int is_root)
 	return st_unpack_record(u, is_root, 0, 0);
 }
 
+/* No device can be made here. It is left out, as podman does, and so is what it replaces. */
+static int no_device(struct st_unpack *u)
+{
+	struct stat found;
+	int error = 0;
+
+	if (!fstatat(u->parent, base(u), &found, AT_SYMLINK_NOFOLLOW))
+		error = st_unpack_displace(u, base(u));
+	return error ? error : st_unpack_record(u, 0, 0, 0);
+}
+
 int st_unpack_begin(struct st_unpack *u)
 {
 	const st_tar_entry *entry = u->entry;
@@ -283,7 +298,7 @@ int st_unpack_begin(struct st_unpack *u)
 		return leave_out(u, 1);
 	const char *slash = strrchr(u->path.data, '/');
 	u->base = slash ? (size_t)(slash + 1 - u->path.data) : 0;
-	error = st_unpack_account(u, entry->size);
+	error = st_unpack_account(u, entry->stored); /* without the holes */
 	if (!error)
 		error = st_unpack_enter(u);
 	if (error)
@@ -293,7 +308,7 @@ int st_unpack_begin(struct st_unpack *u)
 		return error ? error : leave_out(u, 0);
 	}
 	if ((entry->kind == '3' || entry->kind == '4') && u->options.in_user_namespace)
-		return st_unpack_record(u, 0, 0, 0); /* no device can be made here; podman leaves it out as well */
+		return no_device(u);
 	error = st_idset_add(&u->uids, entry->uid);
 	if (!error)
 		error = st_idset_add(&u->gids, entry->gid);

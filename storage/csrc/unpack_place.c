@@ -266,6 +266,8 @@ int st_unpack_enter(struct st_unpack *u)
 
 static int shadowed(struct st_unpack *u, uint32_t position, const char *first, const char *path)
 {
+	if (position == ST_NAMES_NO_RECORD)
+		return 0;
 	int error = st_buffer_add(&u->shadowed, &position, sizeof position);
 
 	if (!error)
@@ -304,7 +306,8 @@ int st_unpack_displace(struct st_unpack *u, const char *name)
 	return node == ST_NAMES_NONE ? 0 : st_names_cut(&u->names, node, displaced, &all);
 }
 
-int st_unpack_empty(struct st_unpack *u)
+/* What stays and may have more in it goes to kept, as nodes. */
+static int empty(struct st_unpack *u, struct st_buffer *kept)
 {
 	int error = 0, fd = openat(u->parent, ".", DIRECTORY | O_CLOEXEC);
 	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
@@ -327,8 +330,49 @@ int st_unpack_empty(struct st_unpack *u)
 		uint32_t node = st_names_find(&u->names, u->parent_node, item->d_name, strlen(item->d_name));
 		if (node == ST_NAMES_NONE || !st_names_lives(&u->names, node))
 			error = st_unpack_displace(u, item->d_name);
+		else if (item->d_type == DT_DIR || item->d_type == DT_UNKNOWN)
+			error = st_buffer_add(kept, &node, sizeof node);
 	}
 	closedir(directory);
+	return error;
+}
+
+int st_unpack_empty(struct st_unpack *u)
+{
+	struct st_buffer kept = { 0 }, path = { 0 };
+	int parent = u->parent;
+	uint32_t node = u->parent_node;
+	int error = empty(u, &kept);
+
+	while (!error && kept.size) {
+		kept.size -= sizeof u->parent_node;
+		memcpy(&u->parent_node, kept.data + kept.size, sizeof u->parent_node);
+		error = st_names_path(&u->names, u->parent_node, &path);
+		if (error)
+			break;
+		u->parent = st_unpack_open_strictly(u->options.root, path.data, DIRECTORY | O_NOFOLLOW);
+		if (u->parent >= 0) {
+			error = empty(u, &kept);
+			close(u->parent);
+		} else if (u->parent != -ENOTDIR && u->parent != -ELOOP) {
+			error = st_unpack_failed(u, -u->parent);
+		}
+	}
+	u->parent = parent;
+	u->parent_node = node;
+	st_buffer_free(&kept);
+	st_buffer_free(&path);
+	return error;
+}
+
+int st_unpack_known(struct st_unpack *u)
+{
+	const char *name = u->path.data + u->base;
+	uint32_t node;
+	int error = st_names_add(&u->names, u->parent_node, name, strlen(name), &node);
+
+	if (!error)
+		u->names.nodes[node].position = ST_NAMES_NO_RECORD;
 	return error;
 }
 
@@ -349,7 +393,7 @@ int st_unpack_record(struct st_unpack *u, int is_root, int64_t size, uint64_t cr
 	int64_t position = st_split_file(u->split, u->entry->name, u->entry->name_size, (uint64_t)size, crc);
 	if (position < 0)
 		return (int)position;
-	if (position >= UINT32_MAX)
+	if (position >= ST_NAMES_NO_RECORD)
 		return st_unpack_broken(u, "cannot unpack \1: the archive has too many entries");
 	item->position = (uint32_t)position;
 	return 0;

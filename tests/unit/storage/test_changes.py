@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import overlay
+from pypod.errors import StorageError
+from storage import overlay, trees
 from storage.changes import changes
 
 OPAQUE = "user.overlay.opaque" if overlay.in_user_namespace() else "trusted.overlay.opaque"
@@ -103,3 +104,21 @@ def test_marks_of_fuse_overlayfs(tmp_path: Path) -> None:
         ("D", "/var/a"),
         ("A", "/var/z"),
     ]
+
+
+def test_a_tree_too_deep_is_refused_in_words(tmp_path: Path) -> None:
+    base = tmp_path / "u"
+    base.mkdir()
+    home = os.getcwd()
+    try:
+        os.chdir(base)
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir(home)
+    try:
+        with pytest.raises(StorageError, match="nested too deep|Too many open files"):
+            list(changes(str(base), []))
+    finally:
+        trees.remove(str(base))

@@ -88,7 +88,6 @@ BAD_TARS: dict[str, tuple[bytes, str]] = {
     "an owner that is no number": (pax(uid="-7"), "not a number"),
     "an owner beyond everything": (pax(uid=str(1 << 40)), "too big"),
     "a time beyond everything": (pax(mtime="9e300"), "not a number"),
-    "a time far away": (pax(mtime="999999999999"), "too big"),
     "a name with a zero byte": (pax(path="a\0b"), "no name"),
     "a name that is too long": (pack((entry("x" * 300), b"")), "too long"),
     "no archive": (b"#!/bin/sh\necho hello\n" * 50, "not an archive"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import stat
 import struct
 import subprocess
@@ -302,11 +303,23 @@ def test_the_notations_of_fuse_overlayfs(tmp_path: Path) -> None:
     (upper / ".wh.gone").touch()
     (upper / ".wh.here").touch()
     (upper / "here").touch()
-    assert names(packed(upper, lowers=[str(lower)])) == [
+    assert names(packed(upper, lowers=[str(lower)], fuse=True)) == [
         "a", "a/.wh..wh..opq", "b", "b/.wh..wh..opq", "c", "c/.wh..wh..opq", ".wh.gone", "here",
     ]  # fmt: skip
     # In a whole tree they are files like any other.
     assert ".wh.gone" in names(packed(upper))
+
+
+def test_nobody_gets_a_file_of_roots_by_an_attribute_of_fuse_overlayfs(tmp_path: Path) -> None:
+    """Any user of a container can set it on a file of his own, where the kernel mounts."""
+    (tmp_path / "f").touch(mode=0o644)
+    set_xattr(tmp_path / "f", "user.containers.override_stat", b"12345:54321:4755")
+    status = (tmp_path / "f").stat()
+    for options in ({}, {"fuse": True}, {"lowers": []}, {"parent": ""}):
+        found = members(packed(tmp_path, **options))["f"]
+        assert (found.uid, found.gid, found.mode) == (status.st_uid, status.st_gid, 0o644), options
+    found = members(packed(tmp_path, lowers=[], fuse=True))["f"]
+    assert (found.uid, found.gid, found.mode) == (12345, 54321, 0o4755)
 
 
 @needs_root
@@ -337,6 +350,28 @@ def test_what_differs_from_a_whole_tree(tmp_path: Path) -> None:
     (new / "added").touch()
     assert names(packed(new, parent=str(tmp_path / "old"))) == [
         "added", "changed", "deep", "deep/er", "deep/er/f", ".wh.gone",
+    ]  # fmt: skip
+
+
+def test_what_differs_from_a_tree_deeper_than_descriptors_go(tmp_path: Path) -> None:
+    """Directories that have not changed come when something in them has: here all of them, by the deepest file."""
+    depth = 700
+    deep = "/".join("d" * depth)
+    for tree in ("new", "old"):
+        subprocess.run(["mkdir", "-p", f"{tmp_path}/{tree}/{deep}"], check=True)
+        for level in range(depth, 0, -1):
+            os.utime(f"{tmp_path}/{tree}/{deep[: 2 * level - 1]}", ns=(0, 0))
+    (tmp_path / "new" / deep / "f").touch()
+    (tmp_path / "old" / deep / "gone").touch()
+    (tmp_path / "old/d/d/gone").touch()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+    try:
+        data = packed(tmp_path / "new", parent=str(tmp_path / "old"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert names(data) == [
+        *(deep[: 2 * level - 1] for level in range(1, depth + 1)), f"{deep}/f", f"{deep}/.wh.gone", "d/d/.wh.gone",
     ]  # fmt: skip
 
 

@@ -185,6 +185,22 @@ def test_owners_are_mapped_and_those_in_access_lists(tmp_path: Path) -> None:
 
 
 @need_root
+@pytest.mark.skipif(os.geteuid() != 0, reason="a group that is not ours")
+def test_a_set_group_id_directory_above_gives_nobody_its_group(tmp_path: Path) -> None:
+    (tmp_path / "source/d").mkdir(parents=True)
+    (tmp_path / "source/d/f").touch()
+    os.symlink("f", tmp_path / "source/d/l")
+    above = tmp_path / "above"
+    above.mkdir()
+    os.chown(above, 0, 1234)
+    above.chmod(0o2755)
+    (above / "target").mkdir()
+    trees.copy(str(tmp_path / "source"), str(above / "target"))
+    for path in (".", "d", "d/f", "d/l"):
+        status = (above / "target" / path).lstat()
+        assert (status.st_gid, status.st_mode & 0o7000) == (os.getegid(), 0), path
+
+
 def test_an_id_without_room_is_named(tmp_path: Path) -> None:
     source, target = tmp_path / "s", tmp_path / "t"
     (source / "deep/er").mkdir(parents=True)

@@ -164,7 +164,7 @@ def test_what_a_list_of_entries_means(
     archive = []
     for name, kind, content, target, mode, mtime in made:
         if kind == "s":
-            name = name.replace("a", "link")  # links are nobody's parents
+            name = f"{name}-link"  # links are nobody's parents
         archive.append(
             (entry(name, KINDS[kind], mode, linkname=target, mtime=mtime // 10**9), content if kind == "f" else b"")
         )
@@ -331,6 +331,66 @@ def test_a_directory_replaced_again_and_again(tmp_path: Path) -> None:
         parts += [directory("d"), (entry(f"d/{number}"), b"x" * number), (entry("d"), b"%d" % number)]
     root = unpack(pack(*parts), tmp_path)
     assert (root / "d").read_bytes() == b"299"
+
+
+def test_dates_far_away(tmp_path: Path) -> None:
+    far = {"1678": -9_200_000_000, "1677": -9_300_000_000, "2200": 7_258_118_400, "2242": 8_589_934_591}
+    far |= {"2446": 15_032_385_535, "beyond": 999_999_999_999}
+    root = unpack(pack(*(entry(name, mtime=time) for name, time in far.items()), directory("d")), tmp_path)
+    for name, time in far.items():
+        limit = max(-9_200_000_000, min(time, 9_200_000_000))
+        os.utime(tmp_path, (0, limit))  # what this file system makes of it
+        assert (root / name).stat().st_mtime == tmp_path.stat().st_mtime, name
+
+
+def test_a_device_in_a_user_namespace_replaces_a_file_and_is_not_made(tmp_path: Path) -> None:
+    data = pack((entry("f"), b"abc"), entry("f", tarfile.CHRTYPE, devmajor=1, devminor=3))
+    (tmp_path / "diff").mkdir()
+    extract.Extractor(
+        str(tmp_path / "diff"),
+        tar_split=str(tmp_path / "split"),
+        shadow=str(tmp_path / "shadow"),
+        in_user_namespace=True,
+    ).run([data])
+    assert os.listdir(tmp_path / "diff") == []
+    assert b"".join(tarsplit.rebuild(str(tmp_path / "split"), [str(tmp_path / "diff")])) == data
+
+
+def test_an_opaque_directory_of_a_whole_tree_loses_all_that_is_not_of_the_layer(tmp_path: Path) -> None:
+    """Whatever came before the mark: files, sparse files, directories that the layer lists or implies."""
+    root = tmp_path / "diff"
+    for path in ("d/old", "d/listed/old", "d/implied/deep/old", "d/gone/old", "kept/old"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    sparse = gnu_sparse(1 << 20, [(0, b"x" * 512)])[:1024]
+    data = (
+        pack(directory("d/listed"), entry("d/implied/deep/new"), entry("d/new"))[: 3 * 512]
+        + sparse
+        + pack(entry("d/.wh..wh..opq"), entry(".wh..wh..opq"))
+    )
+    extract.Extractor(
+        str(root),
+        tar_split=str(tmp_path / "split"),
+        shadow=str(tmp_path / "shadow"),
+        in_user_namespace=os.geteuid() != 0,
+        whiteouts="apply",
+    ).run([data])
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == [
+        "d", "d/implied", "d/implied/deep", "d/implied/deep/new", "d/listed", "d/new", "sparse",
+    ]  # fmt: skip
+
+
+def test_a_sparse_file_needs_no_room_for_its_holes(tmp_path: Path) -> None:
+    size = 1 << 38
+    if os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize > size:
+        pytest.skip("so much is free here")
+    root = unpack(gnu_sparse(size, [(0, b"x" * 512)]), tmp_path)
+    assert (root / "sparse").stat().st_size == size
+
+
+def test_an_attribute_that_the_kernel_refuses_is_named_as_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(BadArchive, match="f: one of its extended attributes has no valid value"):
+        unpack(pack(entry("f", pax_headers={"SCHILY.xattr.security.capability": "x"})), tmp_path)
 
 
 def test_ids(tmp_path: Path) -> None:
