@@ -48,6 +48,9 @@ def _open_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+            from pypod.base import process
+
+            process.closed.add(fd)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)
     if sys.stdout is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
+from pypod.base import process
 from pypod.errors import BadArchive, PypodError, reason
 from storage import records, stream
 from storage.commit import Commit
@@ -51,6 +52,7 @@ def open_source(source: str, opener: Callable[[str], stream.Read] | None = None)
     Raises PypodError.
     """
     if source == "-":
+        check_stdin()
         return stream.reader_of(0), -1
     if source.startswith(("http://", "https://")):
         return (opener or _fetch)(source), -1
@@ -62,6 +64,12 @@ def open_source(source: str, opener: Callable[[str], stream.Read] | None = None)
         os.close(fd)
         raise PypodError(f"cannot read {source}: Is a directory")
     return stream.reader_of(fd), fd
+
+
+def check_stdin() -> None:
+    """Raise PypodError if there is nothing to read from: no archive is not an empty one."""
+    if 0 in process.closed:
+        raise PypodError("cannot read standard input: it is closed")
 
 
 def _fetch(url: str) -> stream.Read:

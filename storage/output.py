@@ -35,11 +35,14 @@ class File:
                 return self
             target = os.path.realpath(self.path)
             try:
-                kind = os.stat(target).st_mode
+                found = os.stat(self.path)
             except FileNotFoundError:
-                kind = stat.S_IFREG
-            if not stat.S_ISREG(kind):
-                self.fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+                found = None
+            if found and not stat.S_ISREG(found.st_mode):
+                if os.path.samestat(found, os.fstat(1)):
+                    self.fd = os.dup(1)  # /dev/stdout: a pipe may be another user's, and a socket has no name
+                else:
+                    self.fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
                 return self
             self.path = target
             directory, name = os.path.split(target)
@@ -176,22 +179,42 @@ class Archive(Output):
 
 
 class Directory(Output):
-    """Files in a directory, each of them there at once and whole."""
+    """Files in a directory, each of them there at once and whole.
+
+    A context manager: leaving it by an exception takes away what was not there before.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        try:
-            os.makedirs(path, exist_ok=True)
-        except OSError as error:
-            raise PypodError(f"cannot write {path}: {reason(error)}") from None
+        self._made: list[str] = []
+        self._make(path)
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for path in reversed(self._made) if kind else ():
+            try:
+                if os.path.isdir(path):
+                    os.rmdir(path)
+                else:
+                    os.unlink(path)
+            except OSError:
+                pass  # somebody else has put something there
 
     def add(self, name: str, data: bytes) -> None:
         self.stream(name, len(data), (data,))
 
     def stream(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
-        with File(f"{self.path}/{name}") as file:
+        path = f"{self.path}/{name}"
+        new = not os.path.lexists(path)
+        with File(path) as file:
             for piece in pieces:
                 file.write(piece)
+        if new:
+            self._made.append(path)
 
     def blob(self, place: Callable[[str], str], pieces: Iterable[bytes]) -> tuple[str, int]:
         sum = hashlib.sha256()
@@ -205,10 +228,23 @@ class Directory(Output):
                 file.write(piece)
             digest = f"sha256:{sum.hexdigest()}"
             file.path = os.path.realpath(f"{self.path}/{place(digest)}")
+            new = not os.path.lexists(file.path)
+        if new:
+            self._made.append(file.path)
         return digest, size
 
     def directory(self, name: str) -> None:
+        self._make(f"{self.path}/{name}")
+
+    def _make(self, path: str) -> None:
+        wanted = []
+        place = os.path.abspath(path)
+        while not os.path.isdir(place) and place != "/":
+            wanted.append(place)
+            place = os.path.dirname(place)
         try:
-            os.makedirs(f"{self.path}/{name}", exist_ok=True)
+            for directory in reversed(wanted):
+                os.makedirs(directory, exist_ok=True)
+                self._made.append(directory)
         except OSError as error:
-            raise PypodError(f"cannot write {self.path}/{name}: {reason(error)}") from None
+            raise PypodError(f"cannot write {path}: {reason(error)}") from None

@@ -234,13 +234,14 @@ def open_parts(store: Store, source: str, progress: Progress = SILENT) -> Parts:
 
     Raises PypodError, BadArchive, StorageError.
     """
-    if source.startswith(("http://", "https://")):
-        from storage import archive
+    from storage import archive
 
+    if source.startswith(("http://", "https://")):
         return _opened(store, stream.Source(archive.open_source(source)[0]), progress)
     if source != "-" and os.path.isdir(source):
         return Directory(source, store.limits)
     if source == "-":
+        archive.check_stdin()
         fd = os.dup(0)
     else:
         try:

@@ -119,10 +119,11 @@ def save(
     if format.endswith("-dir"):
         if os.path.lexists(out) and not os.path.isdir(out):
             raise PypodError(f"cannot write {out}: it is not a directory")
-        if format == "docker-dir":
-            _docker_dir(work, plans[0], output.Directory(out), compress)
-        else:
-            _oci(work, plans[0], output.Directory(out), uncompressed)
+        with output.Directory(out) as directory:
+            if format == "docker-dir":
+                _docker_dir(work, plans[0], directory, compress)
+            else:
+                _oci(work, plans[0], directory, uncompressed)
         return
     from storage.trash import Staging
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pypod.base import process
 from pypod.cli import targets
 from pypod.engine import container as containers
 from pypod.engine import container_export
@@ -25,9 +26,11 @@ def run(invocation: Invocation) -> int:
 def check_output(path: str | None, verb: str) -> None:
     """Refuse what cannot be written to before anything is read.
 
-    Raises UsageError in podman's words.
+    Raises UsageError, for a terminal in podman's words.
     """
     if not path:
+        if 1 in process.closed:
+            raise UsageError(f"cannot {verb}: standard output is closed")
         if os.isatty(1):
             raise UsageError(f"refusing to {verb} to terminal. Use -o flag or redirect")
     elif ":" in path:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     options = invocation.options
     path = options["output"] or ""
-    kind = options["format"] or "docker-archive"
+    kind = "docker-archive" if options["format"] is None else options["format"]
     several = options["multi_image_archive"]
     if kind not in image_save.FORMATS:
         raise UsageError(f"format value must be one of {' '.join(image_save.FORMATS)}")

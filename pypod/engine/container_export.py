@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pypod.engine import rootless
 from pypod.engine.roots import Root
 from storage import output, pack
 
@@ -18,7 +19,10 @@ def export(context: Context, store: Store, container: Container, path: str) -> N
     Volumes and other mounts are left out, as podman does; owners are those inside the container. Enters the user
     namespace. Raises PypodError, StorageError.
     """
-    with Root(context, store, container, bare=True) as root, output.File(path) as file:
+    rootless.enter_user(context)
+    # The file first: the container's file system is looked for in other mount namespaces, where ``path`` may lead
+    # elsewhere.
+    with output.File(path) as file, Root(context, store, container, bare=True) as root:
         with pack.open_tree(
             f"/proc/self/fd/{root.fd}",
             one_file_system=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from pypod.base import process
 from pypod.base.record import record, replace
 from pypod.engine import container as containers
 from pypod.engine import copytree, rootfs, rootless, users
@@ -149,6 +150,8 @@ def _copy(source: End, target: End, *, overwrite: bool) -> None:
     if target.place.stream:
         from pypod.engine import copytar
 
+        if 1 in process.closed:
+            raise UsageError("cannot write an archive: standard output is closed")
         if os.isatty(1):
             raise UsageError("cannot write an archive to a terminal: redirect stdout")
         with os.fdopen(os.dup(1), "wb") as stream:

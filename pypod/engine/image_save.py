@@ -32,7 +32,7 @@ def items(store: Store, names: Sequence[str], *, several: bool) -> list[tuple[Im
         image = store.find_image(name)
         called = images.resolved_name(image, name)
         by_id = called not in image.names or image.id.startswith(name.removeprefix("sha256:"))
-        result.append((image, [] if by_id or "@" in called else [called]))
+        result.append((image, [] if by_id or "@" in name else [called]))
     if not several:
         own = result[0][1]
         more = [image_names.new_name(name) for name in names[1:]]

@@ -193,12 +193,7 @@ def _mount_points(paths: tuple[str, ...]) -> set[str]:
 
 def private_mounts(context: Context) -> None:
     """A new mount namespace for one container. Raises NamespaceError."""
-    try:
-        cwd = os.open(".", os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        # It is gone, or not ours to enter (sudo -u USER in /root).
-        cwd = -1
-        os.chdir("/")
+    cwd = _working_directory()
     try:
         _clean_mounts(context)
         syscalls.unshare(syscalls.CLONE_NEWNS)
@@ -213,24 +208,34 @@ def private_mounts(context: Context) -> None:
             os.close(cwd)
 
 
+def _working_directory() -> int:
+    """Where we are, as a descriptor: setns(2) leaves us in "/", and another namespace may have something else there.
+
+    -1, and then we are in "/", where it is gone, or not ours to enter (sudo -u USER in /root).
+    """
+    try:
+        return os.open(".", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        os.chdir("/")
+        return -1
+
+
 def join_mounts(context: Context, pid: int, started: int) -> bool:
     """Join the mount namespace of a monitor, to see the mounts of its container. False if it is gone."""
+    cwd = _working_directory()
+    fd = -1
     try:
         _clean_mounts(context)
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
         if not proc.alive(pid, started):
             return False
-        cwd = os.getcwd()
         syscalls.setns(fd, syscalls.CLONE_NEWNS)
-        try:
-            os.chdir(cwd)
-        except OSError:
-            os.chdir("/")
         return True
     except OSError:
         return False
     finally:
-        os.close(fd)
+        if cwd >= 0:
+            os.fchdir(cwd)
+            os.close(cwd)
+        if fd >= 0:
+            os.close(fd)
