@@ -113,6 +113,22 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
+def _told(fd: int) -> tuple[int, int, int]:
+    """Owner, group and mode of a directory as a container sees them; force_mask keeps them apart."""
+    for key in ("user.fuseoverlayfs.override_stat", "user.containers.override_stat"):
+        try:
+            owner, group, mode = os.getxattr(fd, key).decode("ascii", "replace").split(":")[:3]
+            return int(owner), int(group), int(mode, 8) & 0o7777
+        except (OSError, ValueError):
+            pass
+    found = os.fstat(fd)
+    return found.st_uid, found.st_gid, found.st_mode & 0o7777
+
+
+def _same_directory(upper: int, lower: int) -> bool:
+    return _told(upper) == _told(lower) and os.fstat(upper).st_mtime_ns == os.fstat(lower).st_mtime_ns
+
+
 def _directory(upper: int, lowers: Sequence[int], path: str) -> Iterator[tuple[str, str]]:
     if lowers and is_opaque(upper):
         yield from _between([upper], lowers, path)
@@ -140,7 +156,7 @@ def _directory(upper: int, lowers: Sequence[int], path: str) -> Iterator[tuple[s
             try:
                 inside = _directory(fd, directories, own)
                 first = next(inside, None)
-                if first is not None or below is None or not _same(found, below):
+                if first is not None or not directories or not _same_directory(fd, directories[0]):
                     yield kind, own
                 if first is not None:
                     yield first

@@ -140,6 +140,7 @@ class Commit:
             in_user_namespace=self._userns,
             whiteouts="apply" if self._vfs else "keep" if self.store.mount_program else "convert",
             ignore_owners=self.store.ignore_chown_errors,
+            mask=self.store.force_mask,
             limits=self.limits,
         )
         try:
@@ -170,7 +171,9 @@ class Commit:
             raise StorageError(f"cannot add layers to {self.store.home}: {reason(error)}") from None
         staged.layer = row["id"]
         tree = f"{directory}/diff"
-        extractor = extract.Extractor(tree, lowers=self._lowers, in_user_namespace=self._userns)
+        extractor = extract.Extractor(
+            tree, lowers=self._lowers, in_user_namespace=self._userns, mask=self.store.force_mask
+        )
         try:
             extractor.inherit(staged.implied)
             uids, gids = staged.uids | extractor.uids, staged.gids | extractor.gids
@@ -251,6 +254,11 @@ class Commit:
         if self._lowers:
             found = os.stat(self._lowers[0])
             mode, uid, gid = found.st_mode & 0o7777, found.st_uid, found.st_gid
+        if self.store.force_mask >= 0:
+            from storage import masked
+
+            masked.root(diff, self.store.force_mask, self._lowers)
+            return
         if uid or gid:
             os.chown(diff, uid, gid)
         os.chmod(diff, mode)

@@ -26,7 +26,8 @@ class Extractor:
 
     ``shadow`` is a directory for what later entries replace. ``whiteouts``: "convert" to overlayfs's marks, "keep"
     as they are, or "apply", which removes what they name. With ``ignore_owners`` (storage.conf's
-    ignore_chown_errors) files whose owner has no id here stay with who unpacks them. With ``unknown_lowers`` what
+    ignore_chown_errors) files whose owner has no id here stay with who unpacks them. ``mask`` is storage.conf's
+    force_mask, -1 for none. With ``unknown_lowers`` what
     the archive implies is to be asked for with ``implied``, and given to another's ``inherit`` when the lower layers
     are known.
     Raises BadArchive, StorageError; ``close`` it at any rate.
@@ -43,6 +44,7 @@ class Extractor:
         whiteouts: str = "convert",
         unknown_lowers: bool = False,
         ignore_owners: bool = False,
+        mask: int = -1,
         limits: limiting.Limits = limiting.DEFAULT,
     ) -> None:
         self._limits = limits
@@ -72,6 +74,7 @@ class Extractor:
         options.in_user_namespace = in_user_namespace
         options.whiteouts = {"convert": lib.ST_CONVERT, "keep": lib.ST_KEEP, "apply": lib.ST_APPLY}[whiteouts]
         options.unknown_lowers = unknown_lowers
+        options.masked, options.mask = mask >= 0, max(mask, 0)
         options.ignore_owners = ignore_owners
         options.limits = tar.limits_for(limits, "max_layer_entries")[0]
         options.free = found.f_bavail * found.f_frsize

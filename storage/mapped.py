@@ -14,7 +14,7 @@ import os
 from pypod.base import files, process
 from pypod.errors import StorageError, reason
 from pypod.linux import syscalls
-from storage import images, overlay, records, space, trees
+from storage import images, masked, overlay, records, space, trees
 from storage.progress import SILENT
 from storage.trash import Staging
 
@@ -68,6 +68,7 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
     if found:
         return found
     template = store.layer(image.layer)
+    masked.refuse(store.files_path(template.home, template.id))
     with _Making(f"{template.home}/{template.id}"):
         if image.read_only:
             images.pull_up(store, image)

@@ -44,6 +44,10 @@ def mount(
     if uid_map and not overlay.in_user_namespace():
         from storage import mapped
 
+        if program:
+            from storage import masked
+
+            masked.refuse(lower[0])
         lower = mapped_lower = mapped.idmapped_lowers(lower, uid_map, gid_map, f"{home}/{layer_id}/mapped")
     try:
         return overlay.mount(

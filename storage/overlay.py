@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 MOST_LOWERS = 500  # the kernel's OVL_MAX_STACK
 _PAGE = 4096  # mount(2): no more data than this, with the zero at its end
+OVERRIDE = "user.containers.override_stat"  # of force_mask (containers-storage.conf(5))
 _ARGUMENT = 128 * 1024  # execve(2): the longest single argument
 
 # ``mountopt`` words (storage.conf(5)) that are attributes of the mount, not of the overlay.
@@ -56,6 +57,14 @@ def in_user_namespace() -> bool:
 def new_link() -> str:
     """A short name for a layer: 26 characters, as unique as 128 random bits."""
     return "".join([_ALPHABET[byte & 31] for byte in os.urandom(26)])
+
+
+def is_masked(directory: str) -> bool:
+    """Whether the owners and modes of a layer's files are to be had from fuse-overlayfs alone."""
+    try:
+        return bool(os.getxattr(directory, OVERRIDE))
+    except OSError:
+        return False
 
 
 def prepare(home: str) -> None:
@@ -130,6 +139,10 @@ def create(home: str, layer: str, parent: str, parent_home: str, lower_layers: s
             if uid or gid:
                 os.chown(diff, uid, gid)
             os.chmod(diff, mode)
+            if parent and is_masked(f"{parent_home}/{parent}/diff"):
+                from storage import masked
+
+                masked.upper(diff, f"{parent_home}/{parent}/diff")
             link = furnish(directory, lower, lower_layers, durable=durable)
             make_link(home, layer, link)
             if durable:
@@ -377,6 +390,8 @@ def mount(
     except OSError as error:
         raise StorageError(f"cannot mount at {target}: {reason(error)}") from None
     if mount_program:
+        if (upper or below) and is_masked(below[0]) and "xattr_permissions" not in mountopt:
+            mountopt += ",xattr_permissions=2"  # as the layers below have them
         _fuse(mount_program, target, below, upper, work, mountopt)
         return target
     flags = []

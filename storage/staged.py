@@ -140,6 +140,7 @@ class Streamed(Index):
             whiteouts="keep" if self._store.mount_program else "convert",
             unknown_lowers=True,
             ignore_owners=self._store.ignore_chown_errors,
+            mask=self._store.force_mask,
             limits=self.limits,
         )
         try:

@@ -40,6 +40,7 @@ class Store:
         additional_image_stores: Sequence[str] = (),
         transient: bool = False,
         ignore_chown_errors: bool = False,
+        force_mask: int = -1,
         disable_volatile: bool = False,
         sync: bool = True,
         rootless: bool = False,
@@ -53,6 +54,7 @@ class Store:
         self.imagestore = imagestore
         self.transient = transient
         self.ignore_chown_errors = ignore_chown_errors
+        self.force_mask = force_mask  # the mode of all files of layers (fuse-overlayfs knows better), -1 for none
         self.disable_volatile = disable_volatile
         self.sync = sync
         self.mount_program = mount_program

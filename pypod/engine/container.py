@@ -126,6 +126,7 @@ def open_store(context: Context) -> Store:
         additional_image_stores=tuple(conf.additional_image_stores),
         transient=conf.transient_store,
         ignore_chown_errors=conf.ignore_chown_errors,
+        force_mask=conf.force_mask,
         disable_volatile=conf.disable_volatile,
         sync=conf.sync,
         rootless=context.rootless,

@@ -66,6 +66,7 @@ class StorageConf:
     mountopt: str
     additional_image_stores: list[str]
     ignore_chown_errors: bool
+    force_mask: int  # the mode of all files in layers, -1: their own
     disable_volatile: bool
     sync: bool  # an image is flushed to the disk before it is visible
     auto_userns_min: int  # ids that --userns=auto gives
@@ -238,8 +239,12 @@ def _effective(
     sync = options.get("sync") or "filesystem"
     if sync not in ("none", "filesystem"):
         raise ConfigError(f'storage option {driver}.sync={sync} is neither "none" nor "filesystem"')
-    if options.get("force_mask"):
-        raise ConfigError("storage option overlay.force_mask is not supported: files keep their own modes")
+    force_mask = _mask(options.get("force_mask") or "")
+    if force_mask >= 0 and not options.get("mount_program"):
+        raise ConfigError(
+            "storage option overlay.force_mask is supported only with overlay.mount_program",
+            hint="set mount_program to fuse-overlayfs, which tells containers the owners and modes of files",
+        )
     _bool(options.get("skip_mount_home"), "overlay.skip_mount_home")  # the home is never mounted on itself
     pull_options = {key: str(value) for key, value in (table.get("pull_options") or {}).items()}
     transient = flags.get("transient_store")
@@ -258,6 +263,7 @@ def _effective(
         mountopt=options.get("mountopt") or "",
         additional_image_stores=stores,
         ignore_chown_errors=_bool(options.get("ignore_chown_errors"), f"{driver}.ignore_chown_errors"),
+        force_mask=force_mask,
         disable_volatile=_bool(table.get("disable-volatile"), "storage.options.disable-volatile"),
         sync=sync == "filesystem",
         auto_userns_min=least,
@@ -314,6 +320,19 @@ def _text(table: Mapping[str, Any], key: str, name: str = "storage") -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{name}.{key} must be a string")
     return value
+
+
+def _mask(text: str) -> int:
+    """force_mask as a mode; -1 for none."""
+    if text in ("", "shared", "private"):
+        return {"": -1, "shared": 0o755, "private": 0o700}[text]
+    try:
+        mode = int(text, 8) if text.isdecimal() else -1
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise ConfigError(f"storage option overlay.force_mask={text} is not shared, private or an octal mode")
+    return mode
 
 
 def _number(table: Mapping[str, Any], key: str, default: int) -> int:

@@ -55,9 +55,17 @@ static size_t without_namespace(char *value, size_t length, uint32_t root_uid)
 static void override(struct pk_attributes *found, const char *value)
 {
 	unsigned uid, gid, mode;
+	int used = 0;
 
-	if (sscanf(value, "%u:%u:%o", &uid, &gid, &mode) != 3)
+	if (sscanf(value, "%u:%u:%o%n", &uid, &gid, &mode, &used) != 3)
 		return;
+	found->type = 0;
+	if (!strcmp(value + used, ":pipe"))
+		found->type = '6';
+	else if (sscanf(value + used, ":char-%u-%u", &found->major, &found->minor) == 2)
+		found->type = '3';
+	else if (sscanf(value + used, ":block-%u-%u", &found->major, &found->minor) == 2)
+		found->type = '4';
 	found->has_override = 1;
 	found->uid = uid;
 	found->gid = gid;

@@ -56,6 +56,8 @@ struct pk_attributes {
 	const char *refused;	  /* why the file cannot be packed, or NULL */
 	int has_override;	  /* mode and owner by fuse-overlayfs or force_mask */
 	uint32_t mode, uid, gid;
+	char type; /* '3', '4' or '6' if an empty regular file stands for that, else 0 */
+	unsigned major, minor;
 };
 
 /* Work space for pk_attributes_read. */

@@ -64,7 +64,12 @@ static int header(struct st_pack *p, const char *name, const struct stat *found,
 		snprintf(cause, sizeof cause, "its owner %u:%u is not in the container's user namespace", uid, gid);
 		return pk_fail(p, name, cause, EOVERFLOW);
 	}
-	if (type == '3' || type == '4') {
+	if (attributes && attributes->has_override && attributes->type && type == '0') {
+		entry.type = attributes->type;
+		entry.size = 0;
+		entry.major = attributes->major;
+		entry.minor = attributes->minor;
+	} else if (type == '3' || type == '4') {
 		entry.major = major(found->st_rdev);
 		entry.minor = minor(found->st_rdev);
 	}
@@ -262,7 +267,8 @@ static int regular(struct st_pack *p, struct frame *frame, const char *name)
 		}
 	}
 	result = header(p, p->path, &found, first ? '1' : '0', first ? first : "", &p->attributes);
-	if (!result && !first && found.st_size) {
+	int stands_in = p->attributes.has_override && p->attributes.type;
+	if (!result && !first && !stands_in && found.st_size) {
 		p->file = fd;
 		p->cut = 0;
 		p->left = (uint64_t)found.st_size;

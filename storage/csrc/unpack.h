@@ -21,6 +21,8 @@ typedef struct {
 	const char *shadow; /* a directory for what later entries replace; made when it is needed */
 	int in_user_namespace;
 	int whiteouts;
+	int masked; /* files have the mode mask and who unpacks them as owner, their own are kept in an attribute */
+	unsigned mask;
 	int ignore_owners; /* what cannot be given to its owner stays with who unpacks it */
 	int unknown_lowers; /* what is below will be known later only: see st_unpack_implied */
 	uint64_t free; /* bytes that the file system has left */

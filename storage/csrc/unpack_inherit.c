@@ -63,9 +63,13 @@ static int take(struct st_unpack *u, int fd, int source, int64_t *mtime)
 {
 	struct stat found;
 
-	if (fstat(source, &found) || fchown(fd, found.st_uid, found.st_gid) || fchmod(fd, found.st_mode & 07777))
+	if (fstat(source, &found))
+		return st_unpack_failed(u, errno);
+	if (!u->options.masked && (fchown(fd, found.st_uid, found.st_gid) || fchmod(fd, found.st_mode & 07777)))
 		return st_unpack_failed(u, errno);
 	int error = copy_attributes(u, source, fd);
+	if (!error && u->options.masked)
+		error = st_unpack_mask_after(u, fd, source);
 
 	*mtime = (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec;
 	if (!error)
@@ -86,9 +90,11 @@ int st_unpack_take_after(struct st_unpack *u, int fd, const char *path, int64_t 
 		close(source);
 		return error;
 	}
-	if (fchmod(fd, 0755))
-		return st_unpack_failed(u, errno);
-	int error = st_idset_add(&u->uids, 0);
+	int error = u->options.masked ? st_unpack_mask(u, fd, 0, 0, 0755, "")
+		    : fchmod(fd, 0755) ? st_unpack_failed(u, errno)
+				       : 0;
+	if (!error)
+		error = st_idset_add(&u->uids, 0);
 	return error ? error : st_idset_add(&u->gids, 0);
 }
 

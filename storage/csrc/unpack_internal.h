@@ -84,6 +84,12 @@ int st_unpack_time(struct st_unpack *u, const char *name, int64_t mtime);
 int st_unpack_attribute(struct st_unpack *u, int fd, const char *path, const char *key, const void *value, size_t n);
 int st_unpack_own_attribute(const char *key);
 
+/* Gives a file the mask as its mode, and keeps what it should have for fuse-overlayfs; type is "" or ":" and a type. */
+int st_unpack_mask(struct st_unpack *u, int fd, uint32_t uid, uint32_t gid, uint32_t mode, const char *type);
+
+/* The same for a directory, with what another one has. */
+int st_unpack_mask_after(struct st_unpack *u, int fd, int source);
+
 /* Writes the record of the entry; node is the root, or the base's name below the present parent is taken. */
 int st_unpack_record(struct st_unpack *u, int is_root, int64_t size, uint64_t crc);
 

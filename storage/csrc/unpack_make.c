@@ -48,11 +48,30 @@ static int owner_of(struct st_unpack *u, const char *name)
 {
 	int result = fchownat(u->parent, name, u->entry->uid, u->entry->gid, AT_SYMLINK_NOFOLLOW);
 
-	return u->options.ignore_owners ? 0 : result;
+	/* With a mask only links come here, which can have no attribute: they are given away where that is allowed. */
+	return u->options.ignore_owners || u->options.masked ? 0 : result;
+}
+
+/* Of what is a regular file because of the mask: what it stands for. */
+static void type_of(const st_tar_entry *entry, char *type, size_t size)
+{
+	if (entry->kind == '6')
+		snprintf(type, size, ":pipe");
+	else if (entry->kind == '3' || entry->kind == '4')
+		snprintf(type, size, ":%s-%u-%u", entry->kind == '3' ? "char" : "block", (unsigned)entry->device_major,
+			 (unsigned)entry->device_minor);
+	else
+		*type = 0;
 }
 
 static int owner_and_mode(struct st_unpack *u, int fd)
 {
+	if (u->options.masked) {
+		char type[64];
+		type_of(u->entry, type, sizeof type);
+		int error = st_unpack_mask(u, fd, u->entry->uid, u->entry->gid, u->entry->mode, type);
+		return error ? error : attributes(u, fd, NULL);
+	}
 	if ((fchown(fd, u->entry->uid, u->entry->gid) && !u->options.ignore_owners) || fchmod(fd, u->entry->mode))
 		return st_unpack_failed(u, errno);
 	return attributes(u, fd, NULL);
@@ -105,6 +124,15 @@ int st_unpack_end(struct st_unpack *u)
 	u->out = -1;
 	u->state = HEADERS;
 	return error;
+}
+
+/* A device or pipe as an empty regular file. */
+static int stand_in(struct st_unpack *u)
+{
+	int error = regular(u);
+
+	u->left = 0;
+	return error ? error : st_unpack_end(u);
 }
 
 static int directory(struct st_unpack *u)
@@ -307,7 +335,8 @@ int st_unpack_begin(struct st_unpack *u)
 		error = whiteout(u);
 		return error ? error : leave_out(u, 0);
 	}
-	if ((entry->kind == '3' || entry->kind == '4') && u->options.in_user_namespace)
+	bool device = entry->kind == '3' || entry->kind == '4';
+	if (device && u->options.in_user_namespace && !u->options.masked)
 		return no_device(u);
 	error = st_idset_add(&u->uids, entry->uid);
 	if (!error)
@@ -323,6 +352,6 @@ int st_unpack_begin(struct st_unpack *u)
 		error = directory(u);
 		return error ? error : st_unpack_record(u, 0, 0, 0);
 	default:
-		return special(u);
+		return u->options.masked && entry->kind != '2' ? stand_in(u) : special(u);
 	}
 }

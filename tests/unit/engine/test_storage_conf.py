@@ -176,12 +176,18 @@ def test_options_from_elsewhere(box: Box) -> None:
     assert box.options(text, transient_store=True).transient_store
 
 
+@pytest.mark.parametrize(("text", "mode"), [("shared", 0o755), ("private", 0o700), ("0711", 0o711), ("", -1)])
+def test_force_mask(box: Box, text: str, mode: int) -> None:
+    assert box.options(f'mount_program = "/f"\nforce_mask = "{text}"').force_mask == mode
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
         ('size = "10G"', "overlay.size is not supported"),
         ('[storage.options.overlay]\ninodes = "100"', "overlay.inodes is not supported"),
-        ('[storage.options.overlay]\nforce_mask = "0700"', "overlay.force_mask is not supported"),
+        ('[storage.options.overlay]\nforce_mask = "0700"', "force_mask is supported only with overlay.mount_program"),
+        ('[storage.options.overlay]\nmount_program = "/f"\nforce_mask = "x"', "force_mask=x is not shared, private"),
         ('[storage.options.overlay]\nuse_composefs = "true"', "use_composefs is not supported"),
         ('[storage.options.overlay]\nsync = "always"', 'neither "none" nor "filesystem"'),
         ('ignore_chown_errors = "maybe"', "ignore_chown_errors=maybe is not true or false"),

@@ -17,6 +17,7 @@ from test_tar import gnu_sparse
 
 from pypod.errors import BadArchive
 from storage import extract, tarsplit
+from storage import pack as packing
 from storage._native import ffi, lib
 from storage.commit import Commit
 from storage.progress import Progress
@@ -481,3 +482,60 @@ def test_text_waits_to_be_taken() -> None:
     assert lib.st_split_file(split, b"x", 1, 0, 0) == 0
     lib.st_split_text(split, size)
     assert 0 < size[0] < 100
+
+
+def test_a_mask_keeps_what_files_should_have(tmp_path: Path) -> None:
+    """And what the archive implies takes after the layer below; packed again everything is as it was."""
+    archive = tmp_path / "in.tar"
+    with tarfile.open(archive, "w") as out:
+        for name, kind, mode in (
+            ("d", tarfile.DIRTYPE, 0o1777),
+            ("d/f", tarfile.REGTYPE, 0o4711),
+            ("pipe", tarfile.FIFOTYPE, 0o600),
+            ("char", tarfile.CHRTYPE, 0o620),
+            ("implied/sub/f", tarfile.REGTYPE, 0o600),
+            ("other/f", tarfile.REGTYPE, 0o600),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.uid, info.gid, info.devmajor, info.devminor = kind, mode, 12345, 678, 5, 2
+            out.addfile(info)
+    lower, root = tmp_path / "lower", tmp_path / "root"
+    (lower / "implied").mkdir(parents=True)
+    os.setxattr(lower / "implied", "user.containers.override_stat", b"7:8:0750")
+    root.mkdir()
+    unpacker = extract.Extractor(
+        str(root),
+        lowers=[str(lower)],
+        tar_split=str(tmp_path / "split"),
+        shadow=str(tmp_path / "shadow"),
+        in_user_namespace=True,
+        mask=0o700,
+    )
+    unpacker.run([archive.read_bytes()])
+    kept = {
+        str(path.relative_to(root)): os.getxattr(path, "user.containers.override_stat").decode()
+        for path in root.rglob("*")
+    }
+    assert kept == {
+        "d": "12345:678:01777",
+        "d/f": "12345:678:04711",
+        "pipe": "12345:678:0600:pipe",
+        "char": "12345:678:0620:char-5-2",
+        "implied": "7:8:0750",
+        "implied/sub": "0:0:0755",
+        "implied/sub/f": "12345:678:0600",
+        "other": "0:0:0755",
+        "other/f": "12345:678:0600",
+    }
+    assert {path.stat().st_mode & 0o7777 for path in root.rglob("*")} == {0o700}
+    assert b"".join(tarsplit.rebuild(str(tmp_path / "split"), [str(root)])) == archive.read_bytes()
+    again = io.BytesIO()
+    with packing.open_tree(str(root), lowers=[], fuse=True) as tree:
+        again.write(b"".join(tree))
+    again.seek(0)
+    with tarfile.open(fileobj=again) as found, tarfile.open(archive) as original:
+        for item in original:
+            other = found.getmember(item.name)
+            for field in ("type", "mode", "uid", "gid", "devmajor", "devminor"):
+                assert getattr(other, field) == getattr(item, field) or field.startswith("dev"), (item.name, field)
+        assert (found.getmember("char").devmajor, found.getmember("char").devminor) == (5, 2)
