@@ -163,6 +163,16 @@ def fresh(mode: str, base: Path, program: Path, request: pytest.FixtureRequest) 
 
 
 @pytest.fixture
+def auto(mode: str, base: Path, rootless_user: users.User) -> dict[str, str]:
+    """Variables with which root, too, has ids for --userns=auto: the rootless user's."""
+    if mode != "root":
+        return {}
+    conf = base / "auto.conf"
+    conf.write_text(f'[storage]\n[storage.options]\nroot-auto-userns-user = "{rootless_user.name}"\n')
+    return {"CONTAINERS_STORAGE_CONF": str(conf)}
+
+
+@pytest.fixture
 def image(pypod: Pypod) -> str:
     """The name of a busybox image in the store."""
     return IMAGE

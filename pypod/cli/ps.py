@@ -81,6 +81,10 @@ def _show(invocation: Invocation) -> None:
         namespaces=options["ns"],
         sort=options["sort"],
     )
+    if options["external"]:
+        from pypod.engine import ps_external
+
+        rows += ps_external.rows(store)
     if options["quiet"]:
         for row in rows:
             output.line(row.container.id if options["no_trunc"] else row.container.id[:12])
@@ -114,38 +118,7 @@ def _show(invocation: Invocation) -> None:
             header.append("SIZE")
             for line, row in zip(cells, rows, strict=True):
                 line.append(size_text(row))
-    if options["external"]:
-        cells += _external(store, header, full)
     output.table(header, cells, noheading=options["noheading"])
-
-
-def _external(store: Any, header: list[str], full: bool) -> list[list[str]]:
-    """Containers of other tools in the same store, as far as the store knows them."""
-    import os
-    import time
-
-    from pypod.base import fastjson, times
-
-    cells = []
-    now = time.time_ns()
-    for found in store.containers():
-        if os.path.exists(store.container_directory(found.id) + "/container.json"):
-            continue
-        try:
-            metadata = fastjson.loads(found.metadata or "{}")
-        except fastjson.BadJson:
-            metadata = {}
-        image = str(metadata.get("image-name") or found.image[:12]) if isinstance(metadata, dict) else ""
-        by_heading = {
-            "CONTAINER ID": found.id if full else found.id[:12],
-            "IMAGE": image,
-            "COMMAND": "storage",
-            "CREATED": units.ago(times.parse_rfc3339(found.created), now) if found.created else "",
-            "STATUS": "Storage",
-            "NAMES": ",".join(found.names),
-        }
-        cells.append([by_heading.get(name, "") for name in header])
-    return cells
 
 
 def _id(row: Row, full: bool) -> str:

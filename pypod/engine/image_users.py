@@ -9,6 +9,8 @@ from pypod.errors import InUse, NoSuchContainer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pypod.engine.context import Context
     from storage.records import Container as StorageRecord
     from storage.records import Image
@@ -20,7 +22,20 @@ def owner(store: Store, found: StorageRecord) -> str:
     directory = store.container_directory(found.id)
     if os.path.exists(f"{directory}/container.json"):
         return "pypod"
+    if podman_metadata(found):
+        return "podman"
     return "buildah" if os.path.exists(f"{directory}/buildah.json") else "podman"
+
+
+def podman_metadata(found: StorageRecord) -> dict[str, Any]:
+    """What podman says of a container in the store's record; buildah says nothing there."""
+    from pypod.base import fastjson
+
+    try:
+        values = fastjson.loads(found.metadata or "{}")
+    except fastjson.BadJson:
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _in_use(store: Store, found: StorageRecord) -> InUse:

@@ -125,7 +125,7 @@ def user(
 def _within(context: Context) -> list[tuple[int, int]]:
     """The (first id, count) ranges that root's --userns=auto takes ids from: storage.conf's user's (subuid(5)).
 
-    Without such a user, or rootless, all ids that there are.
+    Rootless, all ids that there are. Raises UsageError without such a user: other ids may be a real user's.
     """
     if context.rootless:
         return []
@@ -133,7 +133,13 @@ def _within(context: Context) -> list[tuple[int, int]]:
 
     name = context.storage.root_auto_userns_user
     ranges = idmap.subordinate("/etc/subuid", name, -1)
-    if ranges and ranges != idmap.subordinate("/etc/subgid", name, -1):
+    if not ranges:
+        raise UsageError(
+            f'cannot find mappings for user "{name}": no subuid ranges found for user "{name}" in /etc/subuid',
+            hint=f"useradd --system --no-create-home {name}, give it ranges in /etc/subuid and /etc/subgid,"
+            " or name a user who has some as root-auto-userns-user in storage.conf",
+        )
+    if ranges != idmap.subordinate("/etc/subgid", name, -1):
         raise UsageError(f"cannot use --userns=auto: the ranges of {name} in /etc/subuid and /etc/subgid differ")
     return ranges
 

@@ -155,6 +155,12 @@ def test_a_container_of_buildah(loaded: Pypod) -> None:
     loaded("rmi", "-f", "bb:1").fails(2, f"{name} of buildah")
     found = {item["Type"]: item for item in loaded("system", "df", "--format", "json").ok().json}
     assert found["External"]["Total"] == 1
+    assert name not in loaded("ps", "-a", "--format", "{{.Names}}").ok().lines
+    fields = "{{.Names}} {{.Image}} {{.Command}} {{.State}} {{.Status}}"
+    shown = loaded("ps", "-a", "--external", "--format", fields).ok().lines
+    assert f"{name} localhost/bb:1 buildah storage Storage" in shown
+    listed = {row["Names"][0]: row["Id"] for row in loaded("ps", "-a", "--external", "--format", "json").ok().json}
+    assert listed[name] in loaded("ps", "-a", "-q", "--external", "--no-trunc").ok().lines
     assert loaded("image", "prune", "-a", "-f").ok().lines == []
     assert len(loaded("image", "prune", "-a", "-f", "--external").ok().lines) == 1
     assert build("containers", "-q").ok().lines == []
