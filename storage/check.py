@@ -120,8 +120,28 @@ def leftovers(store: Store, making: Collection[str] = ()) -> list[str]:
     for directory, begin in ((f"{store.graphroot}/pypod", ".tmp-synced"), (store.home, ".tmp-.has-mount-program")):
         found += [f"{directory}/{name}" for name in _names(directory) if name.startswith(begin)]
     run = f"{store.runroot}/{store.driver}-containers"
-    found += [f"{run}/{name}" for name in _names(run) if is_id(name) and name not in containers]
+    for name in _names(run):
+        if is_id(name) and name not in containers and not _belongs_elsewhere(store, f"{run}/{name}/userdata"):
+            found.append(f"{run}/{name}")
     return found
+
+
+def _belongs_elsewhere(store: Store, rundir: str) -> bool:
+    """Whether a directory in the runroot is a container's of another graphroot: --root alone leaves it shared.
+
+    Told by what ``pypod.engine.container.save_state`` writes, else by a process that its monitor has noted.
+    """
+    try:
+        place = files.read_json(f"{rundir}/state.json").get("userdata")
+    except (OSError, ValueError, AttributeError):
+        place = None
+    if isinstance(place, str) and not place.startswith(f"{store.graphroot}/") and os.path.isdir(place):
+        return True
+    for name in ("conmon.pid", "pidfile"):
+        pid = overlay.read_text(f"{rundir}/{name}")
+        if pid and pid.isdigit() and os.path.isdir(f"/proc/{pid}"):
+            return True
+    return False
 
 
 def _stale_links(home: str, layers: set[str], doomed: Sequence[str]) -> list[str]:

@@ -110,7 +110,8 @@ def _remove_exit_files(context: Context, store: Store) -> None:
     known = {container.id for container in store.containers()}
     place = f"{context.tmpdir}/exits"
     for name in os.listdir(place) if os.path.isdir(place) else ():
-        if name not in known:
+        # Another graphroot's containers have their directories in this runroot too.
+        if name not in known and not os.path.lexists(os.path.dirname(store.run_directory(name))):
             files.remove_tree(f"{place}/{name}")
 
 

@@ -270,6 +270,7 @@ def observe(container: Container) -> State:
 def save_state(container: Container, state: State) -> None:
     """Write state.json, and exit.json when it says how the container ended. Not flushed: see docs/architecture.md."""
     values = {key: value for key, value in state.__dict__.items() if key != "unclean"}
+    values["userdata"] = container.userdata  # for `system check`: whose it is, where stores share a runroot
     files.replace_json(container.rundir + "/state.json", values)
     if state.status == "exited" and not container.config.auto_remove:
         files.replace_json(

@@ -31,6 +31,17 @@ def test_what_belongs_to_nobody_is_told_and_removed(fresh: Pypod, busybox_tar: s
     assert fresh("system", "check").ok().out == ""
 
 
+def test_containers_of_another_store_in_the_same_runroot(pypod: Pypod, image: str, shared_dir: Path) -> None:
+    """--root without --runroot: what runs there belongs to somebody."""
+    pypod("run", "-d", "--name", "live", "--network", "none", image, "sleep", "100").ok()
+    assert pypod("run", "--name", "dead", "--network", "none", image, "sh", "-c", "exit 5").code == 5
+    other = Pypod(pypod.program, pypod.user, graphroot=shared_dir / "g", runroot=pypod.runroot, mode=pypod.mode)
+    assert other("system", "check").ok().out == ""
+    assert other("system", "check", "--repair").ok().out == ""
+    assert pypod("exec", "live", "echo", "here").ok().out == "here\n"
+    assert pypod.inspect("dead")["State"]["ExitCode"] == 5
+
+
 def test_damage_is_told(fresh: Pypod, busybox_tar: str) -> None:
     fresh("import", busybox_tar, "bb").ok()
     image = fresh("images", "-q", "--no-trunc").ok().out.strip().removeprefix("sha256:")
