@@ -9,8 +9,7 @@ import time
 
 from pypod.base import files
 from pypod.errors import BadArchive, StorageError, reason
-from storage import boot, extract, flow, images, limits, overlay, stream
-from storage._native import lib
+from storage import boot, extract, flow, images, limits, overlay, stream, trees
 from storage.progress import SILENT
 from storage.trash import Staging
 
@@ -36,17 +35,6 @@ def layer_id(parent: str, diff_id: str) -> str:
     return hashlib.sha256(f"{parent}+{hexadecimal}".encode()).hexdigest()
 
 
-def sync_filesystem(path: str) -> None:
-    """syncfs(2). Raises StorageError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        result = lib.st_syncfs(fd)
-    finally:
-        os.close(fd)
-    if result:
-        raise StorageError(f"cannot flush {path}: {os.strerror(-result)}")
-
-
 class Commit:
     """The layers of one image on their way into the store; a context manager.
 
@@ -66,6 +54,7 @@ class Commit:
         self._rows: list[tuple[Row, str, str]] = []  # the record, its staged directory, its tar-split
         self._lowers: list[str] = []  # nearest first
         self.top = ""
+        self._systems: list[trees.FileSystem] = []
         self._userns = overlay.in_user_namespace()
         self._vfs = store.driver == "vfs"
 
@@ -76,14 +65,20 @@ class Commit:
         self._staging.__enter__()
         try:
             self._splits.__enter__()
+            self._systems.append(trees.FileSystem(self.store.image_home))
+            if os.stat(self.store.image_home).st_dev != os.stat(self.store.layers_dir).st_dev:
+                self._systems.append(trees.FileSystem(self.store.layers_dir))
         except BaseException:
-            self._staging.__exit__(None, None, None)
+            self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for system in self._systems:
+            system.__exit__()
+        self._systems = []
         self._splits.__exit__(None, None, None)
         self._staging.__exit__(None, None, None)
 
@@ -320,9 +315,8 @@ class Commit:
                     lower = f"l/{link}:{lower}" if lower else f"l/{link}"
                     ancestors = f"{row['id']}:{ancestors}" if ancestors else row["id"]
             if store.sync:
-                sync_filesystem(store.image_home)
-                if os.stat(store.image_home).st_dev != os.stat(store.layers_dir).st_dev:
-                    sync_filesystem(store.layers_dir)
+                for system in self._systems:
+                    system.sync()
         except OSError as error:
             raise StorageError(f"cannot add layers to {store.image_home}: {reason(error)}") from None
 

@@ -11,7 +11,7 @@ import os
 
 from pypod.errors import BadArchive, StorageError, reason
 from storage import limits as limiting
-from storage import tar, tarsplit
+from storage import space, tar, tarsplit
 from storage._native import ffi, lib
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ class Extractor:
             self._fds = [os.open(root, _DIRECTORY)]
             for path in lowers:
                 self._fds.append(os.open(path, _DIRECTORY))
-            found = os.fstatvfs(self._fds[0])
+            free = space.free(root)
             self._split = tarsplit.Writer(tar_split) if tar_split else None
         except OSError as error:
             self.close()
@@ -77,7 +77,7 @@ class Extractor:
         options.masked, options.mask = mask >= 0, max(mask, 0)
         options.ignore_owners = ignore_owners
         options.limits = tar.limits_for(limits, "max_layer_entries")[0]
-        options.free = found.f_bavail * found.f_frsize
+        options.free = free if free >= 0 else (1 << 64) - 1
         self._context = lib.st_unpack_new(options)
         if not self._context:
             self.close()
@@ -121,18 +121,17 @@ class Extractor:
     def seal(self) -> None:
         """Complete tar-split, when ``write`` has had all of its text."""
         assert self._split is not None
-        shadowed: dict[int, str] = {}
-        position = ffi.new("uint32_t *")
-        cursor = ffi.new("size_t *")
-        while path := lib.st_unpack_shadowed(self._context, cursor, position):
-            name = os.fsdecode(ffi.string(path))
-            shadowed[position[0]] = f"{self._shadow}/{name}" if name else ""
         try:
             self._split.close()
-            if shadowed:
-                tarsplit.rewrite(self._split.path, shadowed)
+            if lib.st_unpack_shadows(self._context):
+                tarsplit.rewrite(self._split.path, self._shadow_of)
         except OSError as error:
             raise StorageError(f"cannot unpack the image: {reason(error)}") from None
+
+    def _shadow_of(self, position: int) -> str | None:
+        """Where the file of a record is that a later entry has replaced; None for other records."""
+        path = lib.st_unpack_shadow(self._context, position)
+        return f"{self._shadow}/{os.fsdecode(ffi.string(path))}" if path else None
 
     def implied(self) -> list[bytes]:
         """The directories that the archive has not listed."""

@@ -83,7 +83,7 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
         space.require_copy(store.graphroot, total, f"map the ids of image {name}")
         progress.begin(key, f"Mapping the ids of image {name}", total)
         try:
-            with Staging(store.home) as staging:
+            with Staging(store.home) as staging, trees.FileSystem(store.home) as system:
                 id = os.urandom(32).hex()
                 place = staging.new()
                 _copy(store, image, place, uid_map, gid_map, progress, key)
@@ -93,7 +93,7 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
                     ":".join([layer.id for layer in chain]),
                     durable=False,
                 )
-                trees.sync(store.home)
+                system.sync()
                 _publish(store, image, id, staging, place, link, uid_map, gid_map)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""

@@ -17,7 +17,7 @@ from storage._native import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 PIECE = 1 << 20
@@ -157,8 +157,8 @@ def name_of(item: Mapping[str, Any]) -> bytes:
     return binascii.a2b_base64(item.get("name_raw") or "")
 
 
-def rewrite(path: str, shadowed: Mapping[int, str]) -> None:
-    """Turn the records at the positions in ``shadowed`` into raw bytes, read from the files that it names.
+def rewrite(path: str, shadow_of: Callable[[int], str | None]) -> None:
+    """Turn the records for whose positions ``shadow_of`` names a file into raw bytes, read from that file.
 
     For entries that a later one of the same name has replaced. Raises OSError, StorageError.
     """
@@ -167,9 +167,9 @@ def rewrite(path: str, shadowed: Mapping[int, str]) -> None:
         for number, item in enumerate(records(path)):
             if item["type"] == 2:
                 writer.raw(binascii.a2b_base64(item["payload"]))
-            elif number in shadowed:
+            elif (shadow := shadow_of(number)) is not None:
                 if item.get("size"):
-                    with open(shadowed[number], "rb") as file:
+                    with open(shadow, "rb") as file:
                         while data := file.read(PIECE):
                             writer.raw(data)
             else:

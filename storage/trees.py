@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.errors import StorageError
+from pypod.errors import StorageError, reason
 from storage._native import ffi, lib
 from storage.progress import SILENT
 
@@ -130,12 +130,28 @@ def remove_later(parent: str, tree: str, lock: str, lock_fd: int) -> bool:
         os.close(directory)
 
 
-def sync(path: str) -> None:
-    """syncfs(2) of the file system that ``path`` is on. Raises StorageError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        result = lib.st_syncfs(fd)
-    finally:
-        os.close(fd)
-    if result:
-        raise StorageError(f"cannot flush {path}: {os.strerror(-result)}")
+class FileSystem:
+    """The file system that the directory ``path`` is on; a context manager.
+
+    To be opened before what is to be flushed is written: the kernel tells a descriptor of the writes that have failed
+    since, whoever else has been told meanwhile (syncfs(2)). Raises StorageError.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"cannot open {path}: {reason(error)}") from None
+
+    def __enter__(self) -> FileSystem:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def sync(self) -> None:
+        """Raises StorageError."""
+        result = lib.st_syncfs(self._fd)
+        if result:
+            raise StorageError(f"cannot flush {self.path}: {os.strerror(-result)}")

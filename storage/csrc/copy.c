@@ -140,8 +140,8 @@ static int copy_file(struct worker *worker, struct node *node, const char *name,
 		result = copy_attributes(worker, node, name, source, target, status);
 	if (source >= 0)
 		close(source);
-	if (target >= 0)
-		close(target);
+	if (target >= 0 && close(target) < 0 && !result && errno != EINTR)
+		result = -errno;
 	return result;
 }
 

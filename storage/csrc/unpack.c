@@ -75,7 +75,7 @@ void st_unpack_free(st_unpack *u)
 			close(descriptors[i]);
 	struct st_buffer *const buffers[] = { &u->raw,	 &u->real_root, &u->path,  &u->target,
 					      &u->parent_name, &u->prefix, &u->made,  &u->shadowed,
-					      &u->implied };
+					      &u->shadow_paths, &u->implied };
 	for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
 		st_buffer_free(buffers[i]);
 	st_names_free(&u->names);
@@ -266,14 +266,30 @@ const uint32_t *st_unpack_ids(const st_unpack *u, int groups, size_t *size)
 	return set->slots;
 }
 
-const char *st_unpack_shadowed(const st_unpack *u, size_t *cursor, uint32_t *position)
+size_t st_unpack_shadows(const st_unpack *u)
 {
-	if (*cursor >= u->shadowed.size)
+	return u->shadowed.size / sizeof(struct unpack_shadow);
+}
+
+static int by_position(const void *left, const void *right)
+{
+	const struct unpack_shadow *one = left, *other = right;
+
+	return (one->position > other->position) - (one->position < other->position);
+}
+
+const char *st_unpack_shadow(st_unpack *u, uint32_t position)
+{
+	const struct unpack_shadow wanted = { .position = position }, *found;
+	size_t count = st_unpack_shadows(u);
+
+	if (!count)
 		return NULL;
-	memcpy(position, u->shadowed.data + *cursor, sizeof *position);
-	const char *path = u->shadowed.data + *cursor + sizeof *position;
-	*cursor += sizeof *position + strlen(path) + 1;
-	return path;
+	if (!u->sorted)
+		qsort(u->shadowed.data, count, sizeof wanted, by_position);
+	u->sorted = true;
+	found = bsearch(&wanted, u->shadowed.data, count, sizeof wanted, by_position);
+	return found ? u->shadow_paths.data + found->path : NULL;
 }
 
 int st_unpack_limit(const st_unpack *u)

@@ -46,9 +46,11 @@ void st_unpack_clear(st_unpack *u);
 /* The owners (or the groups) of all entries: a hash table of that size, UINT32_MAX in what is free. */
 const uint32_t *st_unpack_ids(const st_unpack *u, int groups, size_t *size);
 
-/* Records whose files later entries have replaced: one after the other from cursor 0 on, NULL after the last. The path
- * is the old file's below the shadow directory, "" where it had no content. */
-const char *st_unpack_shadowed(const st_unpack *u, size_t *cursor, uint32_t *position);
+/* How many records there are whose files later entries have replaced. */
+size_t st_unpack_shadows(const st_unpack *u);
+
+/* Where such a record's file is, below the shadow directory, "" where it had no content; NULL for other records. */
+const char *st_unpack_shadow(st_unpack *u, uint32_t position);
 
 /* Where the lowers are unknown: the directories that the archive implied and did not list, one after the other from
  * cursor 0 on, NULL after the last. */

@@ -11,6 +11,12 @@
 
 enum unpack_state { HEADERS, CONTENT, PIECES, LEFT_OUT, TRAILER };
 
+/* A record whose file is in the shadow directory now. */
+struct unpack_shadow {
+	uint32_t position;
+	size_t path; /* where it begins in shadow_paths */
+};
+
 struct st_unpack {
 	st_unpack_options options;
 	int *lowers;
@@ -43,7 +49,9 @@ struct st_unpack {
 	struct st_buffer made; /* the times of the directories that have been made on the way, ST_NAMES_NO_TIME for none */
 	int shadow;
 	unsigned long shadows;
-	struct st_buffer shadowed; /* position, path, zero byte */
+	struct st_buffer shadowed; /* struct unpack_shadow */
+	bool sorted;		   /* it is, by position */
+	struct st_buffer shadow_paths; /* each with a zero byte behind it */
 	char error[256];
 };
 

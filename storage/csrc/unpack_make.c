@@ -120,10 +120,11 @@ int st_unpack_end(struct st_unpack *u)
 		error = owner_and_mode(u, u->out);
 	if (!error && futimens(u->out, times))
 		error = st_unpack_failed(u, errno);
-	close(u->out);
+	/* Some file systems, those of a network, write only now. */
+	int result = close(u->out);
 	u->out = -1;
 	u->state = HEADERS;
-	return error;
+	return error ? error : result && errno != EINTR ? st_unpack_failed(u, errno) : 0;
 }
 
 /* A device or pipe as an empty regular file. */

@@ -268,11 +268,13 @@ static int shadowed(struct st_unpack *u, uint32_t position, const char *first, c
 {
 	if (position == ST_NAMES_NO_RECORD)
 		return 0;
-	int error = st_buffer_add(&u->shadowed, &position, sizeof position);
+	const struct unpack_shadow item = { .position = position, .path = u->shadow_paths.size };
+	int error = st_buffer_add(&u->shadowed, &item, sizeof item);
 
 	if (!error)
-		error = st_buffer_add(&u->shadowed, first, strlen(first));
-	return error ? error : st_buffer_add(&u->shadowed, path, strlen(path) + 1);
+		error = st_buffer_add(&u->shadow_paths, first, strlen(first));
+	u->sorted = false;
+	return error ? error : st_buffer_add(&u->shadow_paths, path, strlen(path) + 1);
 }
 
 struct displaced {

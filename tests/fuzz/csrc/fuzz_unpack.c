@@ -49,8 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	int before = count_fds(), result = 0;
 	st_unpack *unpack;
-	size_t cursor = 0, n;
-	uint32_t position;
+	size_t n;
 	const char *path;
 
 	options.root = open("root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,9 +79,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t at = 0; (path = st_unpack_implied(unpack, &at)) != NULL;)
 			result |= st_unpack_inherit(unpack, path);
 		st_unpack_finish(unpack);
-		while ((path = st_unpack_shadowed(unpack, &cursor, &position)) != NULL)
-			if (strstr(path, "..") == path)
-				fuzz_fail("a shadow outside");
+		size_t shadows = st_unpack_shadows(unpack), found = 0;
+		for (uint32_t position = 0; position < 1 << 16 && found < shadows; position++)
+			if ((path = st_unpack_shadow(unpack, position)) != NULL) {
+				found++;
+				if (strstr(path, "..") == path)
+					fuzz_fail("a shadow outside");
+			}
 	} else {
 		n = strlen(st_unpack_error(unpack));
 		if (n > 4096)
