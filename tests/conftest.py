@@ -78,15 +78,6 @@ def debian_tar(base: Path) -> Path:
     return images.debian(Path(cache or base) / "debian-bookworm.tar")
 
 
-def _user(mode: str, request: pytest.FixtureRequest) -> users.User:
-    if mode == "root":
-        if not box.ROOT:
-            pytest.skip("root mode needs root")
-        return users.root()
-    user: users.User = request.getfixturevalue("rootless_user")
-    return user
-
-
 @pytest.fixture(scope="session", params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
     """``root`` or ``rootless``."""
@@ -94,6 +85,13 @@ def mode(request: pytest.FixtureRequest) -> str:
     if value == "root" and not box.ROOT:
         pytest.skip("root mode needs root")
     return value
+
+
+@pytest.fixture(scope="session")
+def user(mode: str, request: pytest.FixtureRequest) -> users.User:
+    """Who runs pypod in this mode."""
+    found: users.User = users.root() if mode == "root" else request.getfixturevalue("rootless_user")
+    return found
 
 
 _known: dict[str, leaks.Snapshot] = {}
@@ -111,9 +109,8 @@ def _make_place(base: Path, name: str, user: users.User) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def store(mode: str, base: Path, program: Path, busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[Pypod]:
+def store(mode: str, user: users.User, base: Path, program: Path, busybox_tar: Path) -> Iterator[Pypod]:
     """pypod as one kind of user, with a store that holds the busybox image."""
-    user = _user(mode, request)
     graphroot, runroot = _make_place(base, mode, user)
     pypod = Pypod(program, user, graphroot=graphroot, runroot=runroot, mode=mode)
     pypod("import", busybox_tar, IMAGE).ok()
@@ -150,9 +147,8 @@ def pypod(store: Pypod, clean: leaks.Snapshot, _nothing_left: None) -> Iterator[
 
 
 @pytest.fixture
-def fresh(mode: str, base: Path, program: Path, request: pytest.FixtureRequest) -> Iterator[Pypod]:
+def fresh(mode: str, user: users.User, base: Path, program: Path) -> Iterator[Pypod]:
     """pypod with an empty store of its own, for tests that break it or count what is in it."""
-    user = _user(mode, request)
     place = tempfile.mkdtemp(prefix="s", dir=base)
     os.chmod(place, 0o755)
     graphroot, runroot = _make_place(Path(place), "p", user)

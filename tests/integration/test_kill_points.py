@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from support import box, images
+from support import box, images, users
 from support.killpoints import Bench, Tally, build
 from support.runner import Pypod
 
@@ -59,13 +59,10 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def bench(
-    mode: str, base: Path, program: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    mode: str, user: users.User, base: Path, program: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     if not box.ROOT:
         pytest.skip("needs root, to trace set-uid programs")
-    from conftest import _user
-
-    user = _user(mode, request)
     place = base / f"k-{mode}"
     place.mkdir(mode=0o755)
     pypod = Pypod(program, user, graphroot=place / "g", runroot=place / "r", mode=mode)

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from support import box
 from support.runner import Pypod, until
 
+# As root nothing is copied.
+ROOTLESS = pytest.mark.parametrize("mode", ["rootless"], indirect=True)
 MODES = ("keep-id", "nomap", "auto:size=4096")
 LOOK = "stat -c '%u %g %a' /bin/busybox /etc/passwd /tmp /owned; cat /owned; stat -c %u /l"
 
@@ -19,8 +22,6 @@ LOOK = "stat -c '%u %g %a' /bin/busybox /etc/passwd /tmp /owned; cat /owned; sta
 def layered(fresh: Pypod, image: str, shared_dir: Path) -> Pypod:
     """A store with ``layered:1``: two layers, files of several owners."""
     pypod = fresh
-    if not pypod.rootless:
-        pytest.skip("as root nothing is copied")
     pypod("import", _busybox(shared_dir), "localhost/base:1").ok()
     make = "rm /etc/notes; echo me >/owned; chown 1000:10 /owned; chmod 4755 /owned; ln -s owned /l; chown -h 5 /l"
     pypod("run", "--name", "c", "--network", "none", "base:1", "sh", "-c", make).ok()
@@ -51,6 +52,7 @@ def staged(pypod: Pypod) -> list[str]:
         return []
 
 
+@ROOTLESS
 def test_owners_are_right_inside_and_the_copy_is_shared(layered: Pypod) -> None:
     wanted = layered("run", "--rm", "--network", "none", "layered:1", "sh", "-c", LOOK).ok().out
     assert "1000 10 4755\nme\n5\n" in wanted
@@ -71,6 +73,7 @@ def test_owners_are_right_inside_and_the_copy_is_shared(layered: Pypod) -> None:
     assert os.listdir(f"{layered.graphroot}/overlay/l") == []
 
 
+@ROOTLESS
 def test_of_two_at_once_one_makes_the_copy(layered: Pypod) -> None:
     both = [
         layered.popen("run", "--rm", "--network", "none", "--userns", "keep-id", "layered:1", "cat", "/owned")
@@ -85,6 +88,7 @@ def test_of_two_at_once_one_makes_the_copy(layered: Pypod) -> None:
     assert set(os.listdir(f"{layered.graphroot}/overlay")) - {"l", ".has-mount-program"} == layers
 
 
+@ROOTLESS
 def test_an_id_without_room_leaves_nothing(layered: Pypod) -> None:
     done = layered("run", "--rm", "--network", "none", "--userns", "auto:size=500", "layered:1", "true")
     done.fails(125, "uid 1000 of /")
@@ -92,6 +96,7 @@ def test_an_id_without_room_leaves_nothing(layered: Pypod) -> None:
     assert layered("ps", "-aq").ok().out == ""
 
 
+@ROOTLESS
 def test_a_killed_copy_is_rubbish_for_the_next(layered: Pypod) -> None:
     size = "dd if=/dev/zero of=/big bs=1M count=300 2>/dev/null"
     layered("run", "--name", "c", "--network", "none", "layered:1", "sh", "-c", size).ok()
@@ -126,15 +131,14 @@ def test_simultaneous_auto_containers_have_ranges_of_their_own(
     fresh("rm", "-a").ok()
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_rm_reads_each_container_once(fresh: Pypod, shared_dir: Path) -> None:
     """However many are removed: opened files of ``rm -a`` grow with the number of containers, not with its square."""
-    if fresh.rootless or subprocess.run(["which", "strace"], capture_output=True, check=False).returncode:
-        pytest.skip("strace as root")
     fresh("import", _busybox(shared_dir), "localhost/base:1").ok()
     for _ in range(8):
         fresh("create", "--network", "none", "base:1", "true").ok()
     trace = shared_dir / "trace"
-    argv = ["strace", "-f", "-e", "trace=open,openat", "-o", trace, *fresh.argv("rm", "-a")]
+    argv = [box.need("strace"), "-f", "-e", "trace=open,openat", "-o", trace, *fresh.argv("rm", "-a")]
     subprocess.run(argv, check=True, capture_output=True, timeout=60, env=fresh.environment())
     reads = trace.read_text().count("/container.json")
     assert reads <= 8 * 4, reads

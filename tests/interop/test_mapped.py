@@ -9,6 +9,9 @@ import pytest
 from support import box, images
 from support.runner import Pypod, Result, until
 
+# As root nothing is copied.
+pytestmark = pytest.mark.parametrize("mode", ["rootless"], indirect=True)
+
 
 class Podman:
     def __init__(self, pypod: Pypod) -> None:
@@ -23,8 +26,6 @@ class Podman:
 
 @pytest.fixture
 def podman(fresh: Pypod, shared_dir: Path) -> Iterator[Podman]:
-    if not fresh.rootless:
-        pytest.skip("as root nothing is copied")
     podman = Podman(fresh)
     fresh("import", images.busybox(shared_dir / "bb.tar"), "localhost/base:1").ok()
     make = "echo me >/owned; chown 1000:10 /owned; chmod 4755 /owned; rm /etc/notes"
