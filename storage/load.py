@@ -139,7 +139,7 @@ def _load_docker(
     for item in items:
         _, _, layers, diff_ids, _ = _docker_image(store, parts, item, normalise)
         needed |= _needed(store, parts, list(zip(layers, diff_ids, strict=True)))
-    space.require(store.graphroot, sum(needed.values()), "load the archive")
+    space.require(store.imagestore or store.graphroot, sum(needed.values()), "load the archive")
     result = []
     for item in items:
         config, document, layers, diff_ids, names = _docker_image(store, parts, item, normalise)
@@ -360,7 +360,7 @@ def _load_image(
     limits.check(store.limits, "max_layers", len(checked), "an image")
     paths = [place(digest) for digest, _ in checked]
     needed = _needed(store, parts, list(zip(paths, diff_ids, strict=True)))
-    space.require(store.graphroot, sum(needed.values()), "load the archive")
+    space.require(store.imagestore or store.graphroot, sum(needed.values()), "load the archive")
     with Commit(store) as commit:
         for (digest, size), diff_id in zip(checked, diff_ids, strict=True):
             _add(commit, parts, place(digest), diff_id, seen, blob=digest, size=size)

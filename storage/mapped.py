@@ -80,10 +80,10 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
         key = f"mapped {image.id}"
         chain = store.chain(image.layer)
         total = sum(max(layer.diff_size, 0) for layer in chain)
-        space.require_copy(store.graphroot, total, f"map the ids of image {name}")
+        space.require_copy(store.imagestore or store.graphroot, total, f"map the ids of image {name}")
         progress.begin(key, f"Mapping the ids of image {name}", total)
         try:
-            with Staging(store.home) as staging, trees.FileSystem(store.home) as system:
+            with Staging(store.image_home) as staging, trees.FileSystem(store.image_home) as system:
                 id = os.urandom(32).hex()
                 place = staging.new()
                 _copy(store, image, place, uid_map, gid_map, progress, key)
@@ -197,13 +197,13 @@ def _publish(
         staging.note([id])
         try:
             try:
-                split = files.read(f"{os.path.dirname(template.home)}/overlay-layers/{image.layer}.tar-split.gz")
+                split = files.read(store.tar_split(template))
                 files.replace(f"{store.layers_dir}/{id}.tar-split.gz", split, durable=True)
             except FileNotFoundError:
                 pass
-            overlay.make_link(store.home, id, link)
-            os.rename(place, store.layer_path(id))
-            for path in (f"{store.home}/l", store.home):
+            overlay.make_link(store.image_home, id, link)
+            os.rename(place, f"{store.image_home}/{id}")
+            for path in (f"{store.image_home}/l", store.image_home):
                 files.sync_directory(path)
             store.layer_table.save([*store.layer_table.rows(), row], layers_lock, durable=True)
             changed = {**image_row, "mapped-layers": [*(image_row.get("mapped-layers") or []), id]}
@@ -225,7 +225,7 @@ def _take_back(store: Store, image: Image, id: str, link: str, staging: Staging,
     if len(kept) != len(store.layer_table.rows()):
         store.layer_table.save(kept, lock, durable=True)
     store.take_layer(id, staging)
-    files.remove_tree(f"{store.home}/l/{link}")
+    files.remove_tree(f"{store.image_home}/l/{link}")
     files.remove_tree(f"{store.layers_dir}/{id}.tar-split.gz")
 
 

@@ -285,6 +285,7 @@ def _isolate(store: Store, here: dict[str, str]) -> None:
     They would do it later on top of our mount and hide it; and it keeps the mount out of other namespaces, in which
     it would keep the layer busy.
     """
+    store.prepare()  # all that has been used yet may be an additional store
     home = os.path.realpath(store.home)
     if home in here:
         return

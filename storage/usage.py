@@ -128,7 +128,9 @@ def leftovers(store: Store) -> list[str]:
     from storage import check
 
     found = check.leftovers(store)
-    for area in (f"{store.home}/tempdirs", f"{store.home}/staging", f"{store.layers_dir}/tmp"):
+    homes = dict.fromkeys((store.home, store.image_home))
+    areas = [f"{home}/{name}" for home in homes for name in ("tempdirs", "staging")]
+    for area in (*areas, f"{store.layers_dir}/tmp"):
         try:
             found += [f"{area}/{name}" for name in sorted(os.listdir(area)) if not name.startswith("lock-")]
         except FileNotFoundError:

@@ -238,7 +238,7 @@ def _check_space(store: Store, container: Container, image: Image, wanted: Wish)
     if wanted.squash and store.driver != "vfs":
         size = store.image_size(image)
         total, needed = total + size, needed + size
-    space.require(store.graphroot, needed, f"commit container {container.name}")
+    space.require(store.imagestore or store.graphroot, needed, f"commit container {container.name}")
     return total
 
 

@@ -51,7 +51,7 @@ def import_archive(
     try:
         size = os.fstat(0 if source == "-" else fd).st_size if fd >= 0 or source == "-" else 0
         # Of a pipe nobody knows the size; compressed data need more room than this.
-        space.require(store.graphroot, size, f"import {source}")
+        space.require(store.imagestore or store.graphroot, size, f"import {source}")
         rootless.enter_user(context)
         journal.after_boot(store)
         return archive.import_stream(

@@ -250,6 +250,30 @@ def test_a_full_disk(fresh: Pypod, busybox_tar: Path, shared_dir: Path) -> None:
         subprocess.run(["umount", fresh.graphroot], check=True)
 
 
+def test_no_room_for_other_owners(fresh: Pypod, busybox_tar: Path) -> None:
+    """A copy for --userns that cannot fit is refused before it is begun, with what it needs and what there is."""
+    if os.geteuid() or not fresh.rootless:
+        pytest.skip("only rootless anything is copied; and root must mount")
+    assert fresh.graphroot
+    owner = f"uid={fresh.user.uid},gid={fresh.user.gid},mode=700"
+    room = busybox_tar.stat().st_size * 3 // 2 + (256 << 10)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room},{owner}", "none", fresh.graphroot], check=True)
+    try:
+        fresh("import", busybox_tar, "bb").ok()
+        before = leaks.snapshot(fresh)
+        words = ("run", "--rm", "--network", "none", "--userns", "keep-id", "bb", "true")
+        done = fresh(*words)
+        done.fails(125, "map the ids of image localhost/bb:latest: it needs", "free: no space left")
+        assert "Mapping" not in done.err
+        assert not leaks.since(fresh, before, patience=2)
+        assert fresh("ps", "-aq").ok().out == ""
+        subprocess.run(["mount", "-o", f"remount,size={2 * room}", fresh.graphroot], check=True)
+        fresh(*words).ok()
+    finally:
+        fresh("rm", "-f", "-a", "-t", "0")
+        subprocess.run(["umount", fresh.graphroot], check=True)
+
+
 def test_a_closed_stdout_is_no_traceback(pypod: Pypod) -> None:
     process = pypod.popen("ps", "-a", stdout=os.open("/dev/full", os.O_WRONLY))
     _, err = process.communicate(timeout=20)

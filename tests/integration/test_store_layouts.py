@@ -131,6 +131,72 @@ def test_a_read_only_store(fresh: Pypod, read_only: Path) -> None:
     assert len(pypod("images", "-q").ok().lines) == 2
 
 
+def _mapped(pypod: Pypod, name: str, file: str, auto: dict[str, str]) -> None:
+    """Every mapping shows the image's owners, twice: the second time the copy is there."""
+    for mode in ["auto:size=2000", *(["keep-id", "nomap"] if pypod.rootless else [])]:
+        words = ["--userns", mode, "--network", "none", "-u", "0", name, "stat", "-c", "%u %g", file, "/bin/busybox"]
+        for _ in range(2):
+            assert pypod("run", "--rm", *words, env=auto).ok().out == "0 0\n0 0\n", mode
+
+
+def _seen_in_mount(pypod: Pypod, name: str, file: str) -> str:
+    """What ``image mount`` shows of a file; and nothing stays mounted."""
+    if not pypod.rootless:
+        shown = (Path(pypod("image", "mount", name).ok().out.strip()) / file).read_text()
+        pypod("image", "unmount", name).ok()
+        return shown
+    call = " ".join(pypod.argv())
+    script = f"M=$({call} image mount {name}) && cat $M/{file} && {call} image unmount {name} >/dev/null"
+    return pypod("unshare", "sh", "-c", script).ok().out
+
+
+def test_mappings_with_a_separate_imagestore(
+    fresh: Pypod, busybox_tar: Path, shared_dir: Path, auto: dict[str, str]
+) -> None:
+    images, graphroot = place(fresh, "i"), Path(str(fresh.graphroot))
+    pypod = fresh.with_options("--imagestore", str(images))
+    pypod("import", "-q", busybox_tar, "bb").ok()
+    pypod("run", "--name", "c", "--network", "none", "bb", "sh", "-c", "echo deep >/etc/deep").ok()
+    pypod("commit", "-q", "c", "two").ok()
+    pypod("rm", "c").ok()
+    _mapped(pypod, "two", "/etc/deep", auto)
+    assert _seen_in_mount(pypod, "two", "etc/deep") == "deep\n"
+    usage = {row["Type"]: row for row in pypod("system", "df", "--format", "json").ok().json}
+    assert usage["Images"]["Total"] == 2 and usage["Images"]["RawSize"] > 0
+    pypod("system", "df", "-v").ok()
+    pypod("system", "check").ok()
+    keep = ["--userns", "keep-id"] if pypod.rootless else []
+    pypod("run", "--name", "c", *keep, "--network", "none", "two", "true").ok()
+    pypod("commit", "-q", "c", "three").ok()
+    pypod("save", "-q", "-o", shared_dir / "a.tar", "three").ok()
+    pypod("rm", "c").ok()
+    pypod("rmi", "three", "two", "bb").ok()
+    for home in (images, graphroot):
+        assert names(home / "overlay" / "l") == []
+    assert rows(graphroot / "overlay-layers" / "layers.json") == []
+    assert not list((graphroot / "overlay-layers").glob("*.gz"))
+
+
+def test_mappings_of_an_image_in_a_read_only_store(fresh: Pypod, read_only: Path, auto: dict[str, str]) -> None:
+    """Its copy, and the record that knows it, are made here; the layers below stay there."""
+    pypod = fresh.with_options("--storage-opt", f"overlay.imagestore={read_only}")
+    graphroot = Path(str(fresh.graphroot))
+    assert _seen_in_mount(pypod, "shared:2", "etc/deep") == "deep\n"
+    pypod("system", "df", "-v").ok()
+    pypod("system", "check").ok()
+    _mapped(pypod, "shared:2", "/etc/deep", auto)
+    assert _seen_in_mount(pypod, "shared:2", "etc/deep") == "deep\n"
+    usage = {row["Type"]: row for row in pypod("system", "df", "--format", "json").ok().json}
+    assert usage["Images"]["Total"] == 2
+    pypod("system", "df", "-v").ok()
+    pypod("system", "check").ok()
+    if pypod.rootless:
+        pypod("rmi", "-f", "shared:2").ok()
+        assert rows(graphroot / "overlay-layers" / "layers.json") == []
+    assert names(graphroot / "overlay" / "l") == []
+    assert len(pypod("images", "-q").ok().lines) == 2
+
+
 def test_as_many_layers_as_the_kernel_mounts(fresh: Pypod, busybox_tar: Path, shared_dir: Path) -> None:
     """500 run, with all of their 54,000 bytes of mount options; more are refused before anything is made."""
     layers = [busybox_tar.read_bytes()]
