@@ -35,6 +35,7 @@ struct st_unpack {
 	int parent;
 	struct st_buffer parent_name, prefix;
 	uint32_t parent_node;
+	bool linked; /* it is named by way of a link */
 
 	/* The file that is being written. */
 	int out;

@@ -253,6 +253,7 @@ int st_unpack_enter(struct st_unpack *u)
 	if (fd < 0)
 		return fd;
 	u->parent = fd;
+	u->linked = links;
 	if (links && (error = resolved(u, fd)) && error != -ENOMEM)
 		return st_unpack_failed(u, -error);
 	if (!error)
@@ -392,7 +393,19 @@ int st_unpack_record(struct st_unpack *u, int is_root, int64_t size, uint64_t cr
 	struct st_node *item = &u->names.nodes[node];
 	if (item->position != ST_NAMES_NONE && (error = shadowed(u, item->position, "", "")))
 		return error; /* it was a directory before: there is no content to keep */
-	int64_t position = st_split_file(u->split, u->entry->name, u->entry->name_size, (uint64_t)size, crc);
+	struct st_buffer real = { 0 }; /* a link may lead elsewhere when the layer is complete */
+	const char *name = u->entry->name;
+	size_t n = u->entry->name_size;
+	if (!is_root && u->linked) {
+		const char *base = u->path.data + u->base;
+		error = st_buffer_add(&real, u->prefix.data, u->prefix.size);
+		if (!error)
+			error = st_buffer_add(&real, base, strlen(base));
+		name = real.data;
+		n = real.size;
+	}
+	int64_t position = error ? error : st_split_file(u->split, name, n, (uint64_t)size, crc);
+	st_buffer_free(&real);
 	if (position < 0)
 		return (int)position;
 	if (position >= ST_NAMES_NO_RECORD)

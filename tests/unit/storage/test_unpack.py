@@ -394,6 +394,22 @@ def test_an_attribute_that_the_kernel_refuses_is_named_as_what_it_is(tmp_path: P
         unpack(pack(entry("f", pax_headers={"SCHILY.xattr.security.capability": "x"})), tmp_path)
 
 
+def test_files_named_by_way_of_a_link_that_leads_elsewhere_in_the_end(tmp_path: Path) -> None:
+    """Their records name where they are, once each, so that the archive comes out again."""
+    data = pack(
+        directory("a"),
+        entry("l", tarfile.SYMTYPE, linkname="/a"),
+        (entry("l/f"), b"one"),
+        (entry("l/g"), b"two"),
+        directory("l"),
+        (entry("l/f"), b"three"),
+    )
+    root = unpack(data, tmp_path)
+    assert (root / "a/f").read_bytes() == b"one" and (root / "l/f").read_bytes() == b"three"
+    names = [tarsplit.name_of(item) for item in tarsplit.records(str(tmp_path / "split")) if item.get("size")]
+    assert names == [b"a/f", b"a/g", b"l/f"]
+
+
 def test_ids(tmp_path: Path) -> None:
     """More owners than a small table holds; those of what is left out don't count."""
     if os.geteuid():
