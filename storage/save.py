@@ -125,10 +125,14 @@ def save(
             else:
                 _oci(work, plans[0], directory, uncompressed)
         return
+    from contextlib import ExitStack
+
     from storage.trash import Staging
 
-    with Staging(store.home) as staging, output.File(out) as file:
-        archive = output.Archive(file, staging.new)
+    with ExitStack() as stack:
+        file = stack.enter_context(output.File(out))
+        # Only an OCI archive on a pipe needs room in the store: others can be saved from one that is read-only.
+        archive = output.Archive(file, lambda: stack.enter_context(Staging(store.home)).new())
         if format == "oci-archive":
             _oci(work, plans[0], archive, uncompressed)
         else:

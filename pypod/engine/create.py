@@ -157,11 +157,14 @@ def _record(
 def _undo(context: Context, store: Store, config: ContainerConfig, layer: str) -> None:
     from pypod.engine import volumes
 
-    store.delete_container(config.id)
-    store.delete_layer(layer)  # it is made before the record that leads to it
-    for mount in config.mounts:
-        if mount.type == "volume" and mount.anonymous:
-            volumes.remove_anonymous(context, mount.name)
+    try:
+        store.delete_container(config.id)
+        store.delete_layer(layer)  # it is made before the record that leads to it
+        for mount in config.mounts:
+            if mount.type == "volume" and mount.anonymous:
+                volumes.remove_anonymous(context, mount.name)
+    except PypodError:
+        pass  # the user is told what went wrong first, and `system check` what is left
 
 
 def _introduce(context: Context, config: ContainerConfig) -> ContainerConfig:

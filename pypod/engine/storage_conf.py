@@ -289,7 +289,8 @@ def _as_words(table: Mapping[str, Any], driver: str) -> list[str]:
     for key, value in {**table, **(table.get(driver) or {})}.items():
         if key in _OPTIONS[driver]:
             values = value if isinstance(value, list) else [value]
-            if not all(isinstance(item, (str, bool)) for item in values):
+            listed = values is value and _SINGULAR.get(key, key) not in _MANY
+            if listed or not all(isinstance(item, (str, bool)) for item in values):
                 raise ConfigError(f"storage.options.{key} must be a string")
             result += [f"{driver}.{key}={str(item).lower() if isinstance(item, bool) else item}" for item in values]
     return [word for word in result if not word.endswith("=")]

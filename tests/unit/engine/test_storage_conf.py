@@ -192,6 +192,7 @@ def test_force_mask(box: Box, text: str, mode: int) -> None:
         ('[storage.options.overlay]\nsync = "always"', 'neither "none" nor "filesystem"'),
         ('ignore_chown_errors = "maybe"', "ignore_chown_errors=maybe is not true or false"),
         ('remap-user = "me"', "remap-user is not supported"),
+        ('mountopt = ["nodev"]', r"storage\.conf: storage.options.mountopt must be a string"),
         ("mountopt = 3", r"storage\.conf: storage.options.mountopt must be a string"),
         ("overlay = 3", r"storage\.conf: storage.options.overlay is not a table"),
         ("auto-userns-max-size = 5", "auto-userns-min-size 1024 is more"),
