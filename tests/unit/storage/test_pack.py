@@ -385,7 +385,7 @@ NAMES = st.text(
 ).filter(lambda name: name not in (".", "..") and not name.startswith(".wh.") and len(os.fsencode(name)) < 255)
 NODES = st.recursive(
     st.one_of(
-        st.tuples(st.just("file"), st.binary(max_size=1500), st.integers(0, 0o7777), st.integers(0, 1 << 61)),
+        st.tuples(st.just("file"), st.binary(max_size=1500), st.integers(0, 0o7777), st.integers(0, 9 * 10**18)),
         st.tuples(st.just("link"), NAMES),
         st.tuples(st.just("fifo"), st.integers(0, 0o777)),
         st.tuples(st.just("hard"), st.integers(0, 9)),
@@ -403,7 +403,7 @@ def plant(place: Path, node: object, files: list[Path]) -> None:
         os.utime(place, ns=(0, 1_600_000_000_123_456_789))
     elif isinstance(node, tuple) and node[0] == "file":
         place.write_bytes(node[1])
-        place.chmod(node[2])
+        place.chmod(node[2] if ROOT else node[2] | 0o400)  # others cannot read all of their own files
         os.utime(place, ns=(0, node[3]))
         files.append(place)
     elif isinstance(node, tuple) and node[0] == "link":
