@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.engine import image_names, journal, rootless
-from pypod.errors import PypodError, UsageError
+from pypod.errors import BadArchive, PypodError, UsageError
 from storage import space
 from storage.progress import SILENT
 
@@ -66,6 +66,8 @@ def import_archive(
             progress=progress,
             size=size or -1,
         )
+    except BadArchive as error:
+        raise _named(error, source) from None
     finally:
         if fd >= 0:
             os.close(fd)
@@ -107,9 +109,22 @@ def load(
     journal.after_boot(store)
     # An OCI layout without a name is called as its directory, as podman does.
     default = os.path.basename(source) if os.path.isdir(source) else ""
-    return loading.load(
-        store, source, normalise=image_names.new_name, default_name=_default(default), progress=progress
-    )
+    try:
+        return loading.load(
+            store, source, normalise=image_names.new_name, default_name=_default(default), progress=progress
+        )
+    except BadArchive as error:
+        raise _named(error, source) from None
+
+
+def _named(error: BadArchive, source: str) -> BadArchive:
+    """The error with the name of the archive, which its reader does not know."""
+    shown = "on stdin" if source == "-" else source
+    if shown not in error.message:
+        for start in ("broken archive:", "cannot decompress the archive:", "cannot unpack the archive:"):
+            if error.message.startswith(start):
+                error.message = f"{start[:-1]} {shown}{error.message[len(start) - 1 :]}"
+    return error
 
 
 def _is_url(source: str) -> bool:

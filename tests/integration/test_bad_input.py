@@ -333,3 +333,12 @@ def test_a_directory_in_the_image_that_is_a_link_to_the_host(pypod: Pypod, share
         assert list(outside.iterdir()) == []
     finally:
         pypod("rmi", "-f", "evil").ok()
+
+
+def test_a_broken_archive_is_named(pypod: Pypod, shared_dir: Path) -> None:
+    path = shared_dir / "broken.tar"
+    path.write_bytes(b"garbage")
+    pypod("load", "-i", path).fails(125, f"broken archive {path}: it ends")
+    pypod("import", path).fails(125, f"broken archive {path}: it ends")
+    pypod("load", input=b"garbage").fails(125, "broken archive on stdin: it ends")
+    pypod("import", "-", input=b"\x1f\x8b\x08rest of gzip").fails(125, "archive on stdin: gzip")
