@@ -56,6 +56,7 @@ def write(context: Context, store: Store, container: Container, root: str, joine
         resources=plan.resources,
         unified_cgroup=plan.unified,
         extra_mounts=extra.mounts,
+        gid_count=_gid_count(context),
     )
     spec = specgen.runtime_spec(request)
     files.replace(container.userdata + "/config.json", fastjson.dumps(spec).encode(), mode=0o600)
@@ -70,6 +71,15 @@ def _shm(context: Context, store: Store, container: Container) -> str:
         path = container.rundir + "/shm"
         return path if os.path.isdir(path) else ""
     return ""
+
+
+def _gid_count(context: Context) -> int:
+    """How many group ids there are: one only for a user without subordinate ids, who asks for ignore_chown_errors."""
+    if not context.rootless or not context.storage.ignore_chown_errors:
+        return 65536
+    from pypod.linux import idmap
+
+    return sum(item.count for item in idmap.of_process(kind="gid"))
 
 
 def _init_path(context: Context, container: Container) -> str:

@@ -95,14 +95,19 @@ def _is_ours(context: Context, pid: int) -> bool:
         first = idmap.of_process(pid)
     except OSError:
         return False
-    # More than one id: podman may have made a namespace for a user without subordinate ids.
-    return len(first) > 1 and first[0].inside == 0 and first[0].outside == context.uid
+    # More than one id: podman may have made a namespace for a user without subordinate ids. With
+    # ignore_chown_errors we have made such a one ourselves, or would.
+    return (
+        (len(first) > 1 or context.storage.ignore_chown_errors)
+        and first[0].inside == 0
+        and first[0].outside == context.uid
+    )
 
 
 def mapping(context: Context) -> tuple[list[idmap.Range], list[idmap.Range]]:
     """The uid and gid map of the user's containers.
 
-    Raises NamespaceError if /etc/subuid or /etc/subgid gives the user nothing.
+    Raises NamespaceError if /etc/subuid or /etc/subgid gives the user nothing, unless ignore_chown_errors is set.
     """
     import pwd
 
@@ -113,12 +118,15 @@ def mapping(context: Context) -> tuple[list[idmap.Range], list[idmap.Range]]:
     result = []
     for path, own in (("/etc/subuid", context.uid), ("/etc/subgid", context.gid)):
         ranges = idmap.subordinate(path, user, context.uid)
-        if not ranges:
+        if not ranges and not context.storage.ignore_chown_errors:
             raise NamespaceError(
                 f"cannot set up the user namespace: {path} has no range for user {user}",
-                hint=f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
+                hint=f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user};"
+                " or, for containers of one id, ignore_chown_errors in storage.conf",
             )
         result.append(idmap.rootless(own, ranges))
+    if min(map(len, result)) == 1:
+        return result[0][:1], result[1][:1]  # one id: who asks for ignore_chown_errors can do with that
     return result[0], result[1]
 
 

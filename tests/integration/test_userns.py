@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -166,8 +167,8 @@ def test_rootfs_with_an_overlay_stays_as_it_was(pypod: Pypod, rootfs: Path) -> N
     assert not (rootfs / "made").exists()
 
 
-def test_no_subordinate_ids_is_explained(mode: str, program: Path, base: Path) -> None:
-    """The error names the file and the cure."""
+def test_no_subordinate_ids(mode: str, program: Path, busybox_tar: Path) -> None:
+    """The error names the file and the cure; who asks for ignore_chown_errors has containers with one id."""
     if mode == "root" or not box.ROOT:
         return
     user = users.create("b")
@@ -178,6 +179,27 @@ def test_no_subordinate_ids_is_explained(mode: str, program: Path, base: Path) -
                 subprocess.run(["usermod", flag, f"{first}-{first + count - 1}", user.name], check=True)
         pypod = Pypod(program, user, graphroot=None, runroot=None)
         for words in (["unshare", "true"], ["run", "--rm", "hello"]):
-            pypod(*words).fails(125, "/etc/subuid", "usermod")
+            pypod(*words).fails(125, "/etc/subuid", "usermod", "ignore_chown_errors")
+        with tarfile.open(Path(user.home) / "in.tar", "w") as archive:
+            archive.add(busybox_tar, "inner.tar")
+            other = tarfile.TarInfo("other")
+            other.uid, other.gid = 33, 44
+            archive.addfile(other)
+        alone = pypod.with_options("--storage-opt", "overlay.ignore_chown_errors=true")
+        alone("import", "-q", busybox_tar, "localhost/bb:1").ok()
+        run = ("--network", "none")
+        seen = alone("run", "--rm", *run, "bb:1", "sh", "-c", "id -u; cat /proc/self/uid_map").ok().out.split()
+        assert seen == ["0", "0", str(user.uid), "1"]
+        alone("import", "-q", Path(user.home) / "in.tar", "localhost/owned:1").ok()
+        alone("run", "--name", "c", *run, "bb:1", "sh", "-c", "echo x >/x").ok()
+        alone("commit", "-q", "c", "localhost/two:1").ok()
+        alone("save", "-q", "-o", Path(user.home) / "two.tar", "two:1").ok()
+        alone("rm", "c").ok()
+        alone("rmi", "two:1").ok()
+        alone("load", "-q", "-i", Path(user.home) / "two.tar").ok()
+        alone("run", "-d", "--name", "d", *run, "two:1", "sleep", "100").ok()
+        assert alone("exec", "d", "cat", "/x").ok().out == "x\n"
+        alone("rm", "-f", "-t", "0", "d").ok()
+        alone("rmi", "-a").ok()
     finally:
         users.remove(user)
