@@ -68,7 +68,8 @@ int st_unpack_clean(struct st_unpack *u, const char *name, size_t n, int mark, s
 int st_unpack_open_in_root(int root, const char *path, int flags);
 int st_unpack_open_strictly(int root, const char *path, int flags);
 
-/* Makes the entry's directory the present parent; what is missing on the way is made. */
+/* Makes the entry's directory the present parent; what is missing on the way is made. 1 where the entry is the mark of
+ * a file that is hidden already. */
 int st_unpack_enter(struct st_unpack *u);
 
 /* A directory that the archive does not list keeps what the nearest lower layer says of it. */

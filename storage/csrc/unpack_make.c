@@ -330,6 +330,11 @@ int st_unpack_begin(struct st_unpack *u)
 	error = st_unpack_account(u, entry->stored); /* without the holes */
 	if (!error)
 		error = st_unpack_enter(u);
+	if (error > 0) {
+		u->left = entry->stored;
+		u->state = u->left ? LEFT_OUT : HEADERS;
+		return 0;
+	}
 	if (error)
 		return error;
 	if (u->options.whiteouts != ST_KEEP && strncmp(base(u), ".wh.", 4) == 0) {

@@ -246,6 +246,8 @@ int st_unpack_enter(struct st_unpack *u)
 	bool links = fd == -ELOOP;
 	if (links)
 		fd = st_unpack_open_in_root(u->options.root, name, DIRECTORY);
+	if (fd == -ENOTDIR && u->options.whiteouts == ST_CONVERT && strncmp(u->path.data + u->base, ".wh.", 4) == 0)
+		return 1; /* some tools hide a directory and then what was in it */
 	if (fd == -ENOENT)
 		fd = make_parents(u, name);
 	else if (fd < 0)

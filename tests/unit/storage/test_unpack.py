@@ -410,6 +410,14 @@ def test_files_named_by_way_of_a_link_that_leads_elsewhere_in_the_end(tmp_path: 
     assert names == [b"a/f", b"a/g", b"l/f"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="whiteouts are device nodes")
+def test_a_mark_below_what_is_hidden_already(tmp_path: Path) -> None:
+    root = unpack(pack(entry(".wh.d"), (entry("d/.wh.f"), b"x"), entry("d/.wh.d2/.wh.g"), entry("d/.wh.f")), tmp_path)
+    assert os.listdir(root) == ["d"] and stat.S_ISCHR((root / "d").stat().st_mode)
+    with pytest.raises(BadArchive, match="d/f: Not a directory"):
+        unpack(pack(entry(".wh.d"), entry("d/f")), tmp_path / "other")
+
+
 def test_ids(tmp_path: Path) -> None:
     """More owners than a small table holds; those of what is left out don't count."""
     if os.geteuid():
