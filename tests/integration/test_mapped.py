@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support import box
+from support import box, users
 from support.runner import Pypod, until
 
 # As root nothing is copied.
@@ -129,6 +129,44 @@ def test_simultaneous_auto_containers_have_ranges_of_their_own(
     assert len(firsts) == 5
     assert all(later - first >= 1024 for first, later in zip(firsts, firsts[1:], strict=False)), firsts
     fresh("rm", "-a").ok()
+
+
+@ROOTLESS
+@pytest.mark.skipif(not box.ROOT, reason="mounts a file system")
+def test_blocks_are_shared_where_the_file_system_can(
+    mode: str, user: users.User, base: Path, program: Path, shared_dir: Path
+) -> None:
+    place, backing = base / "reflinks", base / "reflinks.img"
+    place.mkdir()
+    with open(backing, "wb") as file:
+        file.truncate(500 << 20)
+    subprocess.run([box.need("mkfs.xfs", "xfsprogs"), "-q", "-m", "reflink=1", backing], check=True)
+    subprocess.run(["mount", "-o", "loop", backing, place], check=True)
+    try:
+        for path in (place / "g", base / "reflinks-run"):
+            path.mkdir(mode=0o700)
+            os.chown(path, user.uid, user.gid)
+        place.chmod(0o755)
+        pypod = Pypod(program, user, graphroot=place / "g", runroot=base / "reflinks-run", mode=mode)
+        pypod("import", _busybox(shared_dir), "localhost/base:1").ok()
+        make = "dd if=/dev/urandom of=/big bs=1M count=100 2>/dev/null"
+        pypod("run", "--name", "c", "--network", "none", "base:1", "sh", "-c", make).ok()
+        pypod("commit", "-q", "c", "localhost/big:1").ok()
+        before = _used(place)
+        pypod("run", "--rm", "--network", "none", "--userns", "keep-id", "big:1", "true").ok()
+        assert len(copies(pypod)) == 1
+        assert _used(place) - before < 20 << 20
+        pypod("rm", "-a").ok()
+    finally:
+        subprocess.run(["umount", place], check=True)
+        backing.unlink()
+
+
+def _used(place: Path) -> int:
+    """Bytes that the file system has in use, all that was written included."""
+    subprocess.run(["sync", "-f", place], check=True)
+    found = os.statvfs(place)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize
 
 
 @pytest.mark.parametrize("mode", ["root"], indirect=True)
