@@ -14,7 +14,7 @@ import os
 from pypod.base import files, process
 from pypod.errors import StorageError, reason
 from pypod.linux import syscalls
-from storage import images, masked, overlay, records, space, trees
+from storage import images, masked, overlay, overlay_mount, records, space, trees
 from storage.progress import SILENT
 from storage.trash import Staging
 
@@ -173,7 +173,7 @@ def _copy(store: Store, image: Image, place: str, uid_map: Map, gid_map: Map, pr
         raise no_room(error.kind, error.id, error.path) from None
     finally:
         if mounted:
-            overlay.unmount(mounted)
+            overlay_mount.unmount(mounted)
             os.rmdir(mounted)
     status = os.stat(target)
     os.mkdir(f"{place}/diff", 0o700)

@@ -6,7 +6,7 @@ import os
 
 from pypod.base import files
 from pypod.errors import StorageError, reason
-from storage import overlay
+from storage import overlay, overlay_mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def mount(
             masked.refuse(lower[0])
         lower = mapped_lower = mapped.idmapped_lowers(lower, uid_map, gid_map, f"{home}/{layer_id}/mapped")
     try:
-        return overlay.mount(
+        return overlay_mount.mount(
             home,
             layer_id,
             lower,

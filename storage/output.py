@@ -60,6 +60,8 @@ class File:
         """Raises PypodError."""
         try:
             files.write_all(self.fd, data)
+        except BrokenPipeError:
+            raise  # who reads has had enough, which is no error of ours
         except OSError as error:
             shown = "to standard output" if self.path == "-" else self.path
             raise PypodError(f"cannot write {shown}: {reason(error)}") from None

@@ -172,9 +172,9 @@ class Store:
 
         ``registries`` are the unqualified-search registries. Raises NoSuchImage.
         """
-        from storage import images
+        from storage import image_find
 
-        return images.find(self.images(), reference, registries)
+        return image_find.find(self.images(), reference, registries)
 
     def image_data(self, image: Image, key: str) -> bytes:
         """One item of an image's big data.
@@ -304,9 +304,9 @@ class Store:
         """Move a layer's directory to ``staging``, and remove its link and mount. The layers' lock is held."""
         home = self.home_of(id)
         if self.driver != "vfs":
-            from storage import overlay
+            from storage import overlay, overlay_mount
 
-            overlay.unmount(f"{home}/{id}/merged")
+            overlay_mount.unmount(f"{home}/{id}/merged")
             overlay.drop_link(home, id)
         if os.path.exists(self.mountpoints_file):
             from storage import mountpoints
@@ -365,9 +365,9 @@ class Store:
 
             if mountpoints.counted(self, layer_id):
                 return False
-        from storage import overlay
+        from storage import overlay_mount
 
-        return overlay.unmount(target or f"{self.home_of(layer_id)}/{layer_id}/merged")
+        return overlay_mount.unmount(target or f"{self.home_of(layer_id)}/{layer_id}/merged")
 
     def lock_layer(self, layer_id: str, *, blocking: bool = False) -> int:
         """flock a read-write layer's directory, so that one process mounts it at a time; the descriptor, -1 if taken.

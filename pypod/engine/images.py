@@ -54,9 +54,9 @@ def resolved_name(image: Image, typed: str) -> str:
     """The complete name of an image that the user called ``typed``; its id if it has no name."""
     if typed in image.names:
         return typed
-    from storage import images
+    from storage import image_find
 
-    for candidate in images.candidates(typed):
+    for candidate in image_find.candidates(typed):
         if candidate in image.names:
             return candidate
     return image.names[0] if image.names else image.id

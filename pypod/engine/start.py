@@ -254,7 +254,7 @@ def _mount(context: Context, store: Store, container: Container) -> str:
 
 def _overlay_rootfs(container: Container) -> str:
     """--rootfs DIR:O: writes go to a directory of the container and are gone with its end."""
-    from storage import overlay
+    from storage import overlay_mount
 
     place = container.userdata + "/rootfs-overlay"
     target = container.rundir + "/rootfs"
@@ -262,7 +262,7 @@ def _overlay_rootfs(container: Container) -> str:
     for path in (place + "/upper", place + "/work", target):
         files.make_directory(path)
     os.chmod(place + "/upper", os.stat(container.config.rootfs).st_mode & 0o7777)
-    overlay.mount_over(container.config.rootfs, place + "/upper", place + "/work", target)
+    overlay_mount.mount_over(container.config.rootfs, place + "/upper", place + "/work", target)
     return target
 
 

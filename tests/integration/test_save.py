@@ -123,6 +123,17 @@ def test_what_save_refuses(three: Pypod, shared_dir: Path) -> None:
     assert "refusing to export to terminal. Use -o flag or redirect" in three("export", "x", tty=True).out
 
 
+@pytest.mark.parametrize("verb", [["save", "bb:1"], ["export", "gone"]])
+def test_a_reader_that_leaves_is_no_error(store_: Pypod, verb: list[str]) -> None:
+    store_("create", "--name", "gone", BASE, "true").ok()
+    process = store_.popen(*verb)
+    assert process.stdout and process.stderr
+    assert process.stdout.read(1)
+    process.stdout.close()
+    said = process.stderr.read()
+    assert (process.wait(30), said) == (141, b""), said
+
+
 def test_where_output_goes(three: Pypod, shared_dir: Path) -> None:
     """A pipe by its name; and a closed stdin or stdout is an error, not /dev/null."""
     saved = three("save", "-q", "three:1").ok().out

@@ -11,7 +11,7 @@ import pytest
 
 SCRIPT = """
 import os, sys
-from storage import overlay
+from storage import overlay, overlay_mount
 home, count, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 os.makedirs(home + "/l")
 lower = []
@@ -29,12 +29,12 @@ os.mkdir(gone)
 os.chdir(gone)
 os.rmdir(gone)  # a working directory that nobody comes back to
 if how == "fuse":
-    overlay._fuse(overlay.process.find("fuse-overlayfs"), f"{home}/merged", lower, *places, "")
+    overlay_mount._fuse(overlay_mount.process.find("fuse-overlayfs"), f"{home}/merged", lower, *places, "")
 else:
-    overlay._old_native(home, f"{home}/merged", lower, *places, ["userxattr"], "nodev")
+    overlay_mount._old_native(home, f"{home}/merged", lower, *places, ["userxattr"], "nodev")
 open(f"{home}/merged/new", "w").close()
 print(len(os.listdir(f"{home}/merged")), os.listdir(f"{home}/upper"))
-overlay.unmount(f"{home}/merged")
+overlay_mount.unmount(f"{home}/merged")
 """
 
 
