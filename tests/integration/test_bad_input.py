@@ -252,10 +252,14 @@ def test_a_full_disk(fresh: Pypod, busybox_tar: Path, shared_dir: Path) -> None:
         subprocess.run(["umount", fresh.graphroot], check=True)
 
 
+@pytest.mark.parametrize("mode", ["rootless"], indirect=True)
 def test_no_room_for_other_owners(fresh: Pypod, busybox_tar: Path) -> None:
-    """A copy for --userns that cannot fit is refused before it is begun, with what it needs and what there is."""
-    if os.geteuid() or not fresh.rootless:
-        pytest.skip("only rootless anything is copied; and root must mount")
+    """A copy for --userns that cannot fit is refused before it is begun, with what it needs and what there is.
+
+    As root nothing is copied.
+    """
+    if os.geteuid():
+        pytest.skip("root must mount")
     assert fresh.graphroot
     owner = f"uid={fresh.user.uid},gid={fresh.user.gid},mode=700"
     room = busybox_tar.stat().st_size * 3 // 2 + (256 << 10)

@@ -25,7 +25,7 @@ from support.runner import Pypod
 
 ALL = os.environ.get("PYPOD_TEST_KILL") == "all"
 PODMAN = 15  # of so many states one is shown to podman, instead of repeating the command
-SECONDS = 10.0  # for each command and kind of user, where not all points are visited
+SECONDS = 5.0  # for each command and kind of user, where not all points are visited
 
 
 @dataclass(frozen=True)
