@@ -88,7 +88,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def user(mode: str, request: pytest.FixtureRequest) -> users.User:
+def who(mode: str, request: pytest.FixtureRequest) -> users.User:
     """Who runs pypod in this mode."""
     found: users.User = users.root() if mode == "root" else request.getfixturevalue("rootless_user")
     return found
@@ -109,10 +109,10 @@ def _make_place(base: Path, name: str, user: users.User) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def store(mode: str, user: users.User, base: Path, program: Path, busybox_tar: Path) -> Iterator[Pypod]:
+def store(mode: str, who: users.User, base: Path, program: Path, busybox_tar: Path) -> Iterator[Pypod]:
     """pypod as one kind of user, with a store that holds the busybox image."""
-    graphroot, runroot = _make_place(base, mode, user)
-    pypod = Pypod(program, user, graphroot=graphroot, runroot=runroot, mode=mode)
+    graphroot, runroot = _make_place(base, mode, who)
+    pypod = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode)
     pypod("import", busybox_tar, IMAGE).ok()
     yield pypod
     pypod("rm", "-f", "-a", "-t", "0")
@@ -147,12 +147,12 @@ def pypod(store: Pypod, clean: leaks.Snapshot, _nothing_left: None) -> Iterator[
 
 
 @pytest.fixture
-def fresh(mode: str, user: users.User, base: Path, program: Path) -> Iterator[Pypod]:
+def fresh(mode: str, who: users.User, base: Path, program: Path) -> Iterator[Pypod]:
     """pypod with an empty store of its own, for tests that break it or count what is in it."""
     place = tempfile.mkdtemp(prefix="s", dir=base)
     os.chmod(place, 0o755)
-    graphroot, runroot = _make_place(Path(place), "p", user)
-    pypod = Pypod(program, user, graphroot=graphroot, runroot=runroot, mode=mode)
+    graphroot, runroot = _make_place(Path(place), "p", who)
+    pypod = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode)
     yield pypod
     pypod("rm", "-f", "-a", "-t", "0")
     shutil.rmtree(place, ignore_errors=True)

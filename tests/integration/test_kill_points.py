@@ -59,16 +59,16 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def bench(
-    mode: str, user: users.User, base: Path, program: Path, tmp_path_factory: pytest.TempPathFactory
+    mode: str, who: users.User, base: Path, program: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     if not box.ROOT:
         pytest.skip("needs root, to trace set-uid programs")
     place = base / f"k-{mode}"
     place.mkdir(mode=0o755)
-    pypod = Pypod(program, user, graphroot=place / "g", runroot=place / "r", mode=mode)
+    pypod = Pypod(program, who, graphroot=place / "g", runroot=place / "r", mode=mode)
     for path in (place / "g", place / "r"):
         path.mkdir(mode=0o700)
-        os.chown(path, user.uid, user.gid)
+        os.chown(path, who.uid, who.gid)
     made = Bench(pypod, build(tmp_path_factory.mktemp("killer")), place)
     busybox = Path(box.need("busybox", "busybox-static")).read_bytes()
     root = images.tar_of(

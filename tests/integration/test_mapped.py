@@ -134,7 +134,7 @@ def test_simultaneous_auto_containers_have_ranges_of_their_own(
 @ROOTLESS
 @pytest.mark.skipif(not box.ROOT, reason="mounts a file system")
 def test_blocks_are_shared_where_the_file_system_can(
-    mode: str, user: users.User, base: Path, program: Path, shared_dir: Path
+    mode: str, who: users.User, base: Path, program: Path, shared_dir: Path
 ) -> None:
     place, backing = base / "reflinks", base / "reflinks.img"
     place.mkdir()
@@ -145,9 +145,9 @@ def test_blocks_are_shared_where_the_file_system_can(
     try:
         for path in (place / "g", base / "reflinks-run"):
             path.mkdir(mode=0o700)
-            os.chown(path, user.uid, user.gid)
+            os.chown(path, who.uid, who.gid)
         place.chmod(0o755)
-        pypod = Pypod(program, user, graphroot=place / "g", runroot=base / "reflinks-run", mode=mode)
+        pypod = Pypod(program, who, graphroot=place / "g", runroot=base / "reflinks-run", mode=mode)
         pypod("import", _busybox(shared_dir), "localhost/base:1").ok()
         make = "dd if=/dev/urandom of=/big bs=1M count=100 2>/dev/null"
         pypod("run", "--name", "c", "--network", "none", "base:1", "sh", "-c", make).ok()

@@ -51,10 +51,10 @@ def _cut(place: Path, **job: Any) -> list[dict[str, Any]]:
     seed = int(os.environ.get("PYPOD_TEST_SEED") or time.time_ns() % 1_000_000)
     path = place / "job.json"
     path.write_text(json.dumps({"place": str(place / "w"), "seed": seed, **job}))
-    tests = str(Path(__file__).resolve().parents[1])
     done = subprocess.run(
         ["unshare", "-m", "--propagation", "private", sys.executable, "-m", "support.powercut", path],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([tests, *sys.path])},
+        env=box.python_environment(),
+        cwd="/",
         stdout=subprocess.PIPE,
         timeout=400,
         check=True,

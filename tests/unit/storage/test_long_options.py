@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support import box
+
 SCRIPT = """
 import os, sys
 from storage import overlay, overlay_mount
@@ -44,7 +46,7 @@ def mounted(path: Path, count: int, how: str) -> subprocess.CompletedProcess[str
         pytest.skip("no user namespaces")
     argv = [unshare, "-Urm", sys.executable, "-c", SCRIPT, str(path / "overlay"), str(count), how]
     return subprocess.run(
-        argv, check=False, capture_output=True, text=True, timeout=60, cwd=Path(__file__).resolve().parents[3]
+        argv, check=False, capture_output=True, text=True, timeout=60, cwd="/", env=box.python_environment()
     )
 
 

@@ -20,6 +20,7 @@ from pypod.base import files
 from storage import trees
 from storage.progress import Progress
 from storage.trash import Staging
+from support import box
 
 ROOT = os.geteuid() == 0
 need_root = pytest.mark.skipif(not ROOT, reason="needs root")
@@ -288,13 +289,8 @@ def test_a_deep_tree_with_few_descriptors(tmp_path: Path) -> None:
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); from storage import trees;"
         "trees.copy(sys.argv[1], sys.argv[2]); trees.remove(sys.argv[1]); trees.remove(sys.argv[2])"
     )
-    root = str(Path(trees.__file__).parents[1])
-    subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "s", tmp_path / "t"],
-        check=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": root},
-    )
+    argv = [sys.executable, "-c", script, tmp_path / "s", tmp_path / "t"]
+    subprocess.run(argv, check=True, timeout=60, cwd="/", env=box.python_environment())
     assert os.listdir(tmp_path) == []
 
 
