@@ -84,7 +84,7 @@ fuzz: test-build
 
 # kill -9 at every system call that changes a file system; `make test` visits a sample of them.
 test-kill: test-build
-	@PYPOD_TEST_KILL=all $(bin)/pytest -s tests/integration/test_kill_points.py
+	@PYPOD_TEST_KILL=all $(bin)/pytest tests/integration/test_kill_points.py
 
 bench: build
 	$(bin)/python bench/compare.py

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,20 @@ def base() -> Iterator[Path]:
 def program(base: Path) -> Path:
     """The ``pypod`` under test, in a place where everybody may run it."""
     return install.install(base / "app")
+
+
+_said: list[str] = []
+
+
+@pytest.fixture
+def say() -> Callable[[str], None]:
+    """Takes lines with figures that the summary of the run shows."""
+    return _said.append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _said:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +143,7 @@ def _visit(
 
 
 @pytest.mark.parametrize("command", list(CASES))
-def test_kill_at_every_call(bench: Bench, command: str) -> None:
+def test_kill_at_every_call(bench: Bench, command: str, say: Callable[[str], None]) -> None:
     case = CASES[command]
     args = tuple(str(bench.place / "b.tar") if arg == "ARCHIVE" else arg for arg in case.args)
     tally = Tally()
@@ -169,8 +169,8 @@ def test_kill_at_every_call(bench: Bench, command: str) -> None:
         _visit(bench, case, args, number, tally, ends)
         if not ALL and time.monotonic() - began > SECONDS:
             break
-    print(
-        f"\nkill points of {command} ({bench.pypod.mode}): {tally.points}, visited {tally.visited} (seed {seed}): "
+    say(
+        f"kill points of {command} ({bench.pypod.mode}): {tally.points}, visited {tally.visited} (seed {seed}): "
         f"{tally.before} before, {tally.after} after, {tally.left} left rubbish, {tally.podman} shown to podman, "
         f"{len(tally.faults)} faults"
     )

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def _cut(place: Path, **job: Any) -> list[dict[str, Any]]:
     return result
 
 
-def test_pypod_loses_nothing(place: Path, program: Path) -> None:
+def test_pypod_loses_nothing(place: Path, program: Path, say: Callable[[str], None]) -> None:
     archive = _archive(place / "a.tar", 600)
     small = images.docker_archive(place / "s.tar", [images.tar_of(("f", b"f", 0o644))], "localhost/small:1")
     steps: list[dict[str, Any]] = [
@@ -90,15 +90,15 @@ def test_pypod_loses_nothing(place: Path, program: Path) -> None:
     kinds = Counter(f"{item['what']} {item['moment']}" for item in found)
     during = [item for item in found if not item["done"]]
     there = sum(item["present"] for item in during)
-    print(
-        f"\npower cuts: {dict(kinds)}; {len(during)} before it had returned, {there} of them with the image; "
+    say(
+        f"power cuts: {dict(kinds)}; {len(during)} before it had returned, {there} of them with the image; "
         f"{len(lost)} lost, {len(corrupt)} corrupt"
     )
     assert not lost and not corrupt, (lost[:3], corrupt[:3])
     assert set(kinds.values()) == {CUTS}
 
 
-def test_podman_shows_damage(place: Path) -> None:
+def test_podman_shows_damage(place: Path, say: Callable[[str], None]) -> None:
     podman = box.need("podman")
     found = _cut(
         place,
@@ -112,5 +112,5 @@ def test_podman_shows_damage(place: Path) -> None:
     )
     damaged = [item for item in found if item["damage"] and (item["present"] or item["untagged"])]
     kinds = Counter(item["moment"] for item in damaged)
-    print(f"\npower cuts after podman load: {len(found)}, image listed and damaged: {dict(kinds)}")
+    say(f"power cuts after podman load: {len(found)}, image listed and damaged: {dict(kinds)}")
     assert damaged
