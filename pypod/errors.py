@@ -14,6 +14,11 @@ This module imports nothing, so that any module can raise and catch these withou
     ├── NamespaceError       the user or mount namespace cannot be set up
     ├── NetworkError         the container's network cannot be set up
     ├── MonitorError         the monitor could not be started or answered wrongly
+    ├── RegistryError        a registry cannot be reached, refuses, or answers what it must not
+    │   ├── NotThere         it has no such repository, manifest or blob
+    │   ├── Unauthorized     it wants credentials, or others
+    │   └── ConnectionCut    the connection broke too often: what has come may be kept for the next try
+    ├── PolicyError          policy.json does not allow the image
     └── RuntimeFailed        the OCI runtime refused
         ├── CommandNotExecutable (126)
         └── CommandNotFound      (127)
@@ -85,6 +90,26 @@ class NetworkError(PypodError):
 
 
 class MonitorError(PypodError):
+    pass
+
+
+class RegistryError(PypodError):
+    pass
+
+
+class NotThere(RegistryError):
+    pass
+
+
+class Unauthorized(RegistryError):
+    pass
+
+
+class ConnectionCut(RegistryError):
+    pass
+
+
+class PolicyError(PypodError):
     pass
 
 
