@@ -4,5 +4,6 @@
                                    authfile, certs ─┘          │
                                                         auth, body, upload
 
-It knows nothing of stores: who pulls (engine) hands the bytes on. Nothing here is imported until a registry is needed.
+It knows nothing of stores: who pulls (engine) hands the bytes on. Nothing here is imported until a registry is
+needed.
 """
