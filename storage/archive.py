@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from pypod.base import process
 from pypod.errors import BadArchive, PypodError, reason
+from pypod.oci import digest as digests
+from pypod.oci import manifest, platform
 from storage import records, stream
 from storage.commit import Commit
 from storage.progress import SILENT, Writing
@@ -19,31 +20,6 @@ if TYPE_CHECKING:
     from storage.progress import Progress
     from storage.records import Image
     from storage.store import Store
-
-# The Go names of machines (image-spec: GOARCH and variant).
-_ARCHITECTURES = {
-    "x86_64": ("amd64", ""),
-    "aarch64": ("arm64", ""),
-    "armv7l": ("arm", "v7"),
-    "armv6l": ("arm", "v6"),
-    "i686": ("386", ""),
-    "i386": ("386", ""),
-    "ppc64le": ("ppc64le", ""),
-    "s390x": ("s390x", ""),
-    "riscv64": ("riscv64", ""),
-    "mips64": ("mips64", ""),
-    "loongarch64": ("loong64", ""),
-}
-
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
-
-
-def architecture() -> tuple[str, str]:
-    """This machine's architecture and variant in image-spec's names."""
-    machine = os.uname().machine
-    return _ARCHITECTURES.get(machine, (machine, ""))
 
 
 def open_source(source: str, opener: Callable[[str], stream.Read] | None = None) -> tuple[stream.Read, int]:
@@ -151,7 +127,8 @@ def import_stream(
     from pypod.base import fastjson
 
     if not arch:
-        arch, variant = architecture()
+        own = platform.here()
+        arch, variant = own.architecture, own.variant
     when = records.now() if created is None else records.timestamp(created)
     with Commit(store) as commit:
         layer = commit.add(read, progress=progress, what="Copying layer", total=size)
@@ -170,18 +147,18 @@ def import_stream(
             }
         ]
         content = fastjson.dumps(document).encode()
-        config_digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        manifest = {
+        config_digest = digests.of(content)
+        described = {
             "schemaVersion": 2,
             "config": {
-                "mediaType": OCI_CONFIG,
+                "mediaType": manifest.OCI_CONFIG,
                 "digest": config_digest,
                 "size": len(content),
             },
             "layers": [
                 {
                     # In the store layers are as they were unpacked: uncompressed.
-                    "mediaType": OCI_LAYER,
+                    "mediaType": manifest.OCI_LAYER,
                     "digest": digest,
                     "size": layer["diff-size"],
                 }
@@ -189,5 +166,5 @@ def import_stream(
         }
         with Writing(progress, config_digest):
             return commit.finish(
-                config=content, manifests=[fastjson.dumps(manifest).encode()], names=names, created=when
+                config=content, manifests=[fastjson.dumps(described).encode()], names=names, created=when
             )

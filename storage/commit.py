@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 
 from pypod.base import files
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from storage.records import Image, Layer, Row
     from storage.staged import Staged
     from storage.store import Store
-
-_SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 def layer_id(parent: str, diff_id: str) -> str:
@@ -383,16 +380,6 @@ class Commit:
         for id in reversed(made):
             store.take_layer(id, self._staging)
             files.remove_tree(f"{store.layers_dir}/{id}.tar-split.gz")
-
-
-def check_digest(value: object, what: str) -> str:
-    """``value`` as a digest.
-
-    Raises BadArchive.
-    """
-    if not isinstance(value, str) or not _SHA256.match(value):
-        raise BadArchive(f"broken archive: {what} {str(value)[:100]!r} is not a sha256 digest")
-    return value
 
 
 def _say_native(store: Store) -> None:

@@ -40,7 +40,7 @@ class Pack:
             raise ValueError("read from a closed archive")
         got = lib.st_pack_read(self._pack, self._buffer, min(count, CHUNK))
         if got < 0:
-            from storage.tar import show
+            from pypod.base.text import show
 
             where, _, cause = ffi.string(lib.st_pack_message(self._pack)).rpartition(b": ")
             raise StorageError(f"cannot pack /{show(where).strip('/')}: {show(cause)}")

@@ -6,11 +6,12 @@ twice (a pipe, a compressed archive) the layers are unpacked as they come, see `
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 
+from pypod.base.text import show
 from pypod.errors import BadArchive, PypodError, StorageError, reason
+from pypod.oci import image_document
 from storage import limits as limiting
 from storage import stream, tar
 from storage.progress import SILENT
@@ -61,43 +62,10 @@ class Parts:
         return b"".join(pieces)
 
     def json(self, name: str) -> Any:
-        return parse(self.bytes(name), name)
+        return image_document.read(self.bytes(name), name)
 
     def close(self) -> None:
         pass
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise ValueError(f"the key {key[:40]!r} stands twice in one object")
-            seen.add(key)
-    return result
-
-
-def _constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
-
-
-def parse(data: bytes, name: str) -> Any:
-    """JSON in which no key stands twice: of two, one reader would take the first and another the last.
-
-    Raises BadArchive.
-    """
-    try:
-        return json.loads(str(data, "utf-8"), object_pairs_hook=_once, parse_constant=_constant)
-    except RecursionError:
-        raise BadArchive(f"broken archive: {show(name)}: nested too deeply") from None
-    except ValueError as error:
-        raise BadArchive(f"broken archive: {show(name)}: {error}") from None
-
-
-def show(name: str) -> str:
-    """A name as it may stand in a message: one line, printable."""
-    return tar.show(name.encode("utf-8", "backslashreplace"))
 
 
 class Index(Parts):

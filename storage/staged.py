@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 
+from pypod.base.text import show
 from pypod.errors import BadArchive, StorageError, reason
 from storage import extract, flow, overlay, stream, tar
 from storage import limits as limiting
-from storage.parts import Index, clean, show
+from storage.parts import Index, clean
 from storage.trash import Staging
 
 TYPE_CHECKING = False

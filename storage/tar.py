@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 
+from pypod.base.text import show
 from pypod.errors import BadArchive
 from storage import limits as limiting
 from storage._native import ffi, lib
@@ -60,12 +61,6 @@ class Entry:
         if found.sparse:
             pieces = (found.pieces[place] for place in range(found.piece_count))
             self.sparse = [(piece.offset, piece.length) for piece in pieces]
-
-
-def show(name: bytes) -> str:
-    """A name as it may stand in a message: one line, printable."""
-    text = name.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:200])
 
 
 def explain(text: Any, entry: Any) -> str:

@@ -228,7 +228,7 @@ def rebuild(path: str, directories: list[str]) -> Iterator[bytes]:
 
 
 def _not_rebuilt(rebuilding: Any) -> StorageError:
-    from storage.tar import show
+    from pypod.base.text import show
 
     where, _, cause = ffi.string(lib.st_rebuild_message(rebuilding)).rpartition(b": ")
     return StorageError(f"cannot rebuild a layer: {show(where)}: {show(cause)}")

@@ -8,6 +8,7 @@ import pypod
 from pypod.base import files
 from pypod.engine import container as containers
 from pypod.errors import PypodError
+from pypod.oci import platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
     from pypod.engine.context import Context
     from storage.store import Store
 
-_ARCHITECTURES = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "armv6l": "arm",
-    "i686": "386",
-    "ppc64le": "ppc64le",
-    "s390x": "s390x",
-    "riscv64": "riscv64",
-}
 _ATTEMPTS = ("slirp4netns", "pasta")
 
 
@@ -40,15 +31,9 @@ def version() -> dict[str, Any]:
         "GitCommit": "",
         "BuiltTime": "Thu Jan  1 00:00:00 1970",
         "Built": 0,
-        "OsArch": f"linux/{architecture()}",
+        "OsArch": f"linux/{platform.here().architecture}",
         "Os": "linux",
     }
-
-
-def architecture() -> str:
-    """The machine's architecture by Go's name."""
-    machine = os.uname().machine
-    return _ARCHITECTURES.get(machine, machine)
 
 
 def info(context: Context, store: Store) -> dict[str, Any]:
@@ -126,7 +111,7 @@ def _host(context: Context) -> dict[str, Any]:
     mode = cgroups.mode()
     monitor = start.monitor_path(context)
     result: dict[str, Any] = {
-        "arch": architecture(),
+        "arch": platform.here().architecture,
         "buildahVersion": "",
         "cgroupManager": str(
             context.flags.get("cgroup_manager") or context.engine.get("cgroup_manager") or "cgroupfs"

@@ -6,6 +6,9 @@ of the wrong type, and take ``Layers`` for ``layers``, so that one document coul
 
 from __future__ import annotations
 
+import json
+
+from pypod.base.text import show
 from pypod.errors import BadArchive
 
 TYPE_CHECKING = False
@@ -58,6 +61,7 @@ _DESCRIPTOR: dict[str, Any] = {
     "size": int,
     "urls": [str],
     "annotations": {"*": str},
+    "artifactType": str,
     "platform": {
         "architecture": str,
         "os": str,
@@ -73,10 +77,40 @@ _MANIFEST: dict[str, Any] = {
     "layers": [_DESCRIPTOR],
     "manifests": [_DESCRIPTOR],
     "annotations": {"*": str},
+    "subject": _DESCRIPTOR,
+    "artifactType": str,
 }
 _WORDS = {str: "a string", int: "a whole number", bool: "true or false"}
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MOST = 1 << 63
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key {key[:40]!r} stands twice in one object")
+            seen.add(key)
+    return result
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def read(data: bytes, what: str) -> Any:
+    """JSON in which no key stands twice: of two, one reader would take the first and another the last.
+
+    Raises BadArchive.
+    """
+    try:
+        return json.loads(str(data, "utf-8"), object_pairs_hook=_once, parse_constant=_constant)
+    except RecursionError:
+        raise BadArchive(f"broken archive: {show(what)}: nested too deeply") from None
+    except ValueError as error:
+        raise BadArchive(f"broken archive: {show(what)}: {error}") from None
 
 
 def is_time(text: str) -> bool:
@@ -146,3 +180,10 @@ def check_manifest(document: Mapping[str, Any], what: str) -> None:
                 fault = f"it has manifests and {key}, so it would be an index for one reader and an image for another"
     if fault:
         raise BadArchive(f"broken archive: {what}: {fault}")
+
+
+def check_descriptor(document: Mapping[str, Any], what: str) -> None:
+    """A descriptor that stands alone. Raises BadArchive."""
+    fault = _fault(document, _DESCRIPTOR, "")
+    if fault:
+        raise BadArchive(f"broken archive: the descriptor of {what}: {fault}")

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from pypod.engine import context, store_limits
 from pypod.errors import PypodError
-from pypod.oci import image_document, reference
+from pypod.oci import manifest as manifests
+from pypod.oci import reference
 from storage import load, parts, stream, tarsplit
 from storage.limits import Limits
 from storage.store import Store
@@ -66,9 +67,8 @@ def manifest(data: bytes) -> None:
         except PypodError:
             pass
     for action in (
-        lambda: image_document.check_config(load._object(parts.parse(data, "config"), "config")),
-        lambda: image_document.check_manifest(load._object(parts.parse(data, "manifest"), "manifest"), "it"),
-        lambda: load._diff_ids(load._object(parts.parse(data, "config"), "config")),
+        lambda: manifests.parse(data),
+        lambda: manifests.parse_config(data),
     ):
         try:
             action()

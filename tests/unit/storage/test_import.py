@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_tar import gnu_sparse
 
+from pypod.oci.platform import Platform
 from pypod.oci.reference import normalise
 from storage import archive, load, overlay, tarsplit
 from storage.records import Image
@@ -247,7 +248,9 @@ def test_the_fitting_platform_of_an_index(store: Store, tmp_path: Path) -> None:
     }
     (place / "index.json").write_text(json.dumps(index))
     for arch in ("arm64", "amd64"):
-        [(image, _)] = load.load(store, str(place), normalise=normalise, platform=("linux", arch, ""))
+        [(image, _)] = load.load(
+            store, str(place), normalise=normalise, wanted=Platform(os="linux", architecture=arch)
+        )
         assert os.listdir(store.diff_directory(image.layer)) == [arch]
         assert f"manifest-{digest(nested)}" in image.big_data_names
     assert store.find_image("multi:1").id == image.id

@@ -10,6 +10,7 @@ from archives import entry, pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pypod.base import text
 from pypod.errors import BadArchive
 from storage import stream, tar
 
@@ -193,4 +194,4 @@ def test_broken_pax_records(data: bytes) -> None:
 
 
 def test_names_are_shown_on_one_line() -> None:
-    assert tar.show(b"a\nb\x1b[31m\xff") == "a\\nb\\x1b[31m\\xff"
+    assert text.show(b"a\nb\x1b[31m\xff") == "a\\nb\\x1b[31m\\xff"
