@@ -1,12 +1,27 @@
-"""Who may be trusted: containers-policy.json(5)."""
+"""Who may be trusted: whether policy.json allows an image (containers-policy.json(5)).
+
+All requirements of the scope that fits best must hold. A signature is looked at only by gpg, with the keys of the
+requirement and no others (signing.py), before anything that it says is read.
+"""
 
 from __future__ import annotations
+
+import os
+
+from pypod.base import files
+from pypod.errors import PolicyError, reason
+from pypod.oci import digest as digests
+from pypod.oci.reference import Reference
+from pypod.registry import policy_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pypod.oci.reference import Reference
+    from pypod.registry.policy_file import Requirement, Rules
+
+# Image stores are where checked images are: podman always allows them as sources.
+_ALWAYS = "containers-storage"
 
 
 def _none() -> Sequence[bytes]:
@@ -15,6 +30,18 @@ def _none() -> Sequence[bytes]:
 
 class Policy:
     """A policy file, understood."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+
+    def requirements(self, transport: str, scope: Reference | str) -> tuple[Requirement, ...]:
+        """What holds for an image: the requirements of its most specific scope."""
+        scopes = self.rules.transports.get(transport)
+        if scopes is not None:
+            for name in (*names(transport, scope), ""):
+                if name in scopes:
+                    return scopes[name]
+        return self.rules.default
 
     def check(
         self,
@@ -32,12 +59,121 @@ class Policy:
 
         Raises PolicyError "Source image rejected: …", RegistryError (signatures cannot be fetched).
         """
-        raise NotImplementedError
+        if transport == _ALWAYS:
+            return
+        scope = _identity(scope)
+        found: list[bytes] | None = None
+        for requirement in self.requirements(transport, scope):
+            if requirement.kind == "insecureAcceptAnything":
+                continue
+            if requirement.kind == "reject":
+                raise _rejected(f"Running image {_shown(transport, scope)} is rejected by policy.")
+            if requirement.kind != "signedBy":
+                raise _rejected(f"pypod cannot check {requirement.kind}, which {self.rules.path} requires")
+            if found is None:
+                # What begins with a zero byte is a signature of another kind (sigstore's).
+                found = [item for item in signatures() if not item.startswith(b"\0")]
+            _signed_by(requirement, scope if isinstance(scope, Reference) else None, manifest, found)
 
 
-def load(path: str = "") -> Policy:
+def load(path: str = "", home: str = "") -> Policy:
     """The policy in ``path`` (--signature-policy), else the user's, else the system's.
 
     Raises ConfigError: there is none, or it does not parse.
     """
-    raise NotImplementedError
+    return Policy(policy_file.read(path, home))
+
+
+def _identity(scope: Reference | str) -> Reference | str:
+    """A reference as podman knows it: what has a digest has no tag, and what has neither is "latest"."""
+    if isinstance(scope, str):
+        return scope
+    if scope.digest:
+        return Reference(domain=scope.domain, path=scope.path, digest=scope.digest)
+    return Reference(domain=scope.domain, path=scope.path, tag=scope.tag or "latest")
+
+
+def names(transport: str, scope: Reference | str) -> list[str]:
+    """The names of the scopes that an image is in, the most specific first."""
+    scope = _identity(scope)
+    if isinstance(scope, Reference):
+        return reference_scopes(scope)
+    if transport == "dir":
+        return _parents(os.path.realpath(scope))
+    if transport in ("oci", "oci-archive"):
+        path, _, name = scope.partition(":")
+        path = os.path.realpath(path)
+        return [f"{path}:{name}", *_parents(path)]
+    return []
+
+
+def reference_scopes(scope: Reference) -> list[str]:
+    """A reference, its repository, the namespaces above, the host, and wildcards for the domains above that."""
+    result = [str(scope)]
+    name = scope.name
+    while name:
+        result.append(name)
+        name = name.rpartition("/")[0]
+    # containers/image leaves a port away before the wildcards.
+    host = result[-1].partition(":")[0]
+    while "." in host:
+        host = host.partition(".")[2]
+        result.append(f"*.{host}")
+    return result
+
+
+def _parents(path: str) -> list[str]:
+    result = []
+    while path not in ("/", ""):
+        result.append(path)
+        path = os.path.dirname(path)
+    return result
+
+
+def _shown(transport: str, scope: Reference | str) -> str:
+    return f"docker://{scope}" if isinstance(scope, Reference) else f"{transport}:{scope}"
+
+
+def _rejected(why: str) -> PolicyError:
+    return PolicyError(f"Source image rejected: {why}")
+
+
+def _signed_by(
+    requirement: Requirement, image: Reference | None, manifest: bytes, signatures: Sequence[bytes]
+) -> None:
+    """Whether one of the signatures satisfies a signedBy requirement. Raises PolicyError."""
+    from pypod.registry import signing
+
+    if requirement.key_type != "GPGKeys":
+        raise _rejected(f'Unimplemented "keyType" value "{requirement.key_type}"')
+    if not signatures:
+        raise _rejected("A signature was required, but no signature exists")
+    reasons = []
+    with signing.Verifier(_keyrings(requirement)) as verifier:
+        for signature in signatures:
+            try:
+                claim = verifier.verify(signature)
+            except PolicyError as error:
+                reasons.append(error.message)
+                continue
+            if claim.digest != digests.of(manifest):
+                reasons.append(f"Signature for digest {claim.digest} does not match")
+            elif not requirement.identity.accepts(image, claim.reference):
+                reasons.append(f"Signature for identity {claim.reference} is not accepted")
+            else:
+                return
+    if len(reasons) == 1:
+        raise _rejected(reasons[0])
+    raise _rejected(f"None of the signatures were accepted, reasons: {'; '.join(reasons[:8])}")
+
+
+def _keyrings(requirement: Requirement) -> list[bytes]:
+    if requirement.key_data:
+        return [requirement.key_data]
+    rings = []
+    for path in requirement.key_paths:
+        try:
+            rings.append(files.read(path, policy_file.MOST))
+        except OSError as error:
+            raise _rejected(f"cannot read key {path}: {reason(error)}") from None
+    return rings

@@ -1,13 +1,32 @@
-"""Simple signing (containers-signature(5)) by gpg."""
+"""Simple signing (containers-signature(5)): what a signature says, made and checked by gpg."""
 
 from __future__ import annotations
 
+import os
+
+from pypod.base import files, process
 from pypod.base.record import record
+from pypod.errors import PolicyError, PypodError, reason
+from pypod.oci import digest as digests
+from pypod.registry import gpg, strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+
+_TYPE = "atomic container signature"
+MOST = 4 << 20  # bytes of one signature, as containers/image has it
+MOST_SIGNATURES = 128  # of one manifest, the same
+# Any of these says that a message is not one good signature by a valid key (GnuPG's doc/DETAILS).
+_BAD = ("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "NODATA", "UNEXPECTED", "FAILURE", "BADARMOR")
+_SAID = {
+    "BADSIG": "it does not belong to its text",
+    "EXPSIG": "it has expired",
+    "EXPKEYSIG": "its key has expired",
+    "REVKEYSIG": "its key has been revoked",
+    "NODATA": "it is not an OpenPGP message",
+}
 
 
 @record
@@ -19,15 +38,133 @@ class Claim:
     key: str
 
 
+class Verifier:
+    """Checks signatures by the keys of ``keyrings`` and no others; a context manager.
+
+    Raises PolicyError if there is no key in them.
+    """
+
+    def __init__(self, keyrings: Sequence[bytes]) -> None:
+        self._home = gpg.PrivateHome()
+        try:
+            self._keys = {key for ring in keyrings for key in self._home.add_keys(ring)}
+            if not self._keys:
+                raise PolicyError("Source image rejected: No public keys imported")
+        except BaseException:
+            self._home.__exit__(None, None, None)
+            raise
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._home.__exit__(kind, error, tb)
+
+    def verify(self, signature: bytes) -> Claim:
+        """What ``signature`` says. Nothing of it is read before gpg has found it good.
+
+        Raises PolicyError.
+        """
+        # An OpenPGP packet begins with bit 7 set: neither armor nor clear-signed text, which may stand amid anything.
+        if not signature or not signature[0] & 0x80:
+            raise _bad(_SAID["NODATA"])
+        if len(signature) > MOST:
+            raise _bad(f"it is larger than {MOST} bytes")
+        result = self._home.verify(signature)
+        for keyword in _BAD:
+            for words in result.of(keyword):
+                raise _bad(_said(keyword, words))
+        # One message with one text, signed once: else it could be unclear who has signed what.
+        count = len(result.of("NEWSIG"))
+        if count != 1:
+            raise PolicyError(f"Unexpected GPG signature count {count}")
+        valid = result.of("VALIDSIG")
+        if not result.success or len(valid) != 1 or not valid[0] or len(result.of("GOODSIG")) != 1:
+            raise _bad("gpg does not accept it")
+        if len(result.of("PLAINTEXT")) != 1 or result.of("DECRYPTION_INFO") or result.of("BEGIN_DECRYPTION"):
+            raise _bad("it is not one signed text")
+        key = valid[0][-1]
+        if key not in self._keys:
+            raise PolicyError(f"Signature by key {key} is not accepted")
+        digest, reference = _read(result.text)
+        return Claim(digest=digest, reference=reference, key=key)
+
+
+def _bad(why: str) -> PolicyError:
+    return PolicyError(f"Invalid GPG signature: {why}")
+
+
+def _said(keyword: str, words: tuple[str, ...]) -> str:
+    if keyword == "ERRSIG":
+        # ERRSIG <keyid> <pkalgo> <hashalgo> <class> <time> <rc>; 9: no such key, 4: unknown algorithm
+        key = words[0] if words else ""
+        if len(words) > 5 and words[5] == "9":
+            return f"it is by key {key}, which the policy does not trust"
+        return f"gpg cannot check it (key {key})"
+    return _SAID.get(keyword, "gpg does not accept it")
+
+
+def _text(digest: str, reference: str, creator: str, timestamp: int) -> bytes:
+    """What is signed."""
+    import json
+
+    document = {
+        "critical": {
+            "identity": {"docker-reference": reference},
+            "image": {"docker-manifest-digest": digest},
+            "type": _TYPE,
+        },
+        "optional": {"creator": creator, "timestamp": timestamp},
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _read(text: bytes) -> tuple[str, str]:
+    """Digest and reference of a signed text. Raises PolicyError."""
+    try:
+        document = strict.exactly(strict.loads(text), ("critical", "optional"), "the signature")
+        critical = strict.exactly(document["critical"], ("type", "image", "identity"), "critical")
+        kind = strict.a_string(critical["type"], "critical.type")
+        if kind != _TYPE:
+            raise strict.BadDocument(f"Unrecognized signature type {strict.shown(kind)}")
+        image = strict.exactly(critical["image"], ("docker-manifest-digest",), "critical.image")
+        identity = strict.exactly(critical["identity"], ("docker-reference",), "critical.identity")
+        digest = strict.a_string(image["docker-manifest-digest"], "docker-manifest-digest")
+        reference = strict.a_string(identity["docker-reference"], "docker-reference")
+        if not digests.valid(digest):
+            raise strict.BadDocument(f"docker-manifest-digest {strict.shown(digest)} is not a digest")
+        if not reference.isprintable() or len(reference) > 1024:
+            raise strict.BadDocument(f"docker-reference {strict.shown(reference)} is not a reference")
+        optional = strict.an_object(document["optional"], "optional")
+        if "creator" in optional:
+            strict.a_string(optional["creator"], "optional.creator")
+        if "timestamp" in optional:
+            time = optional["timestamp"]
+            if isinstance(time, bool) or not isinstance(time, (int, float)) or time != int(time):
+                raise strict.BadDocument("Field optional.timestamp is not an integer")
+    except (strict.BadDocument, OverflowError) as error:
+        raise PolicyError(f"Invalid signature: {error}") from None
+    return digest, reference
+
+
 class Signer:
     """Signs as the user; a context manager.
 
     Make it before the process enters a user namespace or starts threads: the user's gpg-agent, which may know the
-    passphrase, is not found from inside. Raises PolicyError if there is no such secret key.
+    passphrase, is not found from inside. So a child that stays outside calls gpg. Raises PolicyError if there is no
+    such secret key.
     """
 
     def __init__(self, key: str, passphrase_file: str = "") -> None:
-        raise NotImplementedError
+        if not key:
+            raise PolicyError("cannot sign: no key is named")
+        self.key = key
+        secret = _passphrase(passphrase_file) if passphrase_file else None
+        self._program = gpg.program()
+        self._find()
+        self._requests, self._answers, self._child = _serve(lambda text: self._call(text, secret))
 
     def __enter__(self) -> Signer:
         return self
@@ -38,16 +175,117 @@ class Signer:
         self.close()
 
     def close(self) -> None:
-        raise NotImplementedError
+        """End the child that signs."""
+        if self._child:
+            os.close(self._requests)
+            os.close(self._answers)
+            process.wait(self._child)
+            self._child = 0
 
     def sign(self, digest: str, reference: str) -> bytes:
         """A signature that says: the manifest with this digest is the image ``reference``, complete with its tag.
 
         Raises PolicyError.
         """
-        raise NotImplementedError
+        import time
+
+        import pypod
+
+        text = _text(digest, reference, f"pypod {pypod.__version__}", int(time.time()))
+        try:
+            _send(self._requests, text)
+            answer = _receive(self._answers)
+        except OSError as error:
+            raise PolicyError(f"cannot sign {reference}: {reason(error)}") from None
+        if not answer.startswith(b"+"):
+            why = answer[1:].decode("utf-8", "replace") or "gpg was ended"
+            raise PolicyError(f"cannot sign {reference} with key {self.key}: {why}")
+        return answer[1:]
+
+    def _find(self) -> None:
+        argv = [self._program, "--batch", "--with-colons", "--list-secret-keys", "--", self.key]
+        try:
+            done = process.run(argv, stdin=-1)
+        except OSError as error:
+            raise PolicyError(f"cannot run {self._program}: {reason(error)}") from None
+        if done.status or not any(line.startswith(b"sec:") for line in done.stdout.splitlines()):
+            raise PolicyError(
+                f'cannot sign: no secret key for "{self.key}"',
+                hint="gpg --list-secret-keys shows the keys that you have",
+            )
+
+    def _call(self, text: bytes, secret: bytes | None) -> bytes:
+        """In the child: what gpg answers, "+" and a signature or "-" and why there is none."""
+        argv = [self._program, "--batch", "--no-armor", "--no-textmode", "--local-user", self.key]
+        keep: list[tuple[int, int]] = []
+        if secret is not None:
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+            os.write(writing, secret + b"\n")
+            os.close(writing)
+            keep.append((reading, 3))
+            argv += ["--pinentry-mode", "loopback", "--passphrase-fd", "3"]
+        argv += ["--output", "-", "--sign"]
+        done = process.run(argv, env={**_terminal(), **os.environ}, input=text, keep=keep)
+        if done.status or not done.stdout:
+            last = done.message.splitlines()[-1:] or ["gpg failed"]
+            return b"-" + last[0].removeprefix("gpg: ")[:300].encode()
+        return b"+" + done.stdout
 
 
-def verify(signature: bytes, keyrings: Sequence[bytes]) -> Claim:
-    """What ``signature`` says, if it is one valid signature by a key of ``keyrings``. Raises PolicyError."""
-    raise NotImplementedError
+def _passphrase(path: str) -> bytes:
+    """A passphrase in a file, without the white space around it. Raises PolicyError."""
+    try:
+        secret = files.read(path, 4096).strip()
+    except OSError as error:
+        raise PolicyError(f"cannot read passphrase file {path}: {reason(error)}") from None
+    if b"\n" in secret:
+        raise PolicyError(f"cannot use passphrase file {path}: passphrase contains a newline")
+    return secret
+
+
+def _terminal() -> dict[str, str]:
+    """Where the agent may ask for a passphrase: gpg itself looks at its stdin, which is the text."""
+    for fd in (0, 1, 2):
+        if os.isatty(fd):
+            return {"GPG_TTY": os.ttyname(fd)}
+    return {}
+
+
+def _send(fd: int, data: bytes) -> None:
+    files.write_all(fd, len(data).to_bytes(4, "big") + data)
+
+
+def _receive(fd: int) -> bytes:
+    """One message, b"" at the end. Raises OSError."""
+    data = b""
+    wanted = 4
+    while len(data) < wanted:
+        chunk = os.read(fd, wanted - len(data))
+        if not chunk:
+            return b""
+        data += chunk
+        if len(data) == wanted == 4:
+            wanted += int.from_bytes(data, "big")
+    return data[4:]
+
+
+def _serve(answer: Callable[[bytes], bytes]) -> tuple[int, int, int]:
+    """A child that answers each message until its pipe is closed: where to send, where to read, its pid."""
+    there, requests = os.pipe2(os.O_CLOEXEC)
+    answers, back = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child:
+        os.close(there)
+        os.close(back)
+        return requests, answers, child
+    try:
+        os.close(requests)
+        os.close(answers)
+        while text := _receive(there):
+            try:
+                reply = answer(text)
+            except (OSError, PypodError) as error:
+                reply = b"-" + str(error).encode()
+            _send(back, reply)
+    finally:
+        os._exit(0)
