@@ -14,7 +14,7 @@ import zlib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
     from typing import Any
 
 BLOCK = 1 << 20
@@ -50,10 +50,12 @@ def _compress(engine: Any, block: bytes, before: bytes, level: int, last: bool) 
     return packed
 
 
-def _engine() -> tuple[Any, int]:
-    """What compresses best for its time, and at which level."""
+def _engine(level: int | None) -> tuple[Any, int]:
+    """What compresses best for its time, and at which level; zlib where somebody asks for a level of zlib's."""
     import importlib
 
+    if level is not None:
+        return zlib, level
     try:
         return importlib.import_module("isal.isal_zlib"), 2
     except ImportError:
@@ -78,33 +80,45 @@ def blocks(pieces: Iterable[bytes], size: int = BLOCK) -> Iterator[bytes]:
         yield b"".join(kept)
 
 
-def gzip(pieces: Iterable[bytes], *, threads: int = 0) -> Iterator[bytes]:
-    """The gzip stream of ``pieces``. It does not depend on how they are cut, nor on the number of threads."""
+def gzip(
+    pieces: Iterable[bytes], *, threads: int = 0, level: int | None = None, pool: ThreadPoolExecutor | None = None
+) -> Iterator[bytes]:
+    """The gzip stream of ``pieces``. It does not depend on how they are cut, nor on the number of threads.
+
+    ``level`` is zlib's, 0 to 9; what is best for its time if it is None. ``pool``: threads that several streams
+    share, where there are several at once.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
-    engine, level = _engine()
-
     threads = threads or min(os.cpu_count() or 1, 8)
+    if pool is not None:
+        yield from _gzip(pieces, pool, threads, level)
+        return
+    with ThreadPoolExecutor(threads) as own:
+        yield from _gzip(pieces, own, threads, level)
+
+
+def _gzip(pieces: Iterable[bytes], pool: ThreadPoolExecutor, ahead: int, wanted: int | None) -> Iterator[bytes]:
+    engine, level = _engine(wanted)
     crc = size = 0
     before = b""
     waiting: list[Future[bytes]] = []
     held: bytes | None = None
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            yield _HEADER
-            for block in blocks(pieces):
-                if held is not None:
-                    waiting.append(pool.submit(_compress, engine, held, before, level, False))
-                    before = held[-_WINDOW:]
-                held = block
-                crc = zlib.crc32(block, crc)
-                size += len(block)
-                while len(waiting) > threads:
-                    yield waiting.pop(0).result()
-            waiting.append(pool.submit(_compress, engine, held or b"", before, level, True))
-            while waiting:
+    try:
+        yield _HEADER
+        for block in blocks(pieces):
+            if held is not None:
+                waiting.append(pool.submit(_compress, engine, held, before, level, False))
+                before = held[-_WINDOW:]
+            held = block
+            crc = zlib.crc32(block, crc)
+            size += len(block)
+            while len(waiting) > ahead:
                 yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        waiting.append(pool.submit(_compress, engine, held or b"", before, level, True))
+        while waiting:
+            yield waiting.pop(0).result()
+    finally:
+        for future in waiting:
+            future.cancel()
     yield crc.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")

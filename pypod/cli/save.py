@@ -6,6 +6,8 @@ from pypod.cli import progress, targets
 from pypod.cli.export import check_output
 from pypod.engine import image_save
 from pypod.errors import UsageError
+from pypod.oci import manifest_write
+from storage import squeeze
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ def run(invocation: Invocation) -> int:
             items,
             path or "-",
             kind,
-            compress=options["compress"],
-            uncompressed=options["uncompressed"],
+            packing=squeeze.GZIP if options["compress"] else squeeze.PLAIN if options["uncompressed"] else None,
+            kind=manifest_write.DOCKER if kind == "docker-dir" else "",
             progress=seen,
         )
     return 0

@@ -6,7 +6,7 @@ import os
 
 from pypod.engine import image_names, images, rootless
 from pypod.errors import InUse, UsageError
-from storage import save, space
+from storage import save, space, squeeze
 from storage.progress import SILENT
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pypod.engine.context import Context
     from storage.progress import Progress
     from storage.records import Image
+    from storage.squeeze import Packing
     from storage.store import Store
 
 FORMATS = ("oci-dir", "oci-archive", "docker-dir", "docker-archive")
@@ -47,24 +48,25 @@ def write(
     path: str,
     format: str,
     *,
-    compress: bool = False,
-    uncompressed: bool = False,
+    packing: Packing | None = None,
+    kind: str = "",
     progress: Progress = SILENT,
-) -> None:
-    """Write what ``items`` gave to ``path``, "-" for stdout.
+) -> str:
+    """Write what ``items`` gave to ``path``, "-" for stdout; see ``storage.save.save``.
 
-    Enters the user namespace. Raises UsageError, InUse (an archive is there already), StorageError; the output is
-    then as it was.
+    Enters the user namespace. Returns the digest of the last image's manifest. Raises UsageError, InUse (an archive
+    is there already), StorageError; the output is then as it was.
     """
     if format not in FORMATS:
         raise UsageError(f"format value must be one of {' '.join(FORMATS)}")
     if format == "docker-archive" and os.path.isfile(path) and os.path.getsize(path):
         raise InUse(f"cannot write {path}: docker-archive doesn't support modifying existing images")
     rootless.enter_user(context)
+    if packing is None:
+        packing = squeeze.GZIP if format.startswith("oci") else squeeze.PLAIN
     if path != "-" and (not os.path.exists(path) or os.path.isdir(path) or os.path.isfile(path)):
         layers = {layer.id: layer for image, _ in wanted if image.layer for layer in store.chain(image.layer)}
-        packed = compress or (format.startswith("oci") and not uncompressed)
         # How well data compress is not known before.
-        needed = 0 if packed else sum(layer.diff_size for layer in layers.values())
+        needed = 0 if packing.format else sum(layer.diff_size for layer in layers.values())
         space.require(os.path.dirname(os.path.abspath(path)), needed, f"save to {path}")
-    save.save(store, wanted, path, format, compress=compress, uncompressed=uncompressed, progress=progress)
+    return save.save(store, wanted, path, format, packing=packing, kind=kind, progress=progress)

@@ -16,7 +16,7 @@ from archives import digest, directory, docker_archive, entry, layer, oci_layout
 
 from pypod.errors import PypodError, StorageError, UsageError
 from pypod.oci.reference import normalise
-from storage import deflate, export, load, overlay, save
+from storage import deflate, export, load, overlay, save, squeeze
 from storage.progress import Progress
 from storage.records import Image
 from storage.store import Store
@@ -40,13 +40,12 @@ NAME = "localhost/x:1"
 
 
 @pytest.mark.parametrize("format", save.FORMATS)
-@pytest.mark.parametrize("uncompressed", [False, True])
+@pytest.mark.parametrize("packing", [squeeze.GZIP, squeeze.PLAIN, squeeze.Packing(format="zstd", level=5)])
 def test_saved_and_loaded_again_it_is_the_same(
-    store: Store, image: Image, tmp_path: Path, format: str, uncompressed: bool
+    store: Store, image: Image, tmp_path: Path, format: str, packing: squeeze.Packing
 ) -> None:
     out = tmp_path / "out"
-    compress = format == "docker-dir" and not uncompressed
-    save.save(store, [(image, [NAME])], str(out), format, uncompressed=uncompressed, compress=compress)
+    save.save(store, [(image, [NAME])], str(out), format, packing=packing)
     into = other(tmp_path)
     [(again, names)] = load.load(into, str(out), normalise=normalise)
     assert names == ([] if format == "docker-dir" else [NAME])  # that has no room for names
@@ -55,7 +54,7 @@ def test_saved_and_loaded_again_it_is_the_same(
     assert b"".join(export.layer(into, again.layer)) == TOP
     assert tree(Path(into.home) / image.layer / "diff") == tree(Path(store.home) / image.layer / "diff")
     before = out.read_bytes() if out.is_file() else b""
-    save.save(store, [(image, [NAME])], str(out), format, uncompressed=uncompressed)
+    save.save(store, [(image, [NAME])], str(out), format, packing=packing)
     assert (out.read_bytes() if out.is_file() else b"") == before
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
     assert os.listdir(store.home).count("tempdirs") == 0
@@ -64,7 +63,7 @@ def test_saved_and_loaded_again_it_is_the_same(
 def test_a_manifest_that_fits_goes_out_as_it_came(store: Store, tmp_path: Path) -> None:
     source = oci_layout(tmp_path / "source", [BASE, TOP], "x:1", compress=False)
     [(image, _)] = load.load(store, str(source), normalise=normalise)
-    save.save(store, [(image, [NAME])], str(tmp_path / "out"), "oci-dir", uncompressed=True)
+    save.save(store, [(image, [NAME])], str(tmp_path / "out"), "oci-dir", packing=squeeze.PLAIN)
     [(again, _)] = load.load(other(tmp_path), str(tmp_path / "out"), normalise=normalise)
     assert again.digest == image.digest
 
@@ -118,7 +117,7 @@ def test_several_images_share_what_they_have_in_common(store: Store, image: Imag
         (second.id, ["localhost/y:2"]),
     ]
     with pytest.raises(UsageError, match="oci-archive holds one image, not 3"):
-        save.save(store, items, str(out), "oci-archive")
+        save.save(store, items, str(out), "oci-archive", packing=squeeze.GZIP)
 
 
 def test_the_docker_directory(store: Store, image: Image, tmp_path: Path) -> None:
@@ -129,7 +128,7 @@ def test_the_docker_directory(store: Store, image: Image, tmp_path: Path) -> Non
     assert [item["digest"] for item in manifest["layers"]] == [digest(BASE), digest(TOP)]
     assert (out / digest(TOP)[7:]).read_bytes() == TOP
     assert (out / image.id).read_bytes() == store.image_data(image, f"sha256:{image.id}")
-    save.save(store, [(image, [])], str(out), "docker-dir", compress=True)
+    save.save(store, [(image, [])], str(out), "docker-dir", packing=squeeze.GZIP)
     manifest = json.loads((out / "manifest.json").read_bytes())
     blobs = [(out / item["digest"][7:]).read_bytes() for item in manifest["layers"]]
     assert [gzip.decompress(blob) for blob in blobs] == [BASE, TOP]
@@ -147,9 +146,9 @@ def test_the_docker_directory(store: Store, image: Image, tmp_path: Path) -> Non
 def test_an_oci_directory_takes_more_images(store: Store, image: Image, tmp_path: Path) -> None:
     [(second, _)] = load.load(store, str(docker_archive(tmp_path / "b.tar", [BASE], ["y:1"])), normalise=normalise)
     out = tmp_path / "out"
-    save.save(store, [(image, [NAME])], str(out), "oci-dir")
-    save.save(store, [(second, ["localhost/y:1"])], str(out), "oci-dir")
-    save.save(store, [(second, [NAME])], str(out), "oci-dir")
+    save.save(store, [(image, [NAME])], str(out), "oci-dir", packing=squeeze.GZIP)
+    save.save(store, [(second, ["localhost/y:1"])], str(out), "oci-dir", packing=squeeze.GZIP)
+    save.save(store, [(second, [NAME])], str(out), "oci-dir", packing=squeeze.GZIP)
     found = load.load(other(tmp_path), str(out), normalise=normalise)
     assert {tuple(names): item.id for item, names in found} == {
         (NAME,): second.id,
