@@ -262,11 +262,14 @@ class Commit:
         manifests: Sequence[bytes],
         names: Sequence[str],
         created: str,
+        signatures: Sequence[bytes] = (),
     ) -> Image:
         """Make the layers and the image visible. ``manifests``: the image's own, then those it came from.
 
-        Raises StorageError.
+        ``signatures`` are those of its own manifest. Raises StorageError.
         """
+        from storage import signatures as keeping
+
         store = self.store
         began = time.time_ns()
         if self._rows:
@@ -278,14 +281,21 @@ class Commit:
             data.append((f"manifest-{digest}", content, digest))
         main = data[1][2]
         data.insert(2, ("manifest", manifests[0], main))
-        metadata = f'{{"signatures-sizes":{{"{main}":[]}}}}'
+        data += keeping.big_data(main, signatures)
         with store.layers_lock() as lock:
             made = self._place(lock)
             try:
                 if self.top and store._layer_row(self.top) is None:
                     raise StorageError(f"cannot finish image {id[:12]}: its layers have been removed meanwhile")
                 image = images.add(
-                    store, id=id, names=names, layer=self.top, created=created, data=data, metadata=metadata
+                    store,
+                    id=id,
+                    names=names,
+                    layer=self.top,
+                    created=created,
+                    data=data,
+                    metadata=lambda old: keeping.metadata(main, signatures, old),
+                    signed=bool(signatures),
                 )
             except BaseException:
                 self._take_back(made, lock)

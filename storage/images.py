@@ -124,11 +124,13 @@ def add(
     layer: str,
     created: str,
     data: Sequence[tuple[str, bytes, str]],
-    metadata: str,
+    metadata: Callable[[str], str],
+    signed: bool = False,
 ) -> Image:
     """Write an image record with its ``data`` (key, bytes, digest), or add names and data to the one that is there.
 
-    The caller has made sure of the layer. Raises StorageError.
+    ``metadata`` makes the record's metadata out of what it was; it is asked for a new record, and for one that is
+    there if signatures come (``signed``). The caller has made sure of the layer. Raises StorageError.
     """
     store.prepare()
     with store.images_lock() as lock:
@@ -156,8 +158,8 @@ def add(
         row["names-history"] = [*(name for name in names if name not in history), *history]
         if layer:
             row["layer"] = layer
-        if old is None:
-            row["metadata"] = metadata
+        if old is None or signed:
+            row["metadata"] = metadata(str(row.get("metadata") or ""))
         keys = list(row.get("big-data-names") or [])
         sizes, sums = dict(row.get("big-data-sizes") or {}), dict(row.get("big-data-digests") or {})
         for key, content, digest in data:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    Accept = Callable[[str, str, bytes, Sequence[bytes]], None]
+
     from pypod.oci.manifest import Config, Descriptor, Manifest
     from pypod.oci.platform import Platform
     from storage.progress import Progress
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 _FULL_NAME = "io.containerd.image.name"
+_MOST_SIGNATURES = 128  # of one manifest, as containers/image has it
 
 
 def load(
@@ -33,24 +36,28 @@ def load(
     normalise: Callable[[str], str],
     default_name: str = "",
     wanted: Platform | None = None,
+    accept: Accept | None = None,
     progress: Progress = SILENT,
 ) -> list[tuple[Image, list[str]]]:
     """Load every image of an archive or directory: each with the names that it came with.
 
     ``normalise`` makes complete names of those in the archive. ``wanted`` is the platform, this machine's if not
     given: where an index has several, the fitting one is taken. ``default_name`` is for an
-    image without a name. Images loaded before a broken one stay. Raises BadArchive, StorageError, PypodError.
+    image without a name. ``accept`` is told of each image before its config and layers are read, and raises what it
+    likes: the transport ("docker-archive", "oci" or "dir"), the image's name in there, its manifest if the archive
+    has one, its signatures. Images loaded before a broken one stay. Raises BadArchive, StorageError, PypodError.
     """
+    accept = accept or _accept_all
     if wanted is None:
         wanted = platform.here()
     parts = open_parts(store, source, progress)
     try:
         if parts.find("index.json") is not None and parts.find("oci-layout") is not None:
-            return _load_oci(store, parts, normalise, default_name, wanted, progress)
+            return _load_oci(store, parts, normalise, default_name, wanted, accept, progress)
         if parts.find("manifest.json") is not None:
             if parts.find("version") is not None and isinstance(parts.json("manifest.json"), dict):
-                return _load_dir(store, parts, progress)
-            return _load_docker(store, parts, normalise, progress)
+                return _load_dir(store, parts, accept, progress)
+            return _load_docker(store, parts, normalise, accept, progress)
     finally:
         parts.close()
     shown = "the archive on stdin" if source == "-" else source
@@ -59,6 +66,10 @@ def load(
         "(docker-archive) nor oci-layout and index.json (OCI)",
         hint="for the archive of a root file system use pypod import",
     )
+
+
+def _accept_all(transport: str, name: str, manifest: bytes, signatures: Sequence[bytes]) -> None:
+    """What is called where no policy decides."""
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
@@ -115,11 +126,12 @@ def _add(
 
 
 def _load_docker(
-    store: Store, parts: Parts, normalise: Callable[[str], str], seen: Progress
+    store: Store, parts: Parts, normalise: Callable[[str], str], accept: Accept, seen: Progress
 ) -> list[tuple[Image, list[str]]]:
     items = parts.json("manifest.json")
     if not isinstance(items, list) or not items:
         raise BadArchive("broken archive: manifest.json is not a list of images")
+    accept("docker-archive", "", b"", ())  # its images have no identity of their own, and no manifests
     # All are seen before the first is loaded, and none is kept: each of thousands may have a config of megabytes.
     needed: dict[str, int] = {}
     for item in items:
@@ -192,6 +204,7 @@ def _load_oci(
     normalise: Callable[[str], str],
     default_name: str,
     wanted: Platform,
+    accept: Accept,
     seen: Progress,
 ) -> list[tuple[Image, list[str]]]:
     layout = _object(parts.json("oci-layout"), "oci-layout")
@@ -217,28 +230,33 @@ def _load_oci(
     result = []
     for name, descriptor in plans:
         names = _names([name or default_name] if name or default_name else [], normalise)
-        result.append((_load_manifest(store, parts, descriptor, names, wanted, seen), names))
+        own = _oci_manifest(parts, descriptor, wanted)
+        accept("oci", name, own[1][0], ())
+        result.append((_load_image(store, parts, *own, names, _path, seen), names))
     return result
 
 
-def _load_manifest(
-    store: Store, parts: Parts, descriptor: Descriptor, names: list[str], wanted: Platform, seen: Progress
-) -> Image:
+def _oci_manifest(parts: Parts, descriptor: Descriptor, wanted: Platform) -> tuple[Manifest, list[bytes]]:
     def get(item: Descriptor) -> bytes:
         return parts.bytes(_path(item.digest))
 
     data = manifest.check(get(descriptor), descriptor, "manifest")
-    own, manifests = manifest.resolve(data, descriptor.media_type, wanted, get)
-    return _load_image(store, parts, own, manifests, names, _path, seen)
+    return manifest.resolve(data, descriptor.media_type, wanted, get)
 
 
-def _load_dir(store: Store, parts: Parts, seen: Progress) -> list[tuple[Image, list[str]]]:
+def _load_dir(store: Store, parts: Parts, accept: Accept, seen: Progress) -> list[tuple[Image, list[str]]]:
     """What ``save --format docker-dir`` and skopeo's dir: write: manifest.json, and each blob by its digest."""
     data = parts.bytes("manifest.json")
+    signatures: list[bytes] = []
+    while parts.find(f"signature-{len(signatures) + 1}") is not None:
+        signatures.append(parts.bytes(f"signature-{len(signatures) + 1}"))
+        if len(signatures) > _MOST_SIGNATURES:
+            raise BadArchive(f"broken archive: more than {_MOST_SIGNATURES} signatures")
+    accept("dir", "", data, signatures)
     own = manifest.parse(data, what="manifest.json")
     if not isinstance(own, manifest.Manifest):
         raise BadArchive("broken archive: a manifest has no layers")
-    image = _load_image(store, parts, own, [data], [], lambda digest: digest.partition(":")[2], seen)
+    image = _load_image(store, parts, own, [data], [], lambda digest: digest.partition(":")[2], seen, signatures)
     return [(image, [])]  # there are no names in it
 
 
@@ -250,6 +268,7 @@ def _load_image(
     names: list[str],
     place: Callable[[str], str],
     seen: Progress,
+    signatures: Sequence[bytes] = (),
 ) -> Image:
     """The image of a manifest. ``place`` says where the blob of a digest is."""
     data = manifest.check(parts.bytes(place(own.config.digest)), own.config, "config")
@@ -265,4 +284,6 @@ def _load_image(
         for layer, path, diff_id in zip(own.layers, paths, config.diff_ids, strict=True):
             _add(commit, parts, path, diff_id, seen, blob=layer.digest, size=layer.size)
         with Writing(seen, own.config.digest):
-            return commit.finish(config=data, manifests=manifests, names=names, created=config.created)
+            return commit.finish(
+                config=data, manifests=manifests, names=names, created=config.created, signatures=signatures
+            )
