@@ -1,0 +1,57 @@
+"""The flags of the commands that talk to registries. The shape is in ``options``."""
+
+from __future__ import annotations
+
+# How a registry is reached: what ``registry_settings.of`` reads.
+ACCESS = (
+    ("authfile", "str", None, "FILE", "Credentials are in this file (default $REGISTRY_AUTH_FILE, else as podman)"),
+    ("cert-dir", "str", None, "DIR", "Certificates and keys for the registry (default /etc/containers/certs.d)"),
+    ("tls-verify", "bool", None, "", "Verify certificates (default as registries.conf says, else true)"),
+)
+CREDS = (("creds", "str", None, "USER[:PASSWORD]", "Credentials; a password that is missing is asked for"),)
+RETRY = (
+    ("retry", "uint", None, "TIMES", "How often what fails is tried again (default 3)"),
+    (
+        "retry-delay",
+        "str",
+        None,
+        "DURATION",
+        "Wait this long between tries (default 1s, 2s, 4s …)",
+    ),
+)
+
+PUSH = (
+    *ACCESS,
+    *CREDS,
+    *RETRY,
+    ("compress", "bool", False, "", "Compress the layers (with dir:)"),
+    (
+        "compression-format",
+        "str",
+        None,
+        "FORMAT",
+        "How layers are compressed (default gzip)",
+        ("gzip", "zstd", "zstd:chunked"),
+    ),
+    ("compression-level", "int", None, "LEVEL", "How hard: 1 to 9 for gzip, to 20 for zstd"),
+    ("digestfile", "str", None, "FILE", "Write the digest of the pushed manifest to this file"),
+    ("disable-content-trust", "bool", False, "", ""),
+    ("encrypt-layer", "list", (), "NUMBER", ""),
+    ("encryption-key", "list", (), "KEY", ""),
+    (
+        "force-compression",
+        "bool",
+        None,
+        "",
+        "Send layers again that the registry has in another compression (default true with --compression-format)",
+    ),
+    ("format f", "str", None, "KIND", "Kind of the manifest (default the image's)", ("oci", "v2s2")),
+    ("quiet q", "bool", False, "", "No progress output"),
+    ("remove-signatures", "bool", False, "", "Leave the image's signatures behind, as is always done"),
+    ("sign-by", "str", None, "KEY", "Sign with this key of gpg's keyring"),
+    ("sign-by-sigstore", "str", None, "FILE", ""),
+    ("sign-by-sigstore-private-key", "str", None, "FILE", ""),
+    ("sign-by-sq-fingerprint", "str", None, "FINGERPRINT", ""),
+    ("sign-passphrase-file", "str", None, "FILE", "The passphrase of the key is in this file"),
+    ("signature-policy", "str", None, "FILE", ""),
+)
