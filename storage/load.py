@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    Accept = Callable[[str, str, bytes, Sequence[bytes]], None]
+    Accept = Callable[[str, str, bytes, Sequence[bytes]], None]  # transport, name, manifest, signatures
 
     from pypod.oci.manifest import Config, Descriptor, Manifest
     from pypod.oci.platform import Platform

@@ -24,6 +24,7 @@ def run(invocation: Invocation) -> int:
             os_name=options["os"] or "",
             arch=options["arch"] or "",
             variant=options["variant"] or "",
+            signature_policy=options["signature_policy"] or "",
             progress=seen,
         )
     output.line(f"sha256:{image.id}")

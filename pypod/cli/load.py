@@ -19,7 +19,9 @@ def run(invocation: Invocation) -> int:
         raise UsageError("cannot read from terminal, use command-line redirection or the --input flag")
     context, store = targets.open_engine(invocation)
     with progress.watch(quiet=invocation.options["quiet"]) as seen:
-        loaded = image_load.load(context, store, source, progress=seen)
+        loaded = image_load.load(
+            context, store, source, signature_policy=invocation.options["signature_policy"] or "", progress=seen
+        )
     for image, names in loaded:
         for name in names or [f"sha256:{image.id}"]:
             output.line(f"Loaded image: {name}")

@@ -6,6 +6,7 @@ from pypod.cli.options import FORMAT
 
 _FORCE = (("force f", "bool", False, "", "Do not ask"),)
 _QUIET = (("quiet q", "bool", False, "", "No progress output"),)
+_POLICY = (("signature-policy", "str", None, "FILE", ""),)
 
 IMAGES = (
     ("all a", "bool", False, "", "Show intermediate images too"),
@@ -30,7 +31,11 @@ HISTORY = (
     ("no-trunc", "bool", False, "", "Show everything in full"),
     ("quiet q", "bool", False, "", "Only the IDs"),
 )
-LOAD = (("input i", "str", None, "FILE", "Read this archive or directory (default stdin)"), *_QUIET)
+LOAD = (
+    ("input i", "str", None, "FILE", "Read this archive or directory (default stdin)"),
+    *_QUIET,
+    *_POLICY,
+)
 IMPORT = (
     ("arch", "str", None, "ARCH", "Architecture of the image"),
     (
@@ -43,6 +48,7 @@ IMPORT = (
     ("message m", "str", None, "TEXT", "Comment in the image's history"),
     ("os", "str", None, "OS", "Operating system of the image"),
     *_QUIET,
+    *_POLICY,
     ("variant", "str", None, "VARIANT", "Architecture variant of the image"),
 )
 COMMIT = (
@@ -77,7 +83,7 @@ SAVE = (
     ("multi-image-archive m", "bool", None, "", "Every argument is an image, not one more name of the first"),
     ("output o", "str", None, "FILE", "Write to this file or directory (default stdout)"),
     *_QUIET,
-    ("signature-policy", "str", None, "FILE", ""),
+    *_POLICY,
     ("uncompressed", "bool", False, "", "Leave the layers uncompressed (with the OCI formats)"),
 )
 IMAGE_PRUNE = (

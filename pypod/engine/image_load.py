@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.engine import image_names, journal, rootless
+from pypod.engine import image_names, journal, rootless, trust
 from pypod.errors import BadArchive, PypodError, UsageError
 from storage import space
 from storage.progress import SILENT
@@ -30,12 +30,13 @@ def import_archive(
     os_name: str = "",
     arch: str = "",
     variant: str = "",
+    signature_policy: str = "",
     progress: Progress = SILENT,
 ) -> Image:
     """Make an image of a root file system's archive: a path, an http(s) URL or "-" for stdin.
 
-    Enters the user namespace. Raises PypodError of many kinds, before anything is written if the name or a change
-    is wrong.
+    ``signature_policy`` is the policy.json to use. Enters the user namespace. Raises PypodError of many kinds, before
+    anything is written if the name or a change is wrong.
     """
     from pypod.oci import image_config
     from storage import archive
@@ -45,6 +46,7 @@ def import_archive(
     names = [image_names.new_name(name)] if name else []
     check_changes(changes)
     config = image_config.apply({}, changes)
+    trust.Trust(context, signature_policy).tarball(source)
     if _is_url(source):
         _downloading(source, progress)
     read, fd = archive.open_source(source)
@@ -89,13 +91,16 @@ def check_changes(changes: Sequence[str]) -> None:
 
 
 def load(
-    context: Context, store: Store, source: str, *, progress: Progress = SILENT
+    context: Context, store: Store, source: str, *, signature_policy: str = "", progress: Progress = SILENT
 ) -> list[tuple[Image, list[str]]]:
     """Every image of an archive or directory (a path, an http(s) URL, "-" for stdin), with its names.
 
-    Enters the user namespace. Raises BadArchive, StorageError, PypodError.
+    ``signature_policy`` is the policy.json to use. Enters the user namespace. Raises BadArchive, StorageError,
+    PolicyError, PypodError.
     """
     from storage import load as loading
+
+    accept = trust.Trust(context, signature_policy).accepts(source)
 
     if _is_url(source):
         _downloading(source, progress)
@@ -111,7 +116,12 @@ def load(
     default = os.path.basename(source) if os.path.isdir(source) else ""
     try:
         return loading.load(
-            store, source, normalise=image_names.new_name, default_name=_default(default), progress=progress
+            store,
+            source,
+            normalise=image_names.new_name,
+            default_name=_default(default),
+            accept=accept,
+            progress=progress,
         )
     except BadArchive as error:
         raise _named(error, source) from None

@@ -8,10 +8,12 @@ from pypod.registry import policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any as Settings
 
     from pypod.engine.context import Context
     from pypod.oci.reference import Reference
+    from storage.load import Accept
 
 
 class Trust:
@@ -35,19 +37,23 @@ class Trust:
         self._policy.check("docker", reference, manifest, lambda: signatures)
         return signatures
 
-    def directory_image(self, path: str, manifest: bytes) -> list[bytes]:
-        """The same for a directory of the "dir" transport."""
-        from pypod.registry import lookaside
+    def accepts(self, source: str) -> Accept:
+        """What storage.load asks before it reads an image of the archive or directory ``source``, "-" for stdin.
 
-        signatures = lookaside.read_directory(path)
-        self._policy.check("dir", os.path.abspath(path), manifest, lambda: signatures)
-        return signatures
-
-    def archive_image(self, transport: str, path: str, name: str, manifest: bytes) -> None:
-        """The same for "oci", "oci-archive" and "docker-archive", which have no signatures.
-
-        ``path`` is "-" for stdin, ``name`` what stands after the second colon.
+        It raises PolicyError.
         """
-        place = path if path == "-" else os.path.abspath(path)
-        scope = f"{place}:{name}" if transport != "docker-archive" or name else place
-        self._policy.check(transport, scope, manifest)
+        place = source if source == "-" else os.path.abspath(source)
+        directory = os.path.isdir(place)
+
+        def accept(transport: str, name: str, manifest: bytes, signatures: Sequence[bytes]) -> None:
+            if transport == "oci":
+                transport, scope = "oci" if directory else "oci-archive", f"{place}:{name}"
+            else:
+                scope = place
+            self._policy.check(transport, scope, manifest, lambda: signatures)
+
+        return accept
+
+    def tarball(self, source: str) -> None:
+        """Whether a root file system's archive may become an image. Raises PolicyError."""
+        self._policy.check("tarball", source, b"")
