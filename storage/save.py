@@ -191,7 +191,7 @@ def _layer_blob(
         return Blob(digest=digest, size=size)
     notes: dict[str, str] = {}
     written, size = out.blob(place, squeeze.packed(image, layer, pieces, work.packing, notes))
-    return Blob(digest=written, size=size, compression=work.packing.format, annotations=notes)
+    return Blob(digest=written, size=size, compression=squeeze.compression(work.packing, notes), annotations=notes)
 
 
 def _oci(work: _Save, image: Outgoing, out: output.Output) -> str:

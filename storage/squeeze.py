@@ -1,4 +1,4 @@
-"""How layers are compressed on their way out: gzip or zstd, each at a level."""
+"""How layers are compressed on their way out: gzip, zstd or zstd:chunked, each at a level."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from storage.outgoing import Outgoing
     from storage.records import Layer
 
-FORMATS = ("gzip", "zstd")
-_LEVELS = {"gzip": (1, 9), "zstd": (1, 20)}
+FORMATS = ("gzip", "zstd", "zstd:chunked")
+_LEVELS = {"gzip": (1, 9), "zstd": (1, 20), "zstd:chunked": (1, 20)}
 
 
 @record
@@ -42,6 +42,11 @@ def check(packing: Packing) -> None:
         raise UsageError(f"compression level {packing.level} of {packing.format} is not between {least} and {most}")
 
 
+def compression(packing: Packing, notes: dict[str, str]) -> str:
+    """How a blob is compressed for which ``packed`` has left these annotations."""
+    return "zstd" if packing.format == "zstd:chunked" and not notes else packing.format
+
+
 def packed(
     image: Outgoing,
     layer: Layer,
@@ -60,6 +65,10 @@ def packed(
         return deflate.gzip(pieces, level=packing.level, pool=pool)
     if packing.format == "zstd":
         return _zstd(pieces, packing.level)
+    if packing.format == "zstd:chunked":
+        from storage import chunked
+
+        return chunked.pack(image.store.tar_split(layer), pieces, packing.level, notes)
     return iter(pieces)
 
 

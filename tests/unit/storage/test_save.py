@@ -40,7 +40,10 @@ NAME = "localhost/x:1"
 
 
 @pytest.mark.parametrize("format", save.FORMATS)
-@pytest.mark.parametrize("packing", [squeeze.GZIP, squeeze.PLAIN, squeeze.Packing(format="zstd", level=5)])
+@pytest.mark.parametrize(
+    "packing",
+    [squeeze.GZIP, squeeze.PLAIN, squeeze.Packing(format="zstd", level=5), squeeze.Packing(format="zstd:chunked")],
+)
 def test_saved_and_loaded_again_it_is_the_same(
     store: Store, image: Image, tmp_path: Path, format: str, packing: squeeze.Packing
 ) -> None:
