@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pypod.base import fastjson
+from pypod.base.record import record
 from pypod.base.text import show
-from pypod.errors import BadArchive, PypodError
+from pypod.errors import BadArchive, NotFound, PypodError
 from pypod.oci import digest as digests
-from pypod.oci import manifest, platform
+from pypod.oci import manifest
+from pypod.oci import platform as platforms
 from storage import limits, space
 from storage.commit import Commit, layer_id
 from storage.parts import Parts, open_parts
@@ -14,7 +16,7 @@ from storage.progress import SILENT, Writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     Accept = Callable[[str, str, bytes, Sequence[bytes]], None]  # transport, name, manifest, signatures
@@ -29,38 +31,131 @@ _FULL_NAME = "io.containerd.image.name"
 _MOST_SIGNATURES = 128  # of one manifest, as containers/image has it
 
 
+def _accept_all(transport: str, name: str, manifest: bytes, signatures: Sequence[bytes]) -> None:
+    """What is called where no policy decides."""
+
+
+@record
+class Layer:
+    """A layer in the archive. ``blob`` is its digest as it is there, "" if nobody says it; ``size`` -1 likewise."""
+
+    path: str
+    diff_id: str
+    blob: str = ""
+    size: int = -1
+
+
+@record
+class Found:
+    """An image in an archive: its config, its manifests (its own, then the indexes that lead to it), its names.
+
+    A docker-archive has no manifests: its image gets one as it is stored.
+    """
+
+    kind: str  # "docker-archive", "oci" or "dir"
+    data: bytes
+    config: Config
+    layers: tuple[Layer, ...]
+    manifests: list[bytes]
+    names: list[str]
+    signatures: Sequence[bytes] = ()
+
+
+@record
+class Wanted:
+    """What is wanted of an archive.
+
+    ``normalise`` makes complete names of those in it, ``default_name`` is for an image without one. Where an index
+    has several platforms, the image for ``platform`` is taken. ``kind`` is "docker-archive", "oci" or "dir", "" for
+    whatever it is. ``reference`` chooses an image: by its name or, in a docker-archive, "@" and its number; "" is the
+    only one there is, None all. ``accept`` is told of each image before its config and layers are read, and raises
+    what it likes: the kind, the image's name in there, its manifest if the archive has one, its signatures.
+    """
+
+    normalise: Callable[[str], str]
+    default_name: str = ""
+    platform: Platform = platforms.here()
+    kind: str = ""
+    reference: str | None = None
+    accept: Accept = _accept_all
+
+
 def load(
     store: Store,
     source: str,
     *,
     normalise: Callable[[str], str],
     default_name: str = "",
-    wanted: Platform | None = None,
+    platform: Platform | None = None,
+    kind: str = "",
+    reference: str | None = None,
     accept: Accept | None = None,
     progress: Progress = SILENT,
 ) -> list[tuple[Image, list[str]]]:
-    """Load every image of an archive or directory: each with the names that it came with.
+    """Load the images of an archive or directory that ``Wanted`` describes: each with the names that it came with.
 
-    ``normalise`` makes complete names of those in the archive. ``wanted`` is the platform, this machine's if not
-    given: where an index has several, the fitting one is taken. ``default_name`` is for an
-    image without a name. ``accept`` is told of each image before its config and layers are read, and raises what it
-    likes: the transport ("docker-archive", "oci" or "dir"), the image's name in there, its manifest if the archive
-    has one, its signatures. Images loaded before a broken one stay. Raises BadArchive, StorageError, PypodError.
+    Images loaded before a broken one stay. Raises BadArchive, StorageError, PypodError, NotFound (there is no such
+    ``reference``).
     """
-    accept = accept or _accept_all
-    if wanted is None:
-        wanted = platform.here()
+    wanted = Wanted(
+        normalise=normalise,
+        default_name=default_name,
+        platform=platform or platforms.here(),
+        kind=kind,
+        reference=reference,
+        accept=accept or _accept_all,
+    )
     parts = open_parts(store, source, progress)
     try:
-        if parts.find("index.json") is not None and parts.find("oci-layout") is not None:
-            return _load_oci(store, parts, normalise, default_name, wanted, accept, progress)
-        if parts.find("manifest.json") is not None:
-            if parts.find("version") is not None and isinstance(parts.json("manifest.json"), dict):
-                return _load_dir(store, parts, accept, progress)
-            return _load_docker(store, parts, normalise, accept, progress)
+        needed: dict[str, int] = {}
+        kind = _kind(parts, source, wanted)
+        if kind == "docker-archive":
+            # All are seen before the first is loaded, and none is kept: of thousands each may have megabytes.
+            for found in _find(parts, kind, wanted):
+                needed |= _needed(store, parts, found)
+            space.require(store.imagestore or store.graphroot, sum(needed.values()), "load the archive")
+        result = []
+        for found in _find(parts, kind, wanted):
+            if kind != "docker-archive":
+                needed = _needed(store, parts, found)
+                space.require(store.imagestore or store.graphroot, sum(needed.values()), "load the archive")
+            result.append((_store(store, parts, found, progress), found.names))
+        return result
     finally:
         parts.close()
+
+
+def peek(store: Store, source: str, wanted: Wanted) -> list[Found]:
+    """What ``load`` would load. Of an archive on a pipe nobody can take a look.
+
+    Raises as ``load``.
+    """
+    parts = open_parts(store, source)
+    try:
+        return list(_find(parts, _kind(parts, source, wanted), wanted))
+    finally:
+        parts.close()
+
+
+def _kind(parts: Parts, source: str, wanted: Wanted) -> str:
+    """What the archive is.
+
+    Raises BadArchive: nothing that is known, or not what is wanted.
+    """
+    kind = ""
+    if parts.find("index.json") is not None and parts.find("oci-layout") is not None:
+        kind = "oci"
+    elif parts.find("manifest.json") is not None:
+        is_dir = parts.find("version") is not None and isinstance(parts.json("manifest.json"), dict)
+        kind = "dir" if is_dir else "docker-archive"
+    # Images of newer Docker are both an OCI layout and a docker-archive.
+    if kind == "oci" and wanted.kind == "docker-archive" and parts.find("manifest.json") is not None:
+        kind = "docker-archive"
+    if kind and wanted.kind in ("", kind):
+        return kind
     shown = "the archive on stdin" if source == "-" else source
+    if kind:
+        raise BadArchive(f"cannot read {shown}: it is of the kind {kind}, not {wanted.kind}")
     raise BadArchive(
         f"payload does not match any of the supported image formats: {shown}: it has neither manifest.json "
         "(docker-archive) nor oci-layout and index.json (OCI)",
@@ -68,8 +163,52 @@ def load(
     )
 
 
-def _accept_all(transport: str, name: str, manifest: bytes, signatures: Sequence[bytes]) -> None:
-    """What is called where no policy decides."""
+def _find(parts: Parts, kind: str, wanted: Wanted) -> Iterator[Found]:
+    if kind == "oci":
+        return _find_oci(parts, wanted)
+    return _find_dir(parts, wanted) if kind == "dir" else _find_docker(parts, wanted)
+
+
+def _needed(store: Store, parts: Parts, found: Found) -> dict[str, int]:
+    """The bytes, as they are in the archive, of those layers that the store has not."""
+    limits.check(store.limits, "max_layers", len(found.layers), "an image")
+    known = store.layers()
+    result: dict[str, int] = {}
+    top = ""
+    for layer in found.layers:
+        top = layer_id(top, layer.diff_id)
+        if result or top not in known:
+            result[layer.path] = parts.open(layer.path)[1]
+    return result
+
+
+def _store(store: Store, parts: Parts, found: Found, seen: Progress) -> Image:
+    with Commit(store) as commit:
+        sizes = []
+        for layer in found.layers:
+            _add(commit, parts, layer, seen)
+            sizes.append(commit.size_of_top())
+        manifests = found.manifests or [_docker_manifest(found.data, found.config.diff_ids, sizes)]
+        with Writing(seen, digests.of(found.data)):
+            return commit.finish(
+                config=found.data,
+                manifests=manifests,
+                names=found.names,
+                created=found.config.created,
+                signatures=found.signatures,
+            )
+
+
+def _add(commit: Commit, parts: Parts, layer: Layer, seen: Progress) -> None:
+    """One layer, unless the store has it."""
+    if commit.reuse(layer.diff_id):
+        seen.begin(layer.diff_id, f"Copying blob {layer.blob or layer.diff_id}")
+        seen.end(layer.diff_id, "skipped: already exists")
+    elif (staged := parts.staged(layer.path)) is not None:
+        commit.adopt(staged, diff_id=layer.diff_id, blob=layer.blob, size=layer.size)
+    else:
+        read, total = parts.open(layer.path)
+        commit.add(read, diff_id=layer.diff_id, blob=layer.blob, size=layer.size, progress=seen, total=total)
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
@@ -86,11 +225,11 @@ def _strings(value: Any, what: str) -> list[str]:
     return value
 
 
-def _names(names: Sequence[str], normalise: Callable[[str], str]) -> list[str]:
+def _names(names: Sequence[str], wanted: Wanted) -> list[str]:
     result = []
     for name in names:
         try:
-            result.append(normalise(name))
+            result.append(wanted.normalise(name))
         except PypodError as error:
             raise BadArchive(f"broken archive: its image name {name[:200]!r}: {error.message}") from None
     return list(dict.fromkeys(result))
@@ -99,82 +238,53 @@ def _names(names: Sequence[str], normalise: Callable[[str], str]) -> list[str]:
 # docker-archive.
 
 
-def _needed(store: Store, parts: Parts, layers: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """The bytes, as they are in the archive, of those ``layers`` (path, diff_id) that the store has not."""
-    known = store.layers()
-    result: dict[str, int] = {}
-    top = ""
-    for path, diff_id in layers:
-        top = layer_id(top, diff_id)
-        if result or top not in known:
-            result[path] = parts.open(path)[1]
-    return result
-
-
-def _add(
-    commit: Commit, parts: Parts, path: str, diff_id: str, seen: Progress, *, blob: str = "", size: int = -1
-) -> None:
-    """One layer, unless the store has it."""
-    if commit.reuse(diff_id):
-        seen.begin(diff_id, f"Copying blob {blob or diff_id}")
-        seen.end(diff_id, "skipped: already exists")
-    elif (staged := parts.staged(path)) is not None:
-        commit.adopt(staged, diff_id=diff_id, blob=blob, size=size)
-    else:
-        read, total = parts.open(path)
-        commit.add(read, diff_id=diff_id, blob=blob, size=size, progress=seen, total=total)
-
-
-def _load_docker(
-    store: Store, parts: Parts, normalise: Callable[[str], str], accept: Accept, seen: Progress
-) -> list[tuple[Image, list[str]]]:
+def _find_docker(parts: Parts, wanted: Wanted) -> Iterator[Found]:
     items = parts.json("manifest.json")
     if not isinstance(items, list) or not items:
         raise BadArchive("broken archive: manifest.json is not a list of images")
-    accept("docker-archive", "", b"", ())  # its images have no identity of their own, and no manifests
-    # All are seen before the first is loaded, and none is kept: each of thousands may have a config of megabytes.
-    needed: dict[str, int] = {}
+    wanted.accept("docker-archive", wanted.reference or "", b"", ())  # its images have no manifests
+    only = ""
+    if wanted.reference == "" and len(items) > 1:
+        raise BadArchive(f"the archive has {len(items)} images", hint="choose one by its name, or by :@0, :@1 ...")
+    if wanted.reference:
+        if wanted.reference.startswith("@"):
+            number = wanted.reference[1:]
+            if not (number.isascii() and number.isdecimal()):
+                raise BadArchive(f'"{show(wanted.reference)}" is not "@" and the number of an image')
+            if int(number) >= len(items):
+                raise NotFound(f"there is no image {wanted.reference}: the archive has {len(items)}")
+            items = [items[int(number)]]
+        else:
+            only = wanted.normalise(wanted.reference)
+    found = False
     for item in items:
-        _, config, layers, _ = _docker_image(store, parts, item, normalise)
-        needed |= _needed(store, parts, list(zip(layers, config.diff_ids, strict=True)))
-    space.require(store.imagestore or store.graphroot, sum(needed.values()), "load the archive")
-    result = []
-    for item in items:
-        data, config, layers, names = _docker_image(store, parts, item, normalise)
-        with Commit(store) as commit:
-            sizes = []
-            for name, diff_id in zip(layers, config.diff_ids, strict=True):
-                _add(commit, parts, name, diff_id, seen)
-                sizes.append(commit.size_of_top())
-            own = _docker_manifest(data, config.diff_ids, sizes)
-            with Writing(seen, digests.of(data)):
-                image = commit.finish(config=data, manifests=[own], names=names, created=config.created)
-        result.append((image, names))
-    return result
+        names = _names(_strings(_object(item, "an image in manifest.json").get("RepoTags"), "RepoTags"), wanted)
+        if not only or only in names:
+            found = True
+            yield _docker_image(parts, item, [only] if only else names, wanted)
+    if not found:
+        raise NotFound(f'Tag "{show(only)}" not found')
 
 
-def _docker_image(
-    store: Store, parts: Parts, item: Any, normalise: Callable[[str], str]
-) -> tuple[bytes, Config, list[str], list[str]]:
-    """One image of manifest.json: its config, the same parsed, its layers' paths, its names.
+def _docker_image(parts: Parts, item: dict[str, Any], names: list[str], wanted: Wanted) -> Found:
+    """One image of manifest.json.
 
     Raises BadArchive.
     """
-    item = _object(item, "an image in manifest.json")
     config_name = item.get("Config")
     if not isinstance(config_name, str):
         raise BadArchive("broken archive: an image in manifest.json has no Config")
     data = parts.bytes(config_name)
     config = manifest.parse_config(data, show(config_name))
-    layers = _strings(item.get("Layers"), "Layers in manifest.json")
-    if len(layers) != len(config.diff_ids):
+    paths = _strings(item.get("Layers"), "Layers in manifest.json")
+    if len(paths) != len(config.diff_ids):
         raise BadArchive(
-            f"broken archive: {show(config_name)} has {len(config.diff_ids)} diff_ids, its image {len(layers)} layers"
+            f"broken archive: {show(config_name)} has {len(config.diff_ids)} diff_ids, its image {len(paths)} layers"
         )
-    limits.check(store.limits, "max_layers", len(layers), "an image")
-    for layer in layers:
-        parts.open(layer)
-    return data, config, layers, _names(_strings(item.get("RepoTags"), "RepoTags"), normalise)
+    for path in paths:
+        parts.open(path)
+    layers = tuple(Layer(path=path, diff_id=diff_id) for path, diff_id in zip(paths, config.diff_ids, strict=True))
+    return Found(kind="docker-archive", data=data, config=config, layers=layers, manifests=[], names=names)
 
 
 def _docker_manifest(config: bytes, diff_ids: Sequence[str], sizes: Sequence[int]) -> bytes:
@@ -198,15 +308,7 @@ def _path(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/", 1)
 
 
-def _load_oci(
-    store: Store,
-    parts: Parts,
-    normalise: Callable[[str], str],
-    default_name: str,
-    wanted: Platform,
-    accept: Accept,
-    seen: Progress,
-) -> list[tuple[Image, list[str]]]:
+def _find_oci(parts: Parts, wanted: Wanted) -> Iterator[Found]:
     layout = _object(parts.json("oci-layout"), "oci-layout")
     if not str(layout.get("imageLayoutVersion", "")).startswith("1."):
         raise BadArchive(f"cannot read OCI layout version {str(layout.get('imageLayoutVersion'))[:40]!r}")
@@ -216,74 +318,77 @@ def _load_oci(
     groups: dict[str, list[Descriptor]] = {}
     for descriptor in index.manifests:
         name = descriptor.annotations.get(manifest.REF_NAME) or ""
+        if wanted.reference and name == wanted.reference:
+            groups.setdefault(name, []).append(descriptor)
+            continue
         full = descriptor.annotations.get(_FULL_NAME) or ""
         if full and "/" not in name:
             name = full  # some writers put only the tag into ref.name
-        groups.setdefault(name, []).append(descriptor)
+        if wanted.reference in (None, "", name):
+            groups.setdefault(name, []).append(descriptor)
+    if wanted.reference and not groups:
+        raise NotFound(f'no descriptor found for reference "{show(wanted.reference)}"')
+    if wanted.reference == "" and len(groups) > 1:
+        raise BadArchive(f"there are {len(groups)} images", hint="choose one by its name")
     plans = []
     for name, group in groups.items():
-        best = manifest.best(group, wanted)
+        best = manifest.best(group, wanted.platform)
         if best is not None:
             plans.append((name, best))
     if not plans:
-        raise manifest.no_platform(index.manifests, wanted)
-    result = []
-    for name, descriptor in plans:
-        names = _names([name or default_name] if name or default_name else [], normalise)
-        own = _oci_manifest(parts, descriptor, wanted)
-        accept("oci", name, own[1][0], ())
-        result.append((_load_image(store, parts, *own, names, _path, seen), names))
-    return result
+        raise manifest.no_platform(index.manifests, wanted.platform)
 
-
-def _oci_manifest(parts: Parts, descriptor: Descriptor, wanted: Platform) -> tuple[Manifest, list[bytes]]:
     def get(item: Descriptor) -> bytes:
         return parts.bytes(_path(item.digest))
 
-    data = manifest.check(get(descriptor), descriptor, "manifest")
-    return manifest.resolve(data, descriptor.media_type, wanted, get)
+    for name, descriptor in plans:
+        names = _names([name or wanted.default_name] if name or wanted.default_name else [], wanted)
+        data = manifest.check(get(descriptor), descriptor, "manifest")
+        own, manifests = manifest.resolve(data, descriptor.media_type, wanted.platform, get)
+        wanted.accept("oci", name, manifests[0], ())
+        yield _image(parts, "oci", own, manifests, names, _path)
 
 
-def _load_dir(store: Store, parts: Parts, accept: Accept, seen: Progress) -> list[tuple[Image, list[str]]]:
+def _find_dir(parts: Parts, wanted: Wanted) -> Iterator[Found]:
     """What ``save --format docker-dir`` and skopeo's dir: write: manifest.json, and each blob by its digest."""
+
+    def place(digest: str) -> str:
+        return digest.partition(":")[2]
+
+    def get(item: Descriptor) -> bytes:
+        return parts.bytes(f"{place(item.digest)}.manifest.json")  # of an index that skopeo copied as a whole
+
     data = parts.bytes("manifest.json")
     signatures: list[bytes] = []
     while parts.find(f"signature-{len(signatures) + 1}") is not None:
         signatures.append(parts.bytes(f"signature-{len(signatures) + 1}"))
         if len(signatures) > _MOST_SIGNATURES:
             raise BadArchive(f"broken archive: more than {_MOST_SIGNATURES} signatures")
-    accept("dir", "", data, signatures)
-    own = manifest.parse(data, what="manifest.json")
-    if not isinstance(own, manifest.Manifest):
-        raise BadArchive("broken archive: a manifest has no layers")
-    image = _load_image(store, parts, own, [data], [], lambda digest: digest.partition(":")[2], seen, signatures)
-    return [(image, [])]  # there are no names in it
+    own, manifests = manifest.resolve(data, "", wanted.platform, get)
+    wanted.accept("dir", "", manifests[0], signatures if len(manifests) == 1 else ())
+    yield _image(parts, "dir", own, manifests, [], place, signatures)  # there are no names in it
 
 
-def _load_image(
-    store: Store,
+def _image(
     parts: Parts,
+    kind: str,
     own: Manifest,
     manifests: list[bytes],
     names: list[str],
     place: Callable[[str], str],
-    seen: Progress,
     signatures: Sequence[bytes] = (),
-) -> Image:
+) -> Found:
     """The image of a manifest. ``place`` says where the blob of a digest is."""
+    manifest.check_image(own)
     data = manifest.check(parts.bytes(place(own.config.digest)), own.config, "config")
     config = manifest.parse_config(data)
     manifest.match_layers(config, own)
-    paths = [place(layer.digest) for layer in own.layers]
-    for path in paths:
-        parts.open(path)
-    limits.check(store.limits, "max_layers", len(paths), "an image")
-    needed = _needed(store, parts, list(zip(paths, config.diff_ids, strict=True)))
-    space.require(store.imagestore or store.graphroot, sum(needed.values()), "load the archive")
-    with Commit(store) as commit:
-        for layer, path, diff_id in zip(own.layers, paths, config.diff_ids, strict=True):
-            _add(commit, parts, path, diff_id, seen, blob=layer.digest, size=layer.size)
-        with Writing(seen, own.config.digest):
-            return commit.finish(
-                config=data, manifests=manifests, names=names, created=config.created, signatures=signatures
-            )
+    layers = tuple(
+        Layer(path=place(layer.digest), diff_id=diff_id, blob=layer.digest, size=layer.size)
+        for layer, diff_id in zip(own.layers, config.diff_ids, strict=True)
+    )
+    for layer in layers:
+        parts.open(layer.path)
+    return Found(
+        kind=kind, data=data, config=config, layers=layers, manifests=manifests, names=names, signatures=signatures
+    )

@@ -230,6 +230,13 @@ def resolve(
     raise BadArchive("broken archive: indexes within indexes")
 
 
+def check_image(manifest: Manifest) -> None:
+    """Raises BadArchive if it is an artifact's: there is nothing to run in it."""
+    if not manifest.is_image:
+        kind = show(manifest.artifact_type or manifest.config.media_type, 100)
+        raise BadArchive(f"it is no image but an artifact of the type {kind}")
+
+
 @record
 class Config:
     """An image's configuration: its parsed JSON, its layers' diff_ids from the base up, RFC 3339."""

@@ -247,7 +247,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "Layers in another case": (oci(layers_in_capitals), "where readers expect 'layers'"),
     "layers are an object": (oci(lambda m: m.update(layers={})), "layers is not a list"),
     "no config": (oci(lambda m: m.pop("config")), "descriptor of config"),
-    "a config that is a layer": (oci(lambda m: m.update(config=m["layers"][0])), "broken archive"),
+    "a config that is a layer": (oci(lambda m: m.update(config=m["layers"][0])), "no image but an artifact"),
     "a layer that is a config": (oci(lambda m: m.update(layers=[m["config"]])), "not an archive|middle of a header"),
     "a layer of a huge size": (oci(lambda m: m["layers"][0].update(size=1 << 60)), "manifest says"),
     "a layer of a negative size": (oci(lambda m: m["layers"][0].update(size=-5)), "the size of"),

@@ -249,7 +249,7 @@ def test_the_fitting_platform_of_an_index(store: Store, tmp_path: Path) -> None:
     (place / "index.json").write_text(json.dumps(index))
     for arch in ("arm64", "amd64"):
         [(image, _)] = load.load(
-            store, str(place), normalise=normalise, wanted=Platform(os="linux", architecture=arch)
+            store, str(place), normalise=normalise, platform=Platform(os="linux", architecture=arch)
         )
         assert os.listdir(store.diff_directory(image.layer)) == [arch]
         assert f"manifest-{digest(nested)}" in image.big_data_names
