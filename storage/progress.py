@@ -13,6 +13,9 @@ class Progress:
     May be called from several threads. ``total`` and ``count`` are bytes; ``total`` is -1 where nobody knows it.
     """
 
+    def say(self, text: str) -> None:
+        """A line that is no piece of work: "Trying to pull …"."""
+
     def begin(self, key: str, what: str, total: int = -1) -> None:
         """``what`` is shown: "Copying layer 3f2a…", "Writing image …"."""
 

@@ -1,6 +1,6 @@
-"""How long work goes on: bars on a terminal, plain lines elsewhere, on stderr.
+"""How long work goes on: bars on a terminal, plain lines elsewhere, JSON for programs; on stderr.
 
-    with progress.watch(quiet=...) as seen:
+    with progress.watch(quiet=..., form=...) as seen:
         engine.load(..., progress=seen)
 
 There is no thread and no timer, because a process that has threads can enter no user namespace: what is drawn is
@@ -43,11 +43,16 @@ class Watched:
             self.progress.close()
 
 
-def watch(*, quiet: bool = False, fd: int = 2) -> Watched:
-    """What fits where ``fd`` leads: nothing if ``quiet``, bars on a terminal, else lines."""
+def watch(*, quiet: bool = False, form: str = "auto", fd: int = 2) -> Watched:
+    """``form`` is --progress: "auto" is what fits where ``fd`` leads, bars on a terminal and lines elsewhere.
+
+    Nothing is shown if ``quiet``.
+    """
     if quiet:
         return Watched(SILENT)
-    if os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb":
+    if form == "json":
+        return Watched(Events(fd))
+    if form == "auto" and os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb":
         return Watched(Bars(fd))
     return Watched(Lines(fd))
 
@@ -68,7 +73,51 @@ class Lines(Progress):
         self._fd = fd
 
     def begin(self, key: str, what: str, total: int = -1) -> None:
-        _write(self._fd, _plain(what) + "\n")
+        self.say(what)
+
+    def say(self, text: str) -> None:
+        _write(self._fd, _plain(text) + "\n")
+
+
+class Events(Progress):
+    """One JSON object on each line (docs/registries.md, "Progress for programs")."""
+
+    def __init__(self, fd: int = 2, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._fd = fd
+        self._now = now
+        self._lock = allocate_lock()
+        self._pieces: dict[str, tuple[int, int, float]] = {}  # total, current, when it was told last
+
+    def _tell(self, event: str, **values: str | int) -> None:
+        from pypod.base import fastjson
+
+        _write(self._fd, fastjson.dumps({"event": event, **values}) + "\n")
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self._tell("message", what=text)
+
+    def begin(self, key: str, what: str, total: int = -1) -> None:
+        with self._lock:
+            self._pieces[key] = (total, 0, self._now())
+            self._tell("begin", id=key, what=what, current=0, total=total)
+
+    def advance(self, key: str, count: int) -> None:
+        with self._lock:
+            if key not in self._pieces:
+                return
+            total, current, told = self._pieces[key]
+            current += count
+            now = self._now()
+            if now - told >= 1 / RATE:
+                self._tell("progress", id=key, current=current, total=total)
+                told = now
+            self._pieces[key] = (total, current, told)
+
+    def end(self, key: str, note: str = "") -> None:
+        with self._lock:
+            total, current, _ = self._pieces.pop(key, (-1, 0, 0.0))
+            self._tell("end", id=key, note=note, current=current, total=total)
 
 
 def _plain(text: str) -> str:
@@ -148,6 +197,11 @@ class Bars(Progress):
         self._finished: list[str] = []  # last lines that are not written yet
         self._drawn: list[int] = []  # how wide each of the lines is that stand above the cursor
         self._times: list[float] = []  # of the last drawings
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self._finished.append(_plain(text))
+            self._draw(self._now())
 
     def begin(self, key: str, what: str, total: int = -1) -> None:
         with self._lock:

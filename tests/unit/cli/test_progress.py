@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import struct
@@ -235,3 +236,39 @@ def test_a_dumb_terminal_gets_lines(played: Played, monkeypatch: pytest.MonkeyPa
     assert isinstance(progress.watch(fd=played.slave).progress, progress.Lines)
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(progress.watch(fd=played.slave).progress, progress.Bars)
+
+
+def test_events_for_programs(capfd: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    seen = progress.Events(now=lambda: now)
+    seen.say("Trying to pull x:1...")
+    seen.begin("a", "Copying blob a", 100)
+    for _ in range(10):
+        now += 0.0625
+        seen.advance("a", 10)
+    seen.advance("never begun", 5)
+    seen.end("a")
+    seen.begin("b", "Copying blob b")
+    seen.end("b", "skipped: already exists")
+    out, err = capfd.readouterr()
+    events = [json.loads(line) for line in err.splitlines()]
+    assert not out and events[0] == {"event": "message", "what": "Trying to pull x:1..."}
+    assert events[1] == {"event": "begin", "id": "a", "what": "Copying blob a", "current": 0, "total": 100}
+    told = [item["current"] for item in events if item["event"] == "progress"]
+    assert told == [20, 40, 60, 80, 100]  # every tenth of a second at most
+    assert [item for item in events if item["event"] == "end"] == [
+        {"event": "end", "id": "a", "note": "", "current": 100, "total": 100},
+        {"event": "end", "id": "b", "note": "skipped: already exists", "current": 0, "total": -1},
+    ]
+
+
+def test_the_form_is_chosen(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(progress.watch(form="json", fd=played.slave).progress, progress.Events)
+    assert isinstance(progress.watch(form="plain", fd=played.slave).progress, progress.Lines)
+    assert isinstance(progress.watch(fd=played.slave).progress, progress.Bars)
+    with progress.watch(fd=played.slave) as seen:
+        seen.begin("a", "Copying blob a", 10)
+        seen.say("Getting image source signatures")
+        seen.end("a")
+    assert played.look() == ["Getting image source signatures", "Copying blob a done"]
