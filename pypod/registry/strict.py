@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from pypod.base.text import show
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ def _constant(text: str) -> Any:
 
 def shown(text: object) -> str:
     """Text of somebody else's, quoted, printable and cut short."""
-    return json.dumps(str(text)[:200])
+    return f'"{show(str(text))}"'
 
 
 def loads(data: bytes) -> dict[str, Any]:
