@@ -7,6 +7,7 @@ from pypod.errors import StorageError
 from pypod.oci import manifest_write
 from pypod.oci.manifest_write import DOCKER, OCI, Blob
 from storage import export
+from storage.progress import SILENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Outgoing:
         """The media type of the image's own manifest; OCI's if it has one that we could not write."""
         return DOCKER if self._own.get("mediaType") == DOCKER else OCI
 
-    def pieces(self, layer: Layer, digest: str, progress: Progress) -> Iterator[bytes]:
+    def pieces(self, layer: Layer, digest: str, progress: Progress = SILENT) -> Iterator[bytes]:
         """A layer's archive, with progress."""
         progress.begin(digest, f"Copying blob {digest}", layer.diff_size)
         for piece in export.layer(self.store, layer.id, digest):

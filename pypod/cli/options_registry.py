@@ -47,7 +47,7 @@ PUSH = (
     ),
     ("format f", "str", None, "KIND", "Kind of the manifest (default the image's)", ("oci", "v2s2")),
     ("quiet q", "bool", False, "", "No progress output"),
-    ("remove-signatures", "bool", False, "", "Leave the image's signatures behind, as is always done"),
+    ("remove-signatures", "bool", False, "", "Leave the signatures behind that the image has"),
     ("sign-by", "str", None, "KEY", "Sign with this key of gpg's keyring"),
     ("sign-by-sigstore", "str", None, "FILE", ""),
     ("sign-by-sigstore-private-key", "str", None, "FILE", ""),

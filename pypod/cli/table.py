@@ -361,6 +361,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "container",
     ),
     "ps": ("ps", "List containers", _LOOK, "PS", "[options]", (0, 0), ""),
+    "push": (
+        "push",
+        "Push an image to a registry, an archive or a directory",
+        _IMAGE,
+        "options_registry.PUSH",
+        "[options] IMAGE [DESTINATION]",
+        (1, 2),
+        "image",
+    ),
     "rename": ("rename", "Give a container another name", _RUN, "NONE", "CONTAINER NAME", (2, 2), "container"),
     "restart": (
         "restart",
@@ -589,7 +598,7 @@ ALIASES = {
     "volume remove": "volume rm",
 }
 
-_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "save", "tag", "untag"))
+_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "push", "save", "tag", "untag"))
 
 
 class Command:
