@@ -69,7 +69,7 @@ def read(reference: Reference, digest: str, settings: Settings) -> list[bytes]:
         return read_directory(place)
     from pypod.registry import plain_http
 
-    with plain_http.Session(settings) as session:
+    with plain_http.Session(verify=settings.tls_verify is not False) as session:
         return _each(place, session.fetch)
 
 

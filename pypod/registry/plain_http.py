@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
 
-import requests
-
 from pypod.errors import RegistryError
+from pypod.registry.access import Tls
+from pypod.registry.http import Reply, Transport
+from pypod.registry.redirect import MOST_REDIRECTS, REDIRECTS, target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any as Settings
 
-_TIMEOUT = 30  # seconds without a byte
 _LONGEST = 120  # seconds for one file
-_REDIRECTS = 5
-_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Session:
-    """A context manager; ``settings.tls_verify`` is obeyed."""
+    """A context manager. ``verify``: the certificates of servers must be valid."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._session = requests.Session()
-        # ~/.netrc has credentials; only the proxies of the environment are wanted.
-        self._session.trust_env = False
-        if settings.tls_verify is False:
-            self._session.verify = False
-            import urllib3
-
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        elif os.path.exists(_AUTHORITIES):
-            self._session.verify = _AUTHORITIES
+    def __init__(self, *, verify: bool = True) -> None:
+        self._transport = Transport(Tls(verify=verify))
 
     def __enter__(self) -> Session:
         return self
@@ -41,53 +28,48 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._session.close()
+        self._transport.close()
 
     def fetch(self, url: str, limit: int) -> bytes | None:
-        """At most ``limit`` bytes of what is at ``url``, None if there is nothing.
+        """What is at ``url``, at most ``limit`` bytes of it; None if there is nothing.
 
         Raises RegistryError.
         """
+        what = f"reading {url}"
         try:
-            return self._fetch(url, limit)
-        except requests.RequestException as error:
-            raise RegistryError(f"cannot read {url}: {_cause(error)}") from None
-
-    def _fetch(self, url: str, limit: int) -> bytes | None:
-        end = time.monotonic() + _LONGEST
-        place = url
-        for _ in range(_REDIRECTS + 1):
-            proxies = requests.utils.get_environ_proxies(place)
-            with self._session.get(
-                place, stream=True, timeout=_TIMEOUT, allow_redirects=False, proxies=proxies
-            ) as answer:
-                if answer.is_redirect:
-                    target = requests.compat.urljoin(place, answer.headers["location"])
-                    if place.startswith("https:") and not target.startswith("https:"):
-                        raise RegistryError(f"cannot read {url}: it is redirected from https to another protocol")
-                    place = target
-                    continue
-                if answer.status_code == 404:
+            place = url
+            for _ in range(MOST_REDIRECTS + 1):
+                reply = self._transport.send("GET", place, {})
+                if reply.status == 404:
+                    reply.discard()
                     return None
-                if answer.status_code != 200:
-                    raise RegistryError(f"cannot read {url}: the server says {answer.status_code}")
-                data: bytes = b""
-                for chunk in answer.iter_content(65536):
-                    data += chunk
-                    if len(data) >= limit:
-                        return data[:limit]
-                    if time.monotonic() > end:
-                        raise RegistryError(f"cannot read {url}: it takes longer than {_LONGEST} s")
-                return data
-        raise RegistryError(f"cannot read {url}: more than {_REDIRECTS} redirections")
+                if reply.status not in REDIRECTS:
+                    return _body(reply, what, limit)
+                try:
+                    place = target(reply, insecure=False)
+                finally:
+                    reply.discard()
+        except RegistryError as error:
+            if error.message.startswith(what):
+                raise
+            raise RegistryError(f"{what}: {error.message}", hint=error.hint) from None
+        raise RegistryError(f"{what}: more than {MOST_REDIRECTS} redirects")
 
 
-def _cause(error: requests.RequestException) -> str:
-    """Why, in a few words; without the repr of connection objects that urllib3 has in its messages."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return "TLS verification failed"
-    if isinstance(error, requests.exceptions.Timeout):
-        return f"no answer within {_TIMEOUT} s"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return "cannot connect, or the connection broke"
-    return type(error).__name__
+def _body(reply: Reply, what: str, limit: int) -> bytes:
+    if reply.status != 200:
+        reply.close()
+        raise RegistryError(f"{what}: the server answers {reply.status}")
+    end = time.monotonic() + _LONGEST
+    data = b""
+    try:
+        while len(data) < limit and (piece := reply.read(min(limit - len(data), 1 << 16))):
+            data += piece
+            if time.monotonic() > end:
+                raise RegistryError(f"{what}: it takes longer than {_LONGEST} s")
+    except BaseException:
+        reply.close()
+        raise
+    if len(data) == limit:
+        reply.close()
+    return data
