@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pypod.base.record import record
 from pypod.engine import blob_cache
-from pypod.errors import PypodError, RegistryError
+from pypod.errors import ConnectionCut, PypodError, RegistryError
 from pypod.oci import digest as digests
 from pypod.oci import manifest_write
 from pypod.oci import reference as references
@@ -128,7 +128,13 @@ class _Push:
             sources += [item for item in self.sources if item not in sources]
         for source in sources[:_MOST_MOUNTS]:
             self.check()
-            if self.client.mount_blob(self.repository, known.blob.digest, source) and self._there(known.blob):
+            try:
+                mounted = self.client.mount_blob(self.repository, known.blob.digest, source)
+            except ConnectionCut:
+                raise
+            except RegistryError:
+                break  # one that has no mounts: what else is wrong, the upload will say
+            if mounted and self._there(known.blob):
                 return source
         return ""
 
