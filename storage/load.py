@@ -69,7 +69,8 @@ class Wanted:
     has several platforms, the image for ``platform`` is taken. ``kind`` is "docker-archive", "oci" or "dir", "" for
     whatever it is. ``reference`` chooses an image: by its name or, in a docker-archive, "@" and its number; "" is the
     only one there is, None all. ``accept`` is told of each image before its config and layers are read, and raises
-    what it likes: the kind, the image's name in there, its manifest if the archive has one, its signatures.
+    what it likes: the kind, the image's name in there, its manifest if the archive has one, its signatures. It may
+    be told twice.
     """
 
     normalise: Callable[[str], str]

@@ -19,6 +19,39 @@ RETRY = (
         "Wait this long between tries (default 1s, 2s, 4s …)",
     ),
 )
+PLATFORM = (
+    ("arch", "str", None, "ARCH", "The image for this architecture"),
+    ("os", "str", None, "OS", "The image for this operating system"),
+    ("platform", "str", None, "OS/ARCH[/VARIANT]", "The image for this platform (default this machine's)"),
+    ("variant", "str", None, "VARIANT", "The image for this variant of the architecture"),
+)
+PROGRESS = (
+    (
+        "progress",
+        "choice",
+        "auto",
+        "FORM",
+        "How progress is shown (auto: bars on a terminal, else plain)",
+        ("auto", "plain", "json"),
+    ),
+)
+# What run and create take for an image that has to be pulled; ``--pull`` and ``--quiet`` are theirs.
+IMPLICIT_PULL = (
+    *ACCESS,
+    *CREDS,
+    *RETRY,
+    *PLATFORM,
+    ("decryption-key", "list", (), "KEY", ""),
+    ("disable-content-trust", "bool", False, "", ""),
+    ("signature-policy", "str", None, "FILE", ""),
+)
+PULL = (
+    ("all-tags a", "bool", False, "", "Every tag of the repository"),
+    *IMPLICIT_PULL,
+    ("policy", "str", "always", "POLICY", "When to pull", ("always", "missing", "never", "newer")),
+    *PROGRESS,
+    ("quiet q", "bool", False, "", "No progress output"),
+)
 
 PUSH = (
     *ACCESS,

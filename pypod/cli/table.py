@@ -361,6 +361,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "container",
     ),
     "ps": ("ps", "List containers", _LOOK, "PS", "[options]", (0, 0), ""),
+    "pull": (
+        "pull",
+        "Pull images from registries, archives and directories",
+        _IMAGE,
+        "options_registry.PULL",
+        "[options] IMAGE [IMAGE...]",
+        ("names", "must specify at least one image name"),
+        "",
+    ),
     "push": (
         "push",
         "Push an image to a registry, an archive or a directory",
@@ -598,7 +607,7 @@ ALIASES = {
     "volume remove": "volume rm",
 }
 
-_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "push", "save", "tag", "untag"))
+_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "pull", "push", "save", "tag", "untag"))
 
 
 class Command:

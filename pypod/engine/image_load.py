@@ -112,14 +112,12 @@ def load(
         source = os.path.abspath(source)
     rootless.enter_user(context)
     journal.after_boot(store)
-    # An OCI layout without a name is called as its directory, as podman does.
-    default = os.path.basename(source) if os.path.isdir(source) else ""
     try:
         return loading.load(
             store,
             source,
             normalise=image_names.new_name,
-            default_name=_default(default),
+            default_name=default_name(source),
             accept=accept,
             progress=progress,
         )
@@ -146,7 +144,9 @@ def _downloading(source: str, progress: Progress) -> None:
     progress.end("download")
 
 
-def _default(name: str) -> str:
+def default_name(source: str) -> str:
+    """An image without a name in an OCI layout directory is called as the directory (podman)."""
+    name = os.path.basename(source) if os.path.isdir(source) else ""
     try:
         image_names.new_name(name)
     except PypodError:

@@ -1,0 +1,263 @@
+"""``pull``: from what the user typed to images in the store (podman-pull(1)).
+
+name ─► a local image that will do? ─► candidates ─► each candidate's endpoints ─► pull_registry
+transport:… ─► storage.load, for the one image that is meant
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base.record import record
+from pypod.base.text import show
+from pypod.engine import image_names, journal, pull_registry, rootless, transports, trust
+from pypod.engine.images import PULL_POLICIES
+from pypod.engine.pull_registry import Request
+from pypod.errors import BadArchive, NoSuchImage, NotFound, PypodError, RegistryError, StorageError, UsageError
+from pypod.oci import platform as platforms
+from pypod.oci import reference as references
+from storage.progress import SILENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pypod.engine.context import Context
+    from pypod.engine.transports import Transport
+    from pypod.oci.reference import Reference
+    from storage.progress import Progress
+    from storage.records import Image
+    from storage.store import Store
+
+__all__ = ["Request", "pull"]
+
+
+def pull(context: Context, store: Store, typed: str, request: Request, progress: Progress = SILENT) -> list[Image]:
+    """The images that ``typed`` stands for: one, or one for each tag with ``all_tags``.
+
+    Enters the user namespace. Raises RegistryError and what is below it, PolicyError, BadArchive, NoSuchImage,
+    StorageError, UsageError, ConfigError: then the store has nothing of that image but layers kept for the next try.
+    """
+    if request.policy not in PULL_POLICIES:
+        raise UsageError(f'unsupported pull policy "{show(request.policy)}"')
+    where = transports.parse(typed)
+    if request.all_tags and where.kind not in ("", "docker"):
+        raise UsageError(f"pulling all tags is not supported for {where.kind} transport", code=125)
+    rootless.enter_user(context)
+    if where.kind == "containers-storage":
+        return [_stored(store, where)]
+    journal.after_boot(store)
+    work = pull_registry.Work(store, request, trust.Trust(context, request.signature_policy), progress)
+    try:
+        if where.kind == "docker":
+            reference = _whole(where.rest, where)
+            return _tags(work, [reference]) if request.all_tags else [work.image(reference)]
+        if where.kind:
+            return _archive(store, where, request, work.trust, progress)
+        return _named(store, typed, request, work, progress)
+    finally:
+        work.close()
+
+
+# Names.
+
+
+@record
+class _Local:
+    """A local image that the name stands for; ``fits``: it is for the platform that was asked for."""
+
+    image: Image
+    name: str  # the complete name by which it was found, "" if by its id
+    fits: bool
+
+
+def _named(store: Store, typed: str, request: Request, work: pull_registry.Work, progress: Progress) -> list[Image]:
+    local = _local(store, typed, request)
+    if request.policy == "never":
+        if local is None or not local.fits:
+            raise NoSuchImage(f"{typed}: image not known")
+        return [local.image]
+    if local is not None and local.fits and request.policy == "missing":
+        return [local.image]
+    if local is not None and not local.name or _is_id(typed):
+        if local is None:
+            raise NoSuchImage(f"{typed}: image not known")
+        if request.policy == "always":
+            raise UsageError(f"pull policy is always but image has been referred to by ID ({typed})", code=125)
+        return [local.image]
+    # A name that has been found here says which registry is meant.
+    name = local.name if local is not None and local.name and request.platform is None else typed
+    try:
+        candidates, source, ask = _candidates(name, request)
+    except PypodError:
+        if local is not None and local.fits and request.policy == "newer":
+            return [local.image]
+        raise
+    if source:
+        progress.say(source)
+    if request.all_tags:
+        return _tags(work, candidates)
+    problems: list[PypodError] = []
+    for candidate in candidates:
+        try:
+            if local is not None and local.fits and request.policy == "newer" and work.same(candidate, local.image):
+                continue
+            image = work.image(candidate)
+        except (RegistryError, BadArchive) as error:
+            problems.append(error)
+            continue
+        if ask:
+            from pypod.registry import shortnames
+
+            shortnames.remember(references.split(name)[0], candidate)
+        return [image]
+    if local is not None and local.fits and request.policy == "newer":
+        return [local.image]
+    raise _all_of(typed, problems)
+
+
+def _is_id(text: str) -> bool:
+    bare = text.removeprefix("sha256:")
+    return bare != text or (len(bare) == 64 and not set("/.:@") & set(bare))
+
+
+def _local(store: Store, typed: str, request: Request) -> _Local | None:
+    from pypod.engine import images
+
+    try:
+        image = store.find_image(typed)
+    except NoSuchImage:
+        return None
+    name = images.resolved_name(image, typed)
+    fits = True
+    if request.platform is not None:
+        try:
+            config = store.image_config(image)
+        except StorageError:
+            return None  # it is damaged: fetched again
+        its = platforms.Platform(
+            os=str(config.get("os") or "linux"),
+            architecture=str(config.get("architecture") or ""),
+            variant=str(config.get("variant") or ""),
+        )
+        fits = bool(request.platform.fits(its))
+    by_id = name not in image.names or image.id.startswith(typed.removeprefix("sha256:"))
+    return _Local(image=image, name="" if by_id else name, fits=fits)
+
+
+def _whole(text: str, where: Transport | None = None) -> Reference:
+    """A reference with its registry; of a tag and a digest the digest counts."""
+    try:
+        found = references.parse(text)
+    except references.BadReference as error:
+        shown = str(where) if where is not None else text
+        raise PypodError(f'invalid image reference "{show(shown)}": {error.message}') from None
+    return _pinned(found)
+
+
+def _pinned(found: Reference) -> Reference:
+    if found.digest:
+        return references.Reference(domain=found.domain, path=found.path, digest=found.digest)
+    return references.Reference(domain=found.domain, path=found.path, tag=found.tag or "latest")
+
+
+def _candidates(name: str, request: Request) -> tuple[list[Reference], str, bool]:
+    """The references that a name may stand for, what is said of them, and whether the choice is to be remembered."""
+    if references.has_registry(name):
+        return [_whole(name)], "", False
+    from pypod.registry import shortnames
+
+    found = shortnames.resolve(name, request.settings)
+    candidates = list(found.candidates)
+    if found.ask and len(candidates) > 1 and request.choose is not None:
+        candidates = [request.choose(candidates)]
+        return [_pinned(item) for item in candidates], "", True
+    source = f'Resolving "{references.split(name)[0]}" using {found.source}' if found.source else ""
+    return [_pinned(item) for item in candidates], source, found.ask
+
+
+def _all_of(typed: str, problems: list[PypodError]) -> PypodError:
+    if len(problems) == 1:
+        return problems[0]
+    told = "; ".join(problem.message for problem in problems)
+    return RegistryError(f"{len(problems)} errors occurred while pulling {show(typed)}: {told}")
+
+
+def _tags(work: pull_registry.Work, candidates: list[Reference]) -> list[Image]:
+    """Every tag of the first candidate that has any."""
+    problems: list[PypodError] = []
+    for candidate in candidates:
+        try:
+            tags = work.tags(candidate)
+        except RegistryError as error:
+            problems.append(error)
+            continue
+        result = []
+        for tag in tags:
+            result.append(work.image(references.Reference(domain=candidate.domain, path=candidate.path, tag=tag)))
+        return result
+    raise _all_of(candidates[0].name, problems)
+
+
+# Other places.
+
+
+def _stored(store: Store, where: Transport) -> Image:
+    """containers-storage: the image is here already, or nowhere."""
+    if where.rest.startswith("["):
+        raise UsageError(f"{show(str(where))}: only this store can be read", hint="use --root", code=125)
+    try:
+        return store.find_image(where.rest.removeprefix("@"))
+    except NoSuchImage:
+        raise NoSuchImage(f"initializing source {show(str(where))}: image not known") from None
+
+
+def _archive(
+    store: Store, where: Transport, request: Request, allowed: trust.Trust, progress: Progress
+) -> list[Image]:
+    from pypod.engine import image_load
+    from storage import load as loading
+
+    source = check_path(where)
+    policy = allowed.accepts(source)
+    told: set[str] = set()
+
+    def accept(transport: str, name: str, manifest: bytes, signatures: Sequence[bytes]) -> None:
+        if name not in told:
+            told.add(name)
+            progress.say("Getting image source signatures")
+        policy(transport, name, manifest, signatures)
+
+    try:
+        found = loading.load(
+            store,
+            source,
+            normalise=image_names.new_name,
+            default_name=image_load.default_name(source),
+            platform=request.platform,
+            kind=where.kind.removesuffix("-archive") if where.kind == "oci-archive" else where.kind,
+            reference=where.reference,
+            accept=accept,
+            progress=progress,
+        )
+    except (BadArchive, NotFound) as error:
+        error.message = f"{show(str(where))}: {error.message}"
+        raise
+    return [image for image, _ in found]
+
+
+def check_path(where: Transport) -> str:
+    """The absolute path of an archive or directory, of the kind that the transport says.
+
+    Raises PypodError.
+    """
+    path = os.path.abspath(where.path)
+    is_directory = where.kind in ("oci", "dir")
+    try:
+        os.stat(path)
+    except OSError as error:
+        raise PypodError(f"initializing source {show(str(where))}: {path}: {error.strerror}") from None
+    if os.path.isdir(path) is not is_directory:
+        what = "not a directory" if is_directory else "a directory"
+        raise PypodError(f"initializing source {show(str(where))}: {path} is {what}")
+    return path
