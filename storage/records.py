@@ -41,6 +41,11 @@ class Image:
     directory: str = ""  # where its big data is
     raw: Row = {}
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of images: it has neither layers nor a config (``lists``)."""
+        return not self.layer and "manifest" in self.big_data_names and f"sha256:{self.id}" not in self.big_data_names
+
 
 @record
 class Container:

@@ -167,14 +167,20 @@ class Store:
         tables = [self.image_table, *(store[2] for store in self.read_only_stores)]
         return any(row["id"] == id for table in tables for row in table.rows())
 
-    def find_image(self, reference: str, registries: Sequence[str] = ()) -> Image:
+    def find_image(self, reference: str, registries: Sequence[str] = (), *, lists: bool = False) -> Image:
         """The image that ``reference`` names: an id or its beginning, a name with or without registry and tag.
 
-        ``registries`` are the unqualified-search registries. Raises NoSuchImage.
+        ``registries`` are the unqualified-search registries. Of a list of images it is the one for this machine,
+        or with ``lists`` the list itself. Raises NoSuchImage.
         """
         from storage import image_find
 
-        return image_find.find(self.images(), reference, registries)
+        found = image_find.find(self.images(), reference, registries)
+        if lists or not found.is_list:
+            return found
+        from storage import lists as lists_of_images
+
+        return lists_of_images.instance(self, found)
 
     def image_data(self, image: Image, key: str) -> bytes:
         """One item of an image's big data.

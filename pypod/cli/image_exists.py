@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     _, store = targets.open_engine(invocation)
     try:
-        store.find_image(invocation.args[0])
+        store.find_image(invocation.args[0], lists=True)
     except NoSuchImage:
         return 1
     return 0

@@ -64,6 +64,11 @@ def _dangling(overview: Overview, value: str) -> Test:
     return lambda item: item.dangling is wanted
 
 
+def _manifest(overview: Overview, value: str) -> Test:
+    wanted = _truth("manifest", value)
+    return lambda item: item.image.is_list is wanted
+
+
 def _intermediate(overview: Overview, value: str) -> Test:
     wanted = _truth("intermediate", value)
     return lambda item: item.intermediate is wanted
@@ -96,7 +101,7 @@ def _id(overview: Overview, value: str) -> Test:
 
 def _reference_time(overview: Overview, value: str, key: str) -> int:
     try:
-        return images.created_at(overview.store.find_image(value))
+        return images.created_at(overview.store.find_image(value, lists=True))
     except NoSuchImage:
         raise UsageError(f'could not find local image for filter "{key}={value}": {value}: image not known') from None
 
@@ -135,7 +140,7 @@ def _reference(overview: Overview, value: str) -> Test:
 
     exact = ""
     try:
-        exact = overview.store.find_image(value).id
+        exact = overview.store.find_image(value, lists=True).id
     except NoSuchImage:
         pass
     pattern = "*" not in value and "?" not in value and "[" not in value
@@ -165,6 +170,7 @@ _MAKERS: dict[str, Callable[[Overview, str], Test]] = {
     "id": _id,
     "intermediate": _intermediate,
     "label": _label,
+    "manifest": _manifest,
     "readonly": _readonly,
     "reference": _reference,
     "since": _since,

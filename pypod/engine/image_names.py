@@ -31,7 +31,7 @@ def new_name(text: str) -> str:
 
 def tag(context: Context, store: Store, name: str, targets: Sequence[str]) -> None:
     """Raises NoSuchImage, PypodError."""
-    image = store.find_image(name)
+    image = store.find_image(name, lists=True)
     names = []
     for target in targets:
         if "@" in target or target.startswith("sha256:"):
@@ -46,7 +46,7 @@ def untag(context: Context, store: Store, name: str, targets: Sequence[str]) -> 
 
     Raises NotFound, PypodError.
     """
-    image = store.find_image(name)
+    image = store.find_image(name, lists=True)
     names = [new_name(target) for target in targets]
     for complete in names:
         if complete not in image.names:
@@ -92,7 +92,7 @@ def remove(context: Context, store: Store, name: str, *, force: bool = False, pr
 
 def _resolve(store: Store, name: str) -> Image:
     try:
-        return store.find_image(name)
+        return store.find_image(name, lists=True)
     except NoSuchImage:
         from pypod.oci import reference
 
