@@ -9,7 +9,7 @@ from pypod.registry import policy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any as Settings
+    from pypod.registry.settings import Settings
 
     from pypod.engine.context import Context
     from pypod.oci.reference import Reference

@@ -15,7 +15,7 @@ from pypod.registry import registries_d, signing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any as Settings
+    from pypod.registry.settings import Settings
 
     from pypod.oci.reference import Reference
 
