@@ -188,7 +188,7 @@ class _Group(_Help, click.Group):
         )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*table.members(self.path), *(() if self.path else table.GROUPS)]
+        return [*table.members(self.path), *table.groups(self.path)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         path = f"{self.path} {cmd_name}".lstrip()
@@ -205,9 +205,8 @@ class _Group(_Help, click.Group):
                 title = "Commands" if self.path else entry.section
                 sections.setdefault(title, []).append((verb, entry.summary))
         order = ["Commands"] if self.path else list(table.SECTIONS)
-        if not self.path:
-            sections["Groups"] = sorted(table.GROUPS.items())
-            order.append("Groups")
+        sections["Groups"] = sorted(table.groups(self.path).items())
+        order.append("Groups")
         for title in order:
             if sections.get(title):
                 with formatter.section(title):

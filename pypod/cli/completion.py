@@ -62,7 +62,7 @@ def verbs(group: str) -> list[tuple[str, str]]:
     found = [
         (verb, table.COMMANDS[name][1]) for verb, name in table.members(group).items() if table.COMMANDS[name][2]
     ]
-    return sorted([*found, *(() if group else table.GROUPS.items())])
+    return sorted([*found, *table.groups(group).items()])
 
 
 def shown(flags: parser.Flags) -> list[parser.Flag]:
@@ -198,7 +198,7 @@ def _fish(descriptions: bool) -> str:
         f"        if contains -- $word {_words(_takers(options.GLOBAL))}; set skip 1; continue; end",
         "        string match -q -- '-*' $word; and continue",
         "        set path $path $word",
-        f'        contains -- "$path" {_words(table.GROUPS)}; or break',
+        f'        contains -- "$path" {_words(map(_quoted, table.GROUPS))}; or break',
         "    end",
         '    echo "$path"',
         "end",

@@ -29,6 +29,7 @@ GROUPS = {
     "container": "Manage containers",
     "healthcheck": "Manage health checks",
     "image": "Manage images",
+    "image trust": "Manage which images may be used",
     "network": "Manage bridge networks",
     "system": "Manage pypod and its store",
     "volume": "Manage volumes",
@@ -205,6 +206,24 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "[options] IMAGE",
         (1, 1),
         "image",
+    ),
+    "image trust set": (
+        "image_trust:change",
+        "Say for a registry or repository whose images may be used",
+        _IMAGE,
+        "options_trust.SET",
+        "[options] REGISTRY[/REPOSITORY]",
+        (1, 1),
+        "",
+    ),
+    "image trust show": (
+        "image_trust:show",
+        "Show which images may be used",
+        _IMAGE,
+        "options_trust.SHOW",
+        "[options] [REGISTRY]",
+        (0, 1),
+        "",
     ),
     "image unmount": (
         "image_mount:umount",
@@ -671,6 +690,16 @@ def members(group: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def groups(group: str) -> dict[str, str]:
+    """The groups in a group ("" for the top level), by their last word, with their summaries."""
+    found = {}
+    for path, summary in GROUPS.items():
+        head, _, word = path.rpartition(" ")
+        if head == group:
+            found[word] = summary
+    return found
+
+
 def suggestions(word: str, known: Sequence[str]) -> list[str]:
     """The words of ``known`` that ``word`` may have been meant for."""
     import difflib
@@ -682,7 +711,7 @@ def suggestions(word: str, known: Sequence[str]) -> list[str]:
 def unknown(path: str) -> UsageError:
     """The error for a path that is no command."""
     group, _, verb = path.rpartition(" ")
-    known = list(members(group)) + ([] if group else list(GROUPS))
+    known = [*members(group), *groups(group)]
     close = suggestions(verb, known)
     shown = " ".join(("pypod", path))
     if close:

@@ -9,10 +9,10 @@ from pypod.registry import policy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pypod.registry.settings import Settings
 
     from pypod.engine.context import Context
     from pypod.oci.reference import Reference
+    from pypod.registry.settings import Settings
     from storage.load import Accept
 
 

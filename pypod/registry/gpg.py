@@ -89,6 +89,17 @@ class PrivateHome:
         done = self._run(["--import-options", "import-minimal", "--import", "--", self._keep(ring)])
         return {words[1] for words in done.of("IMPORT_OK") if len(words) > 1}
 
+    def users(self, ring: bytes) -> list[str]:
+        """The mail addresses in the user ids of public keys; a user id that has none as it is."""
+        done = self._run(["--with-colons", "--import-options", "show-only", "--import", "--", self._keep(ring)])
+        found = []
+        for line in done.text.decode("utf-8", "replace").splitlines():
+            fields = line.split(":")
+            if fields[0] == "uid" and len(fields) > 9:
+                user = fields[9].replace("\\x3a", ":")
+                found.append(user.partition("<")[2].partition(">")[0] or user)
+        return found
+
     def verify(self, signature: bytes) -> Verified:
         """What gpg says of one message that contains signature and text."""
         return self._run(["--max-output", str(MOST_TEXT), "--output", "-", "--verify", "--", self._keep(signature)])

@@ -15,9 +15,9 @@ from pypod.registry import registries_d, signing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pypod.registry.settings import Settings
 
     from pypod.oci.reference import Reference
+    from pypod.registry.settings import Settings
 
 
 def standard(home: str = "") -> str:

@@ -64,11 +64,18 @@ def read(path: str = "", home: str = "") -> Rules:
     Raises ConfigError.
     """
     found = place(path, home)
-    document = read_document(found)
+    return check(read_document(found), found)
+
+
+def check(document: dict[str, Any], path: str) -> Rules:
+    """``parse``, with the name of the file in the error.
+
+    Raises ConfigError.
+    """
     try:
-        return parse(document, found)
+        return parse(document, path)
     except strict.BadDocument as error:
-        raise _invalid(found, error) from None
+        raise _invalid(path, error) from None
 
 
 def read_document(path: str) -> dict[str, Any]:

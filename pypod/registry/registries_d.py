@@ -41,6 +41,14 @@ class Registries:
         """The section of just this scope."""
         return self.scopes.get(scope)
 
+    def above(self, scope: str) -> Section:
+        """The section of ``scope``, else of what is above it, else the default."""
+        while scope:
+            if scope in self.scopes:
+                return self.scopes[scope]
+            scope = scope.rpartition("/")[0]
+        return self.default
+
     def base(self, reference: Reference, *, write: bool = False) -> str:
         """The URL of a reference's signatures, "" if nothing says so. The most specific section that has one wins."""
         for scope in policy.names("docker", reference):
