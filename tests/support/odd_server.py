@@ -14,11 +14,18 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from support.certificates import Certificates
+
+class Certificates(NamedTuple):
+    """PEM files: what registry.make_certificates makes."""
+
+    authority: Path
+    certificate: Path
+    key: Path
 
 
 class Call(BaseHTTPRequestHandler):

@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 
 from pypod.registry.client import Client, Tls
-from support import certificates as make_certificates
-from support.certificates import Certificates
-from support.odd_server import Call, OddServer
+from support.odd_server import Call, Certificates, OddServer
+from support.registry import make_certificates
 
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """An authority of the tests, and a certificate for localhost."""
     directory: Path = tmp_path_factory.mktemp("certificates")
-    return make_certificates.make(directory)
+    return Certificates(*make_certificates(directory))
 
 
 @pytest.fixture

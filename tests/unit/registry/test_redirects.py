@@ -9,8 +9,7 @@ import pytest
 
 from pypod.errors import RegistryError
 from pypod.registry.client import Client, Credentials, Tls
-from support.certificates import Certificates
-from support.odd_server import Call, OddServer
+from support.odd_server import Call, Certificates, OddServer
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., Client]
