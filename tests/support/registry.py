@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 def make_certificates(directory: Path, *names: str) -> tuple[Path, Path, Path]:
-    """An authority and a server's certificate for ``names`` and 127.0.0.1: the files of authority, certificate, key."""
+    """An authority and a server's certificate for ``names`` and 127.0.0.1: files of authority, certificate, key."""
     openssl = box.need("openssl")
 
     def run(*args: str | Path) -> None:
