@@ -25,6 +25,9 @@ class Progress:
     def end(self, key: str, note: str = "") -> None:
         """The piece is done, or was not needed: then ``note`` says why ("already there")."""
 
+    def close(self) -> None:
+        """Nothing more comes; what is not done will not be."""
+
 
 SILENT = Progress()
 

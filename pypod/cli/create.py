@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.cli.late_progress import Late
+from pypod.cli.late import Late, Puller
 from pypod.cli.targets import open_engine
 from pypod.engine import create as creation
 
@@ -17,7 +17,10 @@ def run(invocation: Invocation) -> int:
     context, store = open_engine(invocation)
     image, *command = invocation.args
     typed = ["pypod", *invocation.argv]
-    seen = Late(quiet=invocation.options["quiet"])
-    container = creation.create(context, store, image, command, invocation.options, typed, progress=seen)
+    flags = invocation.options
+    with Late(quiet=flags["quiet"]) as seen:
+        container = creation.create(
+            context, store, image, command, flags, typed, puller=Puller(flags, seen), progress=seen
+        )
     os.write(1, f"{container.id}\n".encode())
     return 0

@@ -59,6 +59,40 @@ _TIME = (("time t timeout", "uint", None, "SECONDS", "Wait this long before kill
 _KEYS = (("detach-keys", "str", None, "KEYS", "The keys that detach the terminal (default ctrl-p,ctrl-q)"),)
 FORMAT = (("format f", "str", None, "FORMAT", "json, or a Go template"),)
 
+# How a registry is reached: what ``registry_settings.of`` reads.
+ACCESS = (
+    ("authfile", "str", None, "FILE", "Credentials are in this file (default $REGISTRY_AUTH_FILE, else as podman)"),
+    ("cert-dir", "str", None, "DIR", "Certificates and keys for the registry (default /etc/containers/certs.d)"),
+    ("tls-verify", "bool", None, "", "Verify certificates (default as registries.conf says, else true)"),
+)
+CREDS = (("creds", "str", None, "USER[:PASSWORD]", "Credentials; a password that is missing is asked for"),)
+RETRY = (
+    ("retry", "uint", None, "TIMES", "How often what fails is tried again (default 3)"),
+    (
+        "retry-delay",
+        "str",
+        None,
+        "DURATION",
+        "Wait this long between tries (default 1s, 2s, 4s …)",
+    ),
+)
+PLATFORM = (
+    ("arch", "str", None, "ARCH", "The image for this architecture"),
+    ("os", "str", None, "OS", "The image for this operating system"),
+    ("platform", "str", None, "OS/ARCH[/VARIANT]", "The image for this platform (default this machine's)"),
+    ("variant", "str", None, "VARIANT", "The image for this variant of the architecture"),
+)
+# What run and create take for an image that has to be pulled; ``--pull`` and ``--quiet`` are theirs.
+IMPLICIT_PULL = (
+    *ACCESS,
+    *CREDS,
+    *RETRY,
+    *PLATFORM,
+    ("decryption-key", "list", (), "KEY", ""),
+    ("disable-content-trust", "bool", False, "", ""),
+    ("signature-policy", "str", None, "FILE", ""),
+)
+
 NONE: tuple[()] = ()
 
 ATTACH = (

@@ -1,30 +1,9 @@
-"""The flags of the commands that talk to registries. The shape is in ``options``."""
+"""The flags of the commands that talk to registries. The shape is in ``options``, and what run and create share."""
 
 from __future__ import annotations
 
-# How a registry is reached: what ``registry_settings.of`` reads.
-ACCESS = (
-    ("authfile", "str", None, "FILE", "Credentials are in this file (default $REGISTRY_AUTH_FILE, else as podman)"),
-    ("cert-dir", "str", None, "DIR", "Certificates and keys for the registry (default /etc/containers/certs.d)"),
-    ("tls-verify", "bool", None, "", "Verify certificates (default as registries.conf says, else true)"),
-)
-CREDS = (("creds", "str", None, "USER[:PASSWORD]", "Credentials; a password that is missing is asked for"),)
-RETRY = (
-    ("retry", "uint", None, "TIMES", "How often what fails is tried again (default 3)"),
-    (
-        "retry-delay",
-        "str",
-        None,
-        "DURATION",
-        "Wait this long between tries (default 1s, 2s, 4s …)",
-    ),
-)
-PLATFORM = (
-    ("arch", "str", None, "ARCH", "The image for this architecture"),
-    ("os", "str", None, "OS", "The image for this operating system"),
-    ("platform", "str", None, "OS/ARCH[/VARIANT]", "The image for this platform (default this machine's)"),
-    ("variant", "str", None, "VARIANT", "The image for this variant of the architecture"),
-)
+from pypod.cli.options import ACCESS, CREDS, IMPLICIT_PULL, RETRY
+
 PROGRESS = (
     (
         "progress",
@@ -34,16 +13,6 @@ PROGRESS = (
         "How progress is shown (auto: bars on a terminal, else plain)",
         ("auto", "plain", "json"),
     ),
-)
-# What run and create take for an image that has to be pulled; ``--pull`` and ``--quiet`` are theirs.
-IMPLICIT_PULL = (
-    *ACCESS,
-    *CREDS,
-    *RETRY,
-    *PLATFORM,
-    ("decryption-key", "list", (), "KEY", ""),
-    ("disable-content-trust", "bool", False, "", ""),
-    ("signature-policy", "str", None, "FILE", ""),
 )
 PULL = (
     ("all-tags a", "bool", False, "", "Every tag of the repository"),

@@ -1,9 +1,8 @@
-"""The flags of ``run`` and ``create`` (podman-run(1), podman-create(1)). The shape is in ``options``.
-
-The flags that speak to a registry (--authfile, --creds, --tls-verify, --platform and so on) come with pulling.
-"""
+"""The flags of ``run`` and ``create`` (podman-run(1), podman-create(1)). The shape is in ``options``."""
 
 from __future__ import annotations
+
+from pypod.cli.options import IMPLICIT_PULL
 
 _PROCESS = (
     ("annotation", "list", (), "KEY=VALUE", "Add an annotation to the container's OCI config"),
@@ -78,7 +77,15 @@ _IMAGE = (
         "What becomes of the volumes that the image declares (default anonymous)",
         ("anonymous", "bind", "tmpfs", "ignore"),
     ),
-    ("pull", "str", "missing", "POLICY", "When to pull the image", ("always", "missing", "never", "newer")),
+    *IMPLICIT_PULL,
+    (
+        "pull",
+        "str",
+        None,
+        "POLICY",
+        "When to pull the image (default missing)",
+        ("always", "missing", "never", "newer"),
+    ),
     ("quiet q", "bool", False, "", "No progress output while pulling"),
     ("rootfs", "bool", False, "", "The first argument is a directory with a root file system, not an image"),
 )

@@ -39,8 +39,7 @@ class Watched:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(self.progress, Bars):
-            self.progress.close()
+        self.progress.close()
 
 
 def watch(*, quiet: bool = False, form: str = "auto", fd: int = 2) -> Watched:

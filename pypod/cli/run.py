@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.cli.late_progress import Late
+from pypod.cli.late import Late, Puller
 from pypod.cli.targets import open_engine
 from pypod.engine import attach, create
 from pypod.engine import run as running
@@ -30,8 +30,11 @@ def run(invocation: Invocation) -> int:
     image, *command = invocation.args
     streams = attach.choose_streams(flags["attach"], interactive=flags["interactive"], terminal=flags["tty"])
     detach_keys = attach.choose_detach_keys(context, flags["detach_keys"])
-    seen = Late(quiet=flags["quiet"])
-    container = create.create(context, store, image, command, flags, ["pypod", *invocation.argv], progress=seen)
+    typed = ["pypod", *invocation.argv]
+    with Late(quiet=flags["quiet"]) as seen:
+        container = create.create(
+            context, store, image, command, flags, typed, puller=Puller(flags, seen), progress=seen
+        )
     if detach:
         running.run_detached(context, store, container, preserve_fds=int(flags["preserve_fds"] or 0))
         os.write(1, f"{container.id}\n".encode())

@@ -34,12 +34,14 @@ def create(
     command: Sequence[str],
     flags: Mapping[str, Any],
     create_command: Sequence[str],
+    *,
+    puller: images.Puller | None = None,
     progress: Progress = SILENT,
 ) -> Container:
     """Make a container; nothing is left behind if it fails.
 
-    The first container with an id mapping of its own copies the image, which ``progress`` is told of. Enters the
-    user namespace. Raises PypodError of every kind.
+    ``puller`` gets an image that is not here. The first container with an id mapping of its own copies the image,
+    which ``progress`` is told of. Enters the user namespace. Raises PypodError of every kind.
     """
     cidfile = flags.get("cidfile") or ""
     if cidfile and os.path.exists(cidfile):
@@ -58,7 +60,7 @@ def create(
     image = None
     info = None
     if not flags.get("rootfs"):
-        image = images.find_or_embedded(store, image_name, pull=str(flags.get("pull") or "missing"))
+        image = images.find_or_pull(context, store, image_name, flags, puller)
         info = images.image_info(store, image, image_name)
     ranges = None
     if option_spaces.userns(flags, context).startswith("auto"):

@@ -7,18 +7,22 @@ import os
 from pypod.base import times
 from pypod.base.record import record
 from pypod.engine.imageinfo import ImageInfo
-from pypod.errors import NoSuchImage, PypodError, StorageError, UsageError
+from pypod.errors import NoSuchImage, StorageError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from pypod.engine.context import Context
     from storage.records import Image
     from storage.store import Store
 
+    Puller = Callable[[Context, Store, str, str], Image]  # of a name, by a policy
+
 # The image that the package carries, so that there is one to run on a machine without a network.
 EMBEDDED = "localhost/hello:latest"
+_HELLO = ("hello", "hello:latest", "localhost/hello", EMBEDDED)
 PULL_POLICIES = ("always", "missing", "never", "newer")
 
 
@@ -27,27 +31,34 @@ def embedded_program() -> str:
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "hello")
 
 
-def find_or_embedded(store: Store, name: str, *, pull: str = "missing") -> Image:
-    """The image that a container is to be made from; ``hello`` is made if the store lacks it.
+def find_or_pull(
+    context: Context, store: Store, name: str, flags: Mapping[str, Any], puller: Puller | None = None
+) -> Image:
+    """The image that a container is to be made from; ``hello`` is made if the store lacks it, others are pulled.
 
-    In the user namespace. ``pull`` is podman-run(1)'s policy. Raises NoSuchImage, UsageError, StorageError.
+    In the user namespace. ``flags`` are podman-run(1)'s. Raises NoSuchImage, UsageError, StorageError, and what
+    ``puller`` raises.
     """
-    pull = {"true": "always", "false": "missing", "ifmissing": "missing", "": "missing"}.get(pull, pull)
-    if pull not in PULL_POLICIES:
-        raise UsageError(f'unsupported pull policy "{pull}"')
+    given = str(flags.get("pull") or context.engine.get("pull_policy") or "missing")
+    policy = {"true": "always", "false": "missing", "ifmissing": "missing", "ifnotpresent": "missing"}.get(
+        given, given
+    )
+    if policy not in PULL_POLICIES:
+        raise UsageError(f'unsupported pull policy "{given}"')
+    asked = any(flags.get(key) for key in ("platform", "os", "arch", "variant"))
     try:
         image = store.find_image(name)
-    except NoSuchImage as error:
-        if name in ("hello", "hello:latest", "localhost/hello", EMBEDDED):
+    except NoSuchImage:
+        if name in _HELLO:
             from pypod.engine import embedded
 
             return embedded.make(store)
-        if pull != "never":
-            error.hint = "pulling is not available: bring the image in with pypod load or pypod import"
-        raise
-    if pull == "always" and EMBEDDED not in image.names:
-        raise PypodError(f"{name}: cannot pull: no registry client is available", hint="use --pull=missing")
-    return image
+        if policy == "never" or puller is None:
+            raise
+        return puller(context, store, name, policy)
+    if puller is None or EMBEDDED in image.names or (policy in ("missing", "never") and not asked):
+        return image
+    return puller(context, store, name, policy)
 
 
 def resolved_name(image: Image, typed: str) -> str:
