@@ -32,6 +32,7 @@ class Call(BaseHTTPRequestHandler):
     """One request: ``command``, ``path``, ``headers``, ``body``; and the means to answer it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
     body: bytes
 
@@ -91,6 +92,7 @@ class Call(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64
     odd: OddServer
 
     def finish_request(self, request: Any, client_address: Any) -> None:
