@@ -54,14 +54,16 @@ def save(
     *,
     packing: Packing = PLAIN,
     kind: str = "",
+    signatures: Sequence[bytes] = (),
     progress: Progress = SILENT,
 ) -> str:
     """Write images, each with the names it shall have, to ``out``: a path, or "-" for standard output.
 
     Only docker-archive takes several images; its layers are never compressed. The OCI formats have room for one name,
-    the last. ``kind`` is the media type of a docker-dir's manifest, the image's own if "". A file that is there is
-    replaced when the new one is complete; to an OCI directory the image is added. Returns the digest of the (last)
-    manifest. Raises StorageError where a layer is damaged, PypodError where ``out`` cannot be written, UsageError.
+    the last. ``kind`` is the media type of a docker-dir's manifest, the image's own if "". ``signatures`` go into a
+    docker-dir, which must then have the image's own manifest, to the byte. A file that is there is replaced when the
+    new one is complete; to an OCI directory the image is added. Returns the digest of the (last) manifest. Raises
+    StorageError where a layer is damaged, PypodError where ``out`` cannot be written, UsageError.
     """
     if format not in FORMATS:
         raise UsageError(f'unknown format "{format}": there are {", ".join(FORMATS)}')
@@ -83,7 +85,7 @@ def save(
         with output.Directory(out) as directory:
             if format == "docker-dir":
                 chosen = manifest_write.choose_kind(kind, plans[0].kind, packing.format)
-                return _docker_dir(work, plans[0], directory, chosen)
+                return _docker_dir(work, plans[0], directory, chosen, signatures)
             return _oci(work, plans[0], directory)
     from contextlib import ExitStack
 
@@ -239,16 +241,25 @@ def _others(path: str, descriptor: dict[str, Any]) -> list[dict[str, Any]]:
 # c/image's "dir" (containers-transports(5)).
 
 
-def _docker_dir(work: _Save, image: Outgoing, out: output.Directory, kind: str) -> str:
+def _docker_dir(work: _Save, image: Outgoing, out: output.Directory, kind: str, signatures: Sequence[bytes]) -> str:
     def place(digest: str) -> str:
         return digest.removeprefix("sha256:")
 
+    if signatures:
+        plain = [Blob(digest=digest, size=image.size(layer, digest)) for layer, digest in image.layers]
+        if work.packing.format or digest_of(image.manifest(kind, plain)) != image.image.digest:
+            raise PypodError(
+                "cannot write the image with its signatures: they are for another manifest than the one it gets here",
+                hint="leave them behind with --remove-signatures",
+            )
     _clear(out.path)
     blobs = _blobs(work, image, out, place)
     work.small(out, image.image.id, f"Copying config {image.config_digest}", image.config)
     manifest = image.manifest(kind, blobs)
     out.add("version", b"Directory Transport Version: 1.1\n")
     work.small(out, "manifest.json", "Writing manifest to image destination", manifest)
+    for number, signature in enumerate(signatures, 1):
+        out.add(f"signature-{number}", signature)
     return digest_of(manifest)
 
 

@@ -50,6 +50,7 @@ def write(
     *,
     packing: Packing | None = None,
     kind: str = "",
+    signatures: Sequence[bytes] = (),
     progress: Progress = SILENT,
 ) -> str:
     """Write what ``items`` gave to ``path``, "-" for stdout; see ``storage.save.save``.
@@ -69,4 +70,6 @@ def write(
         # How well data compress is not known before.
         needed = 0 if packing.format else sum(layer.diff_size for layer in layers.values())
         space.require(os.path.dirname(os.path.abspath(path)), needed, f"save to {path}")
-    return save.save(store, wanted, path, format, packing=packing, kind=kind, progress=progress)
+    return save.save(
+        store, wanted, path, format, packing=packing, kind=kind, signatures=signatures, progress=progress
+    )

@@ -133,14 +133,14 @@ def push(
     kept = [] if wanted.remove_signatures else signatures.read(image)
     if _named(to):
         return _to_registry(context, store, image, _reference(to.rest), wanted, kept, settings, progress)
-    if kept:
-        raise _unfit(f"signatures have no place in {to}" if to.kind != "dir" else f"they would not fit in {to}")
+    if kept and to.kind != "dir":
+        raise _unfit(f"signatures have no place in {to}")
     progress.say("Getting image source signatures")
     if to.kind == "containers-storage":
         from pypod.engine import push_store
 
         return push_store.push(context, store, image, to.rest, progress=progress)
-    return _to_files(context, store, image, to, wanted, progress)
+    return _to_files(context, store, image, to, wanted, kept, progress)
 
 
 def _unfit(why: str) -> PypodError:
@@ -217,7 +217,15 @@ def _to_registry(
 _FORMATS = {"docker-archive": "docker-archive", "oci": "oci-dir", "oci-archive": "oci-archive", "dir": "docker-dir"}
 
 
-def _to_files(context: Context, store: Store, image: Image, to: Transport, wanted: Wish, progress: Progress) -> str:
+def _to_files(
+    context: Context,
+    store: Store,
+    image: Image,
+    to: Transport,
+    wanted: Wish,
+    kept: Sequence[bytes],
+    progress: Progress,
+) -> str:
     names = _names(image, to)
     packing = wanted.packing
     kind = wanted.kind
@@ -239,6 +247,7 @@ def _to_files(context: Context, store: Store, image: Image, to: Transport, wante
         _FORMATS[to.kind],
         packing=packing,
         kind=kind,
+        signatures=kept,
         progress=progress,
     )
 

@@ -1,0 +1,270 @@
+"""Signed images, exchanged with skopeo and podman over a real registry, and what a policy makes of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import box
+from support.gpg_keys import Keys
+from support.registry import Registry
+from support.runner import Pypod, Result
+
+INSECURE = "--tls-verify=false"
+
+
+def signed_by(path: Path, **more: object) -> list[dict[str, Any]]:
+    return [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": str(path), **more}]
+
+
+class Place:
+    """A user with a home of its own: keys, a policy, a lookaside directory, and a small image in each store."""
+
+    def __init__(self, fresh: Pypod, registry: Registry, home: Path, keys: Keys) -> None:
+        self.registry, self.home, self.keys = registry, home, keys
+        user = dataclasses.replace(fresh.user, env={"HOME": str(home), **keys.env})
+        self.pypod = Pypod(fresh.program, user, graphroot=fresh.graphroot, runroot=fresh.runroot, mode=fresh.mode)
+        self.pypod.cwd = "/"
+        self.lookaside = home / "sigs"
+        self.ann, self.bob = home / "ann.asc", home / "bob.asc"
+        self.write(
+            ".config/containers/registries.d/r.yaml", f"default-docker:\n  lookaside: file://{self.lookaside}\n"
+        )
+        for path in (self.ann, self.bob):
+            self.write(path.name, keys.public(f"{path.stem}@x.test").decode())
+
+    def write(self, name: str, text: str) -> None:
+        path = self.home / name
+        made = [parent for parent in path.parents if not parent.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        for item in (*made, path):
+            os.chown(item, self.pypod.user.uid, self.pypod.user.gid)
+
+    def policy(self, requirements: object, transport: str = "docker") -> None:
+        """Reject all but what satisfies ``requirements``, for every tool."""
+        document = {"default": [{"type": "reject"}], "transports": {transport: {"": requirements}}}
+        self.write(".config/containers/policy.json", json.dumps(document))
+
+    def accept_all(self) -> None:
+        self.write(".config/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
+
+    def image(self, name: str) -> str:
+        """A tiny image in the store, unlike any other."""
+        tar = io.BytesIO()
+        with tarfile.open(fileobj=tar, mode="w") as archive:
+            info = tarfile.TarInfo(f"{name}-{os.urandom(4).hex()}")
+            info.size = 8
+            archive.addfile(info, io.BytesIO(os.urandom(8)))
+        self.accept_all()
+        self.pypod("import", "-q", "-", f"localhost/{name}", input=tar.getvalue()).ok()
+        return f"{self.registry.host}/ns/{name}:1"
+
+    def podman(self, *args: str | Path) -> Result:
+        """podman with a store of its own: its signatures must come over the registry."""
+        places = ["--root", str(self.home / "g"), "--runroot", str(self.home / "r")]
+        more = ["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
+        return self.pypod.as_user(box.need("podman"), *places, *more, *args)
+
+    def skopeo(self, *args: str | Path) -> Result:
+        return self.pypod.as_user(box.need("skopeo"), *args)
+
+    def pull(self, image: str) -> Result:
+        return self.pypod("pull", "-q", INSECURE, image)
+
+    def empty(self) -> None:
+        self.pypod("rmi", "-a", "-f").ok()
+
+    def signatures(self, image: str) -> list[Path]:
+        """The signature files of a repository."""
+        path = image.partition("/")[2].rpartition(":")[0]
+        return sorted(self.lookaside.glob(f"{path}@sha256=*/signature-*"))
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    with Registry() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def keys(who: Any) -> Iterator[Keys]:
+    made = Keys(who)
+    made.make("ann@x.test")
+    made.make("bob@x.test", kind="rsa2048")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def place(fresh: Pypod, registry: Registry, keys: Keys) -> Iterator[Place]:
+    home = Path(tempfile.mkdtemp(prefix="ph", dir="/var/tmp"))
+    os.chown(home, fresh.user.uid, fresh.user.gid)
+    made = Place(fresh, registry, home, keys)
+    yield made
+    if (home / "g").exists():
+        made.podman("rmi", "-a", "-f")
+        if fresh.rootless:
+            made.podman("system", "migrate")  # ends its pause process
+            made.podman("unshare", "rm", "-rf", str(home / "g"), str(home / "r"))
+            made.podman("system", "migrate")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def no_layers(pypod: Pypod) -> bool:
+    """Whether the store has nothing at all."""
+    assert pypod.graphroot is not None
+    for kind in ("layers", "images"):
+        path = pypod.graphroot / f"overlay-{kind}" / f"{kind}.json"
+        if path.exists() and json.loads(path.read_text() or "[]"):
+            return False
+    names = set(os.listdir(pypod.graphroot / "overlay")) - {"l", "tempdirs"}
+    return not {name for name in names if re.fullmatch("[0-9a-f]{64}", name)}
+
+
+def test_what_skopeo_signs(place: Place) -> None:
+    """skopeo signs; pypod pulls it under a policy, keeps the signature, and skopeo reads that out of the store."""
+    image = place.image("one")
+    out = place.home / "dir"
+    place.pypod("push", "-q", "localhost/one", f"dir:{out}").ok()
+    for name, key in (("ann", place.ann), ("bob", place.bob)):
+        place.accept_all()
+        sign = ("--sign-by", f"{name}@x.test", "--dest-tls-verify=false")
+        place.skopeo("copy", "-q", *sign, f"dir:{out}", f"docker://{image}").ok()
+        place.empty()
+        place.policy(signed_by(key))
+        place.pull(image).ok()
+    [signature] = place.signatures(image)  # skopeo writes its own in place of others
+    place.accept_all()
+    stored = f"containers-storage:[overlay@{place.pypod.graphroot}+{place.pypod.runroot}]{image}"
+    inside = [box.need("podman"), "unshare"] if place.pypod.rootless else []
+    # It finds them, and will not give the layers another form than what has been signed.
+    copied = place.pypod.as_user(*inside, box.need("skopeo"), "copy", "-q", stored, f"dir:{place.home}/again")
+    assert copied.code == 1 and "Would invalidate signatures" in copied.err
+    refused = place.pypod("push", "-q", image, f"dir:{place.home}/again").fails(125, "they are for another manifest")
+    assert "--remove-signatures" in refused.err
+    place.pypod("push", "-q", image, f"oci:{place.home}/oci").fails(125, "signatures have no place in oci:")
+    place.pypod("push", "-q", "--remove-signatures", image, f"dir:{place.home}/again").ok()
+    # Back to the registry it goes as it came.
+    shutil.rmtree(signature.parent)
+    place.pypod("push", "-q", INSECURE, image).ok()
+    assert [path.name for path in place.signatures(image)] == ["signature-1"]
+    place.policy(signed_by(place.bob))
+    place.podman("pull", "-q", INSECURE, image).ok()
+
+
+def test_directories(place: Place) -> None:
+    """The files signature-N of dir: both ways, and with skopeo in between."""
+    place.image("five")
+    name = "registry.example.com/five:1"
+    plain, signed = f"dir:{place.home}/plain", f"dir:{place.home}/signed"
+    place.pypod("push", "-q", "localhost/five", plain).ok()
+    place.skopeo("copy", "-q", "--sign-by", "ann@x.test", "--sign-identity", name, plain, signed).ok()
+    place.policy(signed_by(place.ann, signedIdentity={"type": "exactReference", "dockerReference": name}), "dir")
+    place.empty()
+    place.pypod("pull", "-q", plain).fails(125, "A signature was required, but no signature exists")
+    place.pypod("load", "-i", place.home / "plain").fails(125, "A signature was required, but no signature exists")
+    assert no_layers(place.pypod)
+    pulled = place.pypod("pull", "-q", signed).ok().out.strip()
+    place.pypod("push", "-q", pulled, f"dir:{place.home}/again").ok()
+    for path in ("signature-1", "manifest.json"):
+        assert (place.home / "again" / path).read_bytes() == (place.home / "signed" / path).read_bytes()
+    place.podman("pull", "-q", f"dir:{place.home}/again").ok()
+    place.pypod("push", "-q", "--remove-signatures", pulled, f"dir:{place.home}/again").ok()
+    assert not (place.home / "again/signature-1").exists()
+
+
+def test_what_pypod_signs(place: Place) -> None:
+    """pypod signs; podman and skopeo verify."""
+    image = place.image("two")
+    push = place.pypod("push", INSECURE, "--sign-by", "ann@x.test", "localhost/two", image).ok()
+    assert "Creating signature" in push.err and "Storing signatures" in push.err
+    place.policy(signed_by(place.ann))
+    place.podman("pull", "-q", INSECURE, image).ok()
+    place.skopeo("copy", "-q", "--src-tls-verify=false", f"docker://{image}", f"dir:{place.home}/d").ok()
+    [signature] = place.signatures(image)
+    assert signature.read_bytes() == (place.home / "d/signature-1").read_bytes()
+    assert signature.stat().st_uid == place.pypod.user.uid
+    verified = place.skopeo(
+        *("standalone-verify", place.home / "d/manifest.json", image),
+        *(place.keys.fingerprint("ann@x.test"), signature),
+    ).ok()
+    assert "Signature verified" in verified.out
+    # A second signer is one more signature.
+    place.pypod("push", "-q", INSECURE, "--sign-by", "bob@x.test", "localhost/two", image).ok()
+    assert len(place.signatures(image)) == 2
+    place.policy([*signed_by(place.ann), *signed_by(place.bob)])
+    place.podman("pull", "-q", INSECURE, image).ok()
+    place.empty()
+    place.pull(image).ok()
+
+
+def test_by_digest_and_run(place: Place) -> None:
+    image = place.image("three")
+    place.pypod("push", "-q", INSECURE, "--sign-by", "ann@x.test", "localhost/three", image).ok()
+    place.policy(signed_by(place.ann))
+    digest = place.skopeo("inspect", INSECURE, "--format", "{{.Digest}}", f"docker://{image}").ok().out.strip()
+    place.empty()
+    place.pull(f"{image.rpartition(':')[0]}@{digest}").ok()
+    place.empty()
+    place.policy(signed_by(place.ann, signedIdentity={"type": "matchExact"}))
+    place.pull(f"{image.rpartition(':')[0]}@{digest}").fails(125, f"Signature for identity {image} is not accepted")
+
+
+def refused(place: Place, image: str, words: str) -> None:
+    """pypod says what podman says, and stores nothing."""
+    place.empty()
+    failed = place.pull(image).fails(125, f"Source image rejected: {words}")
+    assert no_layers(place.pypod), failed.err
+    theirs = place.podman("pull", "-q", INSECURE, image)
+    assert theirs.code == 125 and f"Source image rejected: {words}" in theirs.err, theirs.err
+
+
+def test_what_is_refused(place: Place) -> None:
+    image = place.image("four")
+    place.pypod("push", "-q", INSECURE, "localhost/four", image).ok()
+    place.policy(signed_by(place.ann))
+    refused(place, image, "A signature was required, but no signature exists")
+
+    image = place.image("four")
+    place.pypod("push", "-q", INSECURE, "--sign-by", "ann@x.test", "localhost/four", image).ok()
+    place.policy(signed_by(place.bob))
+    refused(place, image, "Invalid GPG signature:")
+    place.policy([{"type": "reject"}])
+    refused(place, image, f"Running image docker://{image} is rejected by policy.")
+    place.policy([*signed_by(place.ann), *signed_by(place.bob)])
+    refused(place, image, "Invalid GPG signature:")
+
+    # The signature of another name, and that of another manifest.
+    [signature] = place.signatures(image)
+    other = image.replace("/four:1", "/other:1")
+    place.accept_all()
+    plain = ("--src-tls-verify=false", "--dest-tls-verify=false", "--remove-signatures")
+    place.skopeo("copy", "-q", *plain, f"docker://{image}", f"docker://{other}").ok()
+    place.policy(signed_by(place.ann))
+    directory = signature.parent.name.replace("four@", "other@")
+    place.write(f"sigs/ns/{directory}/signature-1", "")
+    (place.lookaside / "ns" / directory / "signature-1").write_bytes(signature.read_bytes())
+    refused(place, other, f"Signature for identity {image} is not accepted")
+    place.policy(signed_by(place.ann, signedIdentity={"type": "exactReference", "dockerReference": image}))
+    place.pull(other).ok()
+
+    changed = place.image("four")
+    place.pypod("push", "-q", INSECURE, "localhost/four", changed).ok()
+    place.policy(signed_by(place.ann))
+    digest = place.skopeo("inspect", INSECURE, "--format", "{{.Digest}}", f"docker://{changed}").ok().out.strip()
+    directory = f"four@{digest.replace(':', '=')}"
+    place.write(f"sigs/ns/{directory}/signature-1", "")
+    (place.lookaside / "ns" / directory / "signature-1").write_bytes(signature.read_bytes())
+    refused(place, changed, f"Signature for digest {signature.parent.name.partition('@')[2].replace('=', ':')} does")
