@@ -66,16 +66,16 @@ class Wanted:
     """What is wanted of an archive.
 
     ``normalise`` makes complete names of those in it, ``default_name`` is for an image without one. Where an index
-    has several platforms, the image for ``platform`` is taken. ``kind`` is "docker-archive", "oci" or "dir", "" for
-    whatever it is. ``reference`` chooses an image: by its name or, in a docker-archive, "@" and its number; "" is the
-    only one there is, None all. ``accept`` is told of each image before its config and layers are read, and raises
-    what it likes: the kind, the image's name in there, its manifest if the archive has one, its signatures. It may
-    be told twice.
+    has several platforms, the image for ``platform`` is taken, for this machine's if it is None. ``kind`` is
+    "docker-archive", "oci" or "dir", "" for whatever it is. ``reference`` chooses an image: by its name or, in a
+    docker-archive, "@" and its number; "" is the only one there is, None all. ``accept`` is told of each image before
+    its config and layers are read, and raises what it likes: the kind, the image's name in there, its manifest if the
+    archive has one, its signatures. It may be told twice.
     """
 
     normalise: Callable[[str], str]
     default_name: str = ""
-    platform: Platform = platforms.here()
+    platform: Platform | None = None
     kind: str = ""
     reference: str | None = None
     accept: Accept = _accept_all
@@ -101,7 +101,7 @@ def load(
     wanted = Wanted(
         normalise=normalise,
         default_name=default_name,
-        platform=platform or platforms.here(),
+        platform=platform,
         kind=kind,
         reference=reference,
         accept=accept or _accept_all,
@@ -333,11 +333,11 @@ def _find_oci(parts: Parts, wanted: Wanted) -> Iterator[Found]:
         raise BadArchive(f"there are {len(groups)} images", hint="choose one by its name")
     plans = []
     for name, group in groups.items():
-        best = manifest.best(group, wanted.platform)
+        best = manifest.best(group, wanted.platform or platforms.here())
         if best is not None:
             plans.append((name, best))
     if not plans:
-        raise manifest.no_platform(index.manifests, wanted.platform)
+        raise manifest.no_platform(index.manifests, wanted.platform or platforms.here())
 
     def get(item: Descriptor) -> bytes:
         return parts.bytes(_path(item.digest))
@@ -345,7 +345,7 @@ def _find_oci(parts: Parts, wanted: Wanted) -> Iterator[Found]:
     for name, descriptor in plans:
         names = _names([name or wanted.default_name] if name or wanted.default_name else [], wanted)
         data = manifest.check(get(descriptor), descriptor, "manifest")
-        own, manifests = manifest.resolve(data, descriptor.media_type, wanted.platform, get)
+        own, manifests = manifest.resolve(data, descriptor.media_type, wanted.platform or platforms.here(), get)
         wanted.accept("oci", name, manifests[0], ())
         yield _image(parts, "oci", own, manifests, names, _path)
 
@@ -365,7 +365,7 @@ def _find_dir(parts: Parts, wanted: Wanted) -> Iterator[Found]:
         signatures.append(parts.bytes(f"signature-{len(signatures) + 1}"))
         if len(signatures) > _MOST_SIGNATURES:
             raise BadArchive(f"broken archive: more than {_MOST_SIGNATURES} signatures")
-    own, manifests = manifest.resolve(data, "", wanted.platform, get)
+    own, manifests = manifest.resolve(data, "", wanted.platform or platforms.here(), get)
     wanted.accept("dir", "", manifests[0], signatures if len(manifests) == 1 else ())
     yield _image(parts, "dir", own, manifests, [], place, signatures)  # there are no names in it
 

@@ -33,6 +33,16 @@ def run(invocation: Invocation) -> int:
     if size and kind not in ("all", "container"):
         raise UsageError(f"size is not supported for type {kind}")
     context, store = targets.open_engine(invocation)
+    find = _find
+    if invocation.command == "image inspect":
+        if options["raw"] or options["config"]:
+            from pypod.cli import inspect_remote
+
+            return inspect_remote.plain(context, store, options, invocation.args)
+        if any(_has_transport(word) for word in invocation.args):
+            from pypod.cli import inspect_remote
+
+            find = inspect_remote.Finder(options, _find)
     if size:
         from pypod.engine import rootless
 
@@ -47,8 +57,8 @@ def run(invocation: Invocation) -> int:
     problems: list[PypodError] = []
     for word in words:
         try:
-            found.append(_find(context, store, word, kind, size))
-        except NotFound as error:
+            found.append(find(context, store, word, kind, size))
+        except PypodError as error:
             problems.append(error)
     template = options["format"]
     if template is None or output.is_json(template):
@@ -69,6 +79,14 @@ def run(invocation: Invocation) -> int:
         targets.complain(problem)
         code = problem.code
     return code
+
+
+def _has_transport(word: str) -> bool:
+    if ":" not in word:
+        return False
+    from pypod.engine import transports
+
+    return bool(transports.parse(word).kind)
 
 
 def _find(context: Context, store: Store, word: str, kind: str, size: bool) -> tuple[str, dict[str, Any]]:

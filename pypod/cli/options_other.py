@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.cli.options import FORMAT
+from pypod.cli.options import ACCESS, CREDS, FORMAT, PLATFORM, RETRY
 
 _FORCE = (("force f", "bool", False, "", "Do not ask"),)
 _QUIET = (("quiet q", "bool", False, "", "No progress output"),)
@@ -92,7 +92,15 @@ IMAGE_PRUNE = (
     ("filter", "array", (), "KEY=VALUE", "Only images that this describes: label, until"),
     *_FORCE,
 )
-IMAGE_INSPECT = FORMAT
+IMAGE_INSPECT = (
+    *FORMAT,
+    *ACCESS,
+    *CREDS,
+    *RETRY,
+    *PLATFORM,
+    ("config", "bool", False, "", "Write the image's config as it is"),
+    ("raw", "bool", False, "", "Write the manifest or index that the name leads to, as it is"),
+)
 IMAGE_MOUNT = (
     ("all a", "bool", False, "", "Every image"),
     ("format", "str", None, "FORMAT", "json"),

@@ -22,6 +22,12 @@ def write(text: str) -> None:
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
 
 
+def data(content: bytes) -> None:
+    """Write bytes as they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+
+
 def line(text: str) -> None:
     """Write one line."""
     write(text + "\n")

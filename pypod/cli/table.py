@@ -176,7 +176,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "Show everything about images",
         _IMAGE,
         "options_other.IMAGE_INSPECT",
-        "[options] IMAGE [IMAGE...]",
+        "[options] {IMAGE|TRANSPORT:REFERENCE} [...]",
         ("names", "no names or ids specified"),
         "image",
     ),

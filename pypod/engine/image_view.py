@@ -21,21 +21,48 @@ def inspect(store: Store, image: Image) -> dict[str, Any]:
     Raises StorageError.
     """
     overview = Overview(store)
-    config = store.image_config(image)
-    manifest = store.image_manifest(image)
+    parent = overview.parent(image)
+    return document(
+        id=image.id,
+        digest=image.digest,
+        tags=[name for name in image.names if "@" not in name],
+        repo_digests=images.repo_digests(image),
+        config=store.image_config(image),
+        manifest=store.image_manifest(image),
+        size=overview.size(image),
+        parent=parent.id if parent is not None else "",
+        driver=store.driver,
+        driver_data=_driver_data(store, image) if store.driver == "overlay" else None,
+        names_history=image.names_history,
+    )
+
+
+def document(
+    *,
+    id: str,
+    digest: str,
+    tags: list[str],
+    repo_digests: list[str],
+    config: dict[str, Any],
+    manifest: dict[str, Any],
+    size: int,
+    parent: str = "",
+    driver: str = "",
+    driver_data: dict[str, str] | None = None,
+    names_history: list[str] | None = None,
+) -> dict[str, Any]:
+    """An image's config and manifest, and what is known beside them, with podman's JSON keys."""
     inner = _object(config.get("config"))
     history = config.get("history") or []
-    parent = overview.parent(image)
-    size = overview.size(image)
     kind = manifest.get("mediaType") or "application/vnd.oci.image.manifest.v1+json"
     # A Docker config has a comment of its own; of an OCI one podman shows the first of its history.
     comment = config.get("comment") if "docker" in kind else history[0].get("comment") if history else ""
     result: dict[str, Any] = {
-        "Id": image.id,
-        "Digest": image.digest,
-        "RepoTags": [name for name in image.names if "@" not in name],
-        "RepoDigests": images.repo_digests(image),
-        "Parent": parent.id if parent is not None else "",
+        "Id": id,
+        "Digest": digest,
+        "RepoTags": tags,
+        "RepoDigests": repo_digests,
+        "Parent": parent,
         "Comment": comment or "",
         "Created": config.get("created"),
         "Config": {key: inner[key] for key in ORDER if inner.get(key)},
@@ -45,10 +72,7 @@ def inspect(store: Store, image: Image) -> dict[str, Any]:
         "Os": config.get("os") or "",
         "Size": size,
         "VirtualSize": size,
-        "GraphDriver": {
-            "Name": store.driver,
-            "Data": _driver_data(store, image) if store.driver == "overlay" else None,
-        },
+        "GraphDriver": {"Name": driver, "Data": driver_data},
         "RootFS": {
             "Type": _object(config.get("rootfs")).get("type") or "layers",
             "Layers": _object(config.get("rootfs")).get("diff_ids") or [],
@@ -58,7 +82,7 @@ def inspect(store: Store, image: Image) -> dict[str, Any]:
         "ManifestType": kind,
         "User": inner.get("User") or "",
         "History": history,
-        "NamesHistory": image.names_history,
+        "NamesHistory": names_history,
     }
     if inner.get("Healthcheck"):
         result["Healthcheck"] = inner["Healthcheck"]

@@ -47,13 +47,14 @@ def pull(context: Context, store: Store, typed: str, request: Request, progress:
     if where.kind == "containers-storage":
         return [_stored(store, where)]
     journal.after_boot(store)
-    work = pull_registry.Work(store, request, trust.Trust(context, request.signature_policy), progress)
+    allowed = trust.Trust(context, request.signature_policy)
+    work = pull_registry.Work(store, request, allowed, progress)
     try:
         if where.kind == "docker":
-            reference = _whole(where.rest, where)
+            reference = whole(where.rest, where)
             return _tags(work, [reference]) if request.all_tags else [work.image(reference)]
         if where.kind:
-            return _archive(store, where, request, work.trust, progress)
+            return _archive(store, where, request, allowed, progress)
         return _named(store, typed, request, work, progress)
     finally:
         work.close()
@@ -145,7 +146,7 @@ def _local(store: Store, typed: str, request: Request) -> _Local | None:
     return _Local(image=image, name="" if by_id else name, fits=fits)
 
 
-def _whole(text: str, where: Transport | None = None) -> Reference:
+def whole(text: str, where: Transport | None = None) -> Reference:
     """A reference with its registry; of a tag and a digest the digest counts."""
     try:
         found = references.parse(text)
@@ -164,7 +165,7 @@ def _pinned(found: Reference) -> Reference:
 def _candidates(name: str, request: Request) -> tuple[list[Reference], str, bool]:
     """The references that a name may stand for, what is said of them, and whether the choice is to be remembered."""
     if references.has_registry(name):
-        return [_whole(name)], "", False
+        return [whole(name)], "", False
     from pypod.registry import shortnames
 
     found = shortnames.resolve(name, request.settings)
@@ -235,7 +236,7 @@ def _archive(
             normalise=image_names.new_name,
             default_name=image_load.default_name(source),
             platform=request.platform,
-            kind=where.kind.removesuffix("-archive") if where.kind == "oci-archive" else where.kind,
+            kind=kind_of(where),
             reference=where.reference,
             accept=accept,
             progress=progress,
@@ -244,6 +245,11 @@ def _archive(
         error.message = f"{show(str(where))}: {error.message}"
         raise
     return [image for image, _ in found]
+
+
+def kind_of(where: Transport) -> str:
+    """What storage.load calls the kind of an archive or directory."""
+    return "oci" if where.kind == "oci-archive" else where.kind
 
 
 def check_path(where: Transport) -> str:

@@ -59,15 +59,15 @@ class Remote:
 
 
 class Work:
-    """What the pulls of one command share.
+    """What the pulls of one command share. ``trust`` None: nothing is to be stored, so no policy is asked.
 
     Every method raises RegistryError, BadArchive, PolicyError, StorageError, ConfigError.
     """
 
-    def __init__(self, store: Store, request: Request, trust: Trust, progress: Progress) -> None:
+    def __init__(self, store: Store, request: Request, trust: Trust | None, progress: Progress) -> None:
         self.store = store
         self.request = request
-        self.trust = trust
+        self._trust = trust
         self._progress = progress
         self._endpoints: dict[tuple[str, bool], list[Endpoint]] = {}
 
@@ -143,9 +143,10 @@ class Work:
         manifest.check_image(own)
         if reference.digest and digests.of(manifests[-1]) != reference.digest:
             raise BadArchive(f"broken archive: the manifest has the digest {digests.of(manifests[-1])}")
-        signatures = self.trust.registry_image(
-            reference, manifests[0], digests.of(manifests[0]), self.request.settings
-        )
+        signatures: list[bytes] = []
+        if self._trust is not None:
+            digest = digests.of(manifests[0])
+            signatures = self._trust.registry_image(reference, manifests[0], digest, self.request.settings)
         data = self._config(own.config, endpoint, limit)
         config = manifest.parse_config(data)
         manifest.match_layers(config, own)
