@@ -127,6 +127,7 @@ class Registry:
                 "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": False}},
             },
             "http": http,
+            "validation": {"manifests": {"urls": {"allow": [".*"]}}},
             **({"auth": auth} if auth else {}),
         }
 
