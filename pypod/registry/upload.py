@@ -114,15 +114,15 @@ class Upload:
             while True:
                 try:
                     return self._attempt()
-                except Renewed as error:
+                except Renewed:  # nothing of it was taken
                     if self._renewed:
                         raise
                     self._renewed = True
-                    self._resume(error)
                 except ConnectionCut as error:
                     before = self._offset
                     tries.again(error)
-                    self._resume(error)
+                    self._renewed = False
+                    self._resume()
                     if self._offset > before:
                         tries.progress()
         except BaseException:
@@ -236,7 +236,7 @@ class Upload:
             return ConnectionCut(error.message)
         return error
 
-    def _resume(self, error: ConnectionCut) -> None:
+    def _resume(self) -> None:
         """Find out where to go on; a new upload begins if the registry does not say."""
         if not self._location:
             self._offset = 0
