@@ -91,7 +91,7 @@ class Outgoing:
             if layer.compressed_digest != diff_id or not plain:
                 return None
         blob = Blob(digest=layer.compressed_digest, size=layer.compressed_size, compression=compression)
-        if own.get("digest") != blob.digest or own.get("size") != blob.size:
+        if not self.says(number, blob):
             return blob
         annotations = own.get("annotations")
         urls = own.get("urls")
@@ -108,6 +108,11 @@ class Outgoing:
             urls=tuple(urls) if isinstance(urls, list) and foreign else (),
             foreign=foreign,
         )
+
+    def says(self, number: int, blob: Blob) -> bool:
+        """Whether a layer is this very blob in the image's own manifest."""
+        own = self._descriptor(number)
+        return own.get("digest") == blob.digest and own.get("size") == blob.size
 
     def _descriptor(self, number: int) -> dict[str, Any]:
         layers = self._own.get("layers")

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from storage.records import Image
     from storage.store import Store
 
 _MOST_FILES = 4096
@@ -72,6 +73,17 @@ def find(store: Store, diff_id: str) -> list[Known]:
         return []
     found = data if isinstance(data, list) else []
     return [known for known in map(_known, found) if known is not None]
+
+
+def note_image(store: Store, image: Image, place: str) -> None:
+    """Note that ``place`` has the layers of an image that has been pulled from there, those that have been hashed."""
+    from storage.outgoing import Outgoing
+
+    outgoing = Outgoing(store, image)
+    for number, (_, diff_id) in enumerate(outgoing.layers):
+        blob = outgoing.came_as(number)
+        if blob is not None and not blob.foreign and outgoing.says(number, blob):
+            note(store, diff_id, blob, place)
 
 
 def note(store: Store, diff_id: str, blob: Blob, place: str) -> None:

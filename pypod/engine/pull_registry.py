@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pypod.base.record import record
 from pypod.base.text import show
+from pypod.engine import blob_cache
 from pypod.errors import BadArchive, PypodError, RegistryError, StorageError
 from pypod.oci import digest as digests
 from pypod.oci import manifest
@@ -205,7 +206,7 @@ class Work:
             return read
 
         self._warn(reference, found)
-        return fetch.fetch(
+        image = fetch.fetch(
             self.store,
             blobs,
             open_,
@@ -216,6 +217,9 @@ class Work:
             signatures=found.signatures,
             progress=self._progress,
         )
+        # A push to this registry need not send them again.
+        blob_cache.note_image(self.store, image, f"{endpoint.client.host}/{endpoint.repository}")
+        return image
 
     def _warn(self, reference: Reference, found: Remote) -> None:
         """An image without an index is for whatever it is for."""

@@ -189,6 +189,23 @@ def test_an_image_from_the_registry_goes_back_to_the_byte(
     assert file.read_text() == digest and mounted and registry.count("PATCH") == 0
 
 
+def test_layers_of_a_pulled_base_are_mounted(
+    push: Callable[..., Result], image: Pypod, registry: Registry, place: str
+) -> None:
+    push("three:1", f"{place}/base:1").ok()
+    made.forget_images(image, BASE)
+    assert image.graphroot
+    for path in (image.graphroot / "pypod/blobs").iterdir():
+        path.unlink()
+    image("pull", "-q", "--cert-dir", registry.certs_dir, "--creds", "u:p", f"{place}/base:1").ok()
+    image("run", "--name", "a", f"{place}/base:1", "touch", "/more").ok()
+    image("commit", "-q", "a", "more:1").ok()
+    registry.forget()
+    push("more:1", f"{place}/more:1").ok()
+    # The base's lowest layer was in the store before, so nobody knows which blob it is.
+    assert registry.count("POST", "mount=") == 2 and registry.count("PATCH") == 2
+
+
 @pytest.mark.parametrize("form", ["zstd", "zstd:chunked"])
 def test_zstd(
     push: Callable[..., Result], image: Pypod, registry: Registry, place: str, shared_dir: Path, form: str

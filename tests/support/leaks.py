@@ -138,7 +138,8 @@ def snapshot(pypod: Pypod) -> Snapshot:
                 if len(name) == 64
             ),
             "volumes": _names(graph / "volumes"),
-            "files of ours": _files(graph / "pypod"),
+            # The cache of what registries have is meant to stay.
+            "files of ours": _files(graph / "pypod") - _files(graph / "pypod/blobs"),
             "volatile files": _files(run),
         }
     )
