@@ -86,6 +86,9 @@ def _named(store: Store, typed: str, request: Request, work: pull_registry.Work,
         if request.policy == "always":
             raise UsageError(f"pull policy is always but image has been referred to by ID ({typed})", code=125)
         return [local.image]
+    listed = _listed(store, typed, request)
+    if listed is not None:
+        return [work.image(listed)]
     # A name that has been found here says which registry is meant.
     name = local.name if local is not None and local.name and request.platform is None else typed
     try:
@@ -126,7 +129,11 @@ def _local(store: Store, typed: str, request: Request) -> _Local | None:
     from pypod.engine import images
 
     try:
-        image = store.find_image(typed)
+        image = store.find_image(typed, lists=True)
+        if image.is_list:
+            from storage import lists
+
+            image = lists.instance(store, image, request.platform)
     except NoSuchImage:
         return None
     name = images.resolved_name(image, typed)
@@ -146,6 +153,26 @@ def _local(store: Store, typed: str, request: Request) -> _Local | None:
     return _Local(image=image, name="" if by_id else name, fits=fits)
 
 
+def _listed(store: Store, typed: str, request: Request) -> Reference | None:
+    """Where a list in the store says that its image for the platform is, unless the list's own registry is asked."""
+    from storage import lists
+
+    try:
+        found = store.find_image(typed, lists=True)
+    except NoSuchImage:
+        return None
+    if not found.is_list or (
+        request.policy != "missing" and not all(name.startswith("localhost/") for name in found.names)
+    ):
+        return None
+    digest, source = lists.chosen(found, request.platform)
+    where = transports.parse(source) if source else None
+    if where is None or where.kind != "docker":
+        raise NoSuchImage(f"{typed}: the list's image {digest} is in no registry")
+    named = references.parse(where.rest)
+    return references.Reference(domain=named.domain, path=named.path, digest=digest)
+
+
 def whole(text: str, where: Transport | None = None) -> Reference:
     """A reference with its registry; of a tag and a digest the digest counts."""
     try:
@@ -153,10 +180,10 @@ def whole(text: str, where: Transport | None = None) -> Reference:
     except references.BadReference as error:
         shown = str(where) if where is not None else text
         raise PypodError(f'invalid image reference "{show(shown)}": {error.message}') from None
-    return _pinned(found)
+    return pinned(found)
 
 
-def _pinned(found: Reference) -> Reference:
+def pinned(found: Reference) -> Reference:
     if found.digest:
         return references.Reference(domain=found.domain, path=found.path, digest=found.digest)
     return references.Reference(domain=found.domain, path=found.path, tag=found.tag or "latest")
@@ -172,9 +199,9 @@ def _candidates(name: str, request: Request) -> tuple[list[Reference], str, bool
     candidates = list(found.candidates)
     if found.ask and len(candidates) > 1 and request.choose is not None:
         candidates = [request.choose(candidates)]
-        return [_pinned(item) for item in candidates], "", True
+        return [pinned(item) for item in candidates], "", True
     source = f'Resolving "{references.split(name)[0]}" using {found.source}' if found.source else ""
-    return [_pinned(item) for item in candidates], source, found.ask
+    return [pinned(item) for item in candidates], source, found.ask
 
 
 def _all_of(typed: str, problems: list[PypodError]) -> PypodError:

@@ -81,16 +81,16 @@ class Work:
     def image(self, reference: Reference) -> Image:
         """Pull one image, and have it named ``reference``."""
         self._progress.say(f"Trying to pull {reference}...")
-        return self._somewhere(reference, lambda endpoint: self._image(reference, endpoint))
+        return self.somewhere(reference, lambda endpoint: self._image(reference, endpoint))
 
     def remote(self, reference: Reference) -> Remote:
         """What the registry says of an image, without its layers."""
-        return self._somewhere(reference, lambda endpoint: self._remote(reference, endpoint))
+        return self.somewhere(reference, lambda endpoint: self._remote(reference, endpoint))
 
     def manifest(self, reference: Reference) -> bytes:
         """The manifest or index that the registry has under ``reference``, as it is."""
         wanted = reference.digest or reference.tag
-        return self._somewhere(reference, lambda endpoint: endpoint.client.manifest(endpoint.repository, wanted).data)
+        return self.somewhere(reference, lambda endpoint: endpoint.client.manifest(endpoint.repository, wanted).data)
 
     def same(self, reference: Reference, image: Image) -> bool:
         """Whether the registry has under ``reference`` what ``image`` came from."""
@@ -100,13 +100,13 @@ class Work:
             found: str = endpoint.client.manifest_digest(endpoint.repository, reference.digest or reference.tag)
             return found
 
-        return self._somewhere(reference, digest) in image_find.digests(image)
+        return self.somewhere(reference, digest) in image_find.digests(image)
 
     def tags(self, reference: Reference) -> list[str]:
         """All tags of a repository."""
-        return self._somewhere(reference, lambda endpoint: list(endpoint.client.tags(endpoint.repository)))
+        return self.somewhere(reference, lambda endpoint: list(endpoint.client.tags(endpoint.repository)))
 
-    def _somewhere(self, reference: Reference, ask: Callable[[Endpoint], T]) -> T:
+    def somewhere(self, reference: Reference, ask: Callable[[Endpoint], T]) -> T:
         """The answer of the first mirror that has one, or of the registry itself.
 
         If none has, the registry's error is told, and then the mirrors'.
@@ -148,14 +148,14 @@ class Work:
         if self._trust is not None:
             digest = digests.of(manifests[0])
             signatures = self._trust.registry_image(reference, manifests[0], digest, self.request.settings)
-        data = self._config(own.config, endpoint, limit)
+        data = self.config(own.config, endpoint, limit)
         config = manifest.parse_config(data)
         manifest.match_layers(config, own)
         return Remote(
             endpoint=endpoint, own=own, manifests=manifests, signatures=signatures, data=data, config=config
         )
 
-    def _config(self, wanted: Descriptor, endpoint: Endpoint, limit: int) -> bytes:
+    def config(self, wanted: Descriptor, endpoint: Endpoint, limit: int) -> bytes:
         """The image's config: the store's, if it has the image."""
         for image in self.store.images():
             if f"sha256:{image.id}" == wanted.digest:

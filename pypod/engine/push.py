@@ -124,15 +124,21 @@ def push(
     Enters the user namespace. Returns the digest of the manifest there. Raises NoSuchImage, RegistryError,
     UsageError, InUse, StorageError, PypodError.
     """
-    image = store.find_image(typed)
+    image = store.find_image(typed, lists=True)
     to = destination_of(image, typed, given)
+    if image.is_list and _named(to):
+        from pypod.engine import manifest_push
+
+        return manifest_push.push_list(context, store, typed, given, wanted, settings, progress=progress)
+    if image.is_list:
+        image = store.find_image(typed)  # archives and directories hold one image
     if wanted.compress and to.kind != "dir":
         raise UsageError("--compress can be set only when pushing to dir:")
     if wanted.sign_by and not _named(to):
         raise UsageError(f"--sign-by is for registries: signatures have no place in {to.kind}:")
     kept = [] if wanted.remove_signatures else signatures.read(image)
     if _named(to):
-        return _to_registry(context, store, image, _reference(to.rest), wanted, kept, settings, progress)
+        return _to_registry(context, store, image, place(to.rest), wanted, kept, settings, progress)
     if kept and to.kind != "dir":
         raise _unfit(f"signatures have no place in {to}")
     progress.say("Getting image source signatures")
@@ -149,7 +155,7 @@ def _unfit(why: str) -> PypodError:
     )
 
 
-def _reference(text: str) -> Reference:
+def place(text: str) -> Reference:
     """The place in a registry: with a tag, "latest" if none is given.
 
     Raises PypodError.
