@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pypod.cli.options import ACCESS
+
 _PLACES = (("policypath", "str", None, "FILE", ""),)
 
 SET = (
@@ -15,6 +17,12 @@ SET = (
         "What is demanded of images",
         ("accept", "reject", "signedBy", "sigstoreSigned"),
     ),
+)
+SIGN = (
+    ("all a", "bool", False, "", "Sign the images of an index, one by one"),
+    *ACCESS,
+    ("directory d", "str", None, "DIR", "Write the signatures below this directory (default as registries.d says)"),
+    ("sign-by", "str", None, "KEY", "Sign with this key of gpg's keyring"),
 )
 SHOW = (
     ("json j", "bool", False, "", "As JSON"),

@@ -199,6 +199,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (0, 0),
         "",
     ),
+    "image sign": (
+        "image_sign",
+        "Sign images with a key of gpg's",
+        _IMAGE,
+        "options_trust.SIGN",
+        "[options] IMAGE [IMAGE...]",
+        (1, -1),
+        "image",
+    ),
     "image tree": (
         "image_tree",
         "Show the layers of an image as a tree",

@@ -62,7 +62,7 @@ def text(context: Context, path: str = "") -> str:
     """
     place = policy_file.place(path, context.home)
     policy_file.read_document(place)
-    return files.read(place, policy_file.MOST).decode().rstrip("\n")
+    return files.read(place, policy_file.MOST).decode()
 
 
 def rules(context: Context, path: str = "", registries: str = "") -> list[Rule]:
@@ -147,8 +147,8 @@ def _check_scope(scope: str) -> None:
     host, slash, _ = scope.partition("/")
     try:
         # A host alone is one if a repository may follow it.
-        parsed = references.parse(scope if slash else f"{scope}/x")
-        fine = parsed.domain == host and str(parsed) == (scope if slash else f"{scope}/x")
+        whole = scope if slash else f"{scope}/ns/x"
+        fine = references.parse(whole).domain == host and str(references.parse(whole)) == whole
     except references.BadReference:
         fine = False
     if not fine:

@@ -268,3 +268,86 @@ def test_what_is_refused(place: Place) -> None:
     place.write(f"sigs/ns/{directory}/signature-1", "")
     (place.lookaside / "ns" / directory / "signature-1").write_bytes(signature.read_bytes())
     refused(place, changed, f"Signature for digest {signature.parent.name.partition('@')[2].replace('=', ':')} does")
+
+
+def test_image_sign(place: Place) -> None:
+    """Signatures for what is in a registry or in the store already."""
+    image = place.image("six")
+    place.pypod("push", "-q", INSECURE, "localhost/six", image).ok()
+    sign = ("image", "sign", INSECURE, "--sign-by", "ann@x.test")
+    place.pypod(*sign, f"docker://{image}").ok()
+    assert len(place.signatures(image)) == 1
+    place.policy(signed_by(place.ann))
+    place.podman("pull", "-q", INSECURE, image).ok()
+    place.empty()
+    place.pypod("pull", "-q", INSECURE, image).ok()
+    # The store's image has the same manifest, and a directory of its own takes the signature.
+    elsewhere = place.home / "elsewhere"
+    place.pypod(*sign, "--directory", elsewhere, image).fails(125, "not a directory")
+    place.write("elsewhere/x", "")
+    place.pypod(*sign, "--directory", elsewhere, image).ok()
+    [made] = elsewhere.glob("ns/six@sha256=*/signature-1")
+    assert made.parent.name == place.signatures(image)[0].parent.name
+    shutil.copy(made, place.signatures(image)[0])
+    place.podman("pull", "-q", INSECURE, image).ok()
+
+    place.pypod("image", "sign", image).fails(125, "please provide an identity")
+    place.pypod(*sign, f"dir:{place.home}").fails(125, "cannot determine canonical Docker reference")
+    place.pypod("image", "sign", "--sign-by", "eve@x.test", image).fails(125, 'no secret key for "eve@x.test"')
+    place.pypod(*sign, "--all", f"docker://{image}").fails(125, "is not a multi-architecture image")
+    place.pypod("push", "-q", "--sign-by", "eve@x.test", image, f"{image}2").fails(125, "no secret key")
+    assert place.skopeo("inspect", INSECURE, f"docker://{image}2").code != 0
+
+
+def test_image_trust(place: Place) -> None:
+    """What set writes and show prints, as podman has it."""
+    policy = place.home / ".config/containers/policy.json"
+    policy.unlink(missing_ok=True)
+    trust = ("image", "trust")
+
+    def same(*flags: str) -> str:
+        ours = place.pypod(*trust, "show", *flags).ok().out
+        # podman shows /etc's policy even where it obeys the user's.
+        path = ("--policypath", policy) if policy.exists() else ()
+        theirs = place.podman(*trust, "show", *path, *flags).ok().out
+        # Debian has no gpg2, so podman does not find whose the keys are.
+        shown = re.sub(r',\n +"gpg_id": "[^"]*"|(ann|bob)@x\.test', "", ours)
+        assert re.sub(" +", " ", shown) == re.sub(" +", " ", theirs)
+        return ours
+
+    same()
+    document = json.loads(Path("/etc/containers/policy.json").read_text())
+    set_ = ("set", "--policypath", policy) if place.pypod.user.uid == 0 else ("set",)
+    if place.pypod.user.uid == 0:
+        place.accept_all()
+    place.pypod(*trust, *set_, "--type", "reject", "docker.io").ok()
+    assert json.loads(policy.read_text()) == {
+        "default": document["default"],
+        "transports": {"docker": {"docker.io": [{"type": "reject"}]}},
+    }
+    assert policy.stat().st_mode & 0o777 == 0o644
+    place.pypod(*trust, *set_, "-f", place.ann, "quay.io/ns/repo").ok()
+    place.pypod(*trust, *set_, "-t", "signedBy", "-f", f"{place.ann},{place.bob}", "*.example.com").ok()
+    place.pypod(*trust, *set_, "-t", "reject", "default").ok()
+    assert re.search(r"repository +\*\.example\.com +signed +bob@x.test", same())
+    assert "quay.io/ns/repo" in same("--json")
+    assert same("--raw").rstrip("\n") == policy.read_text().rstrip("\n")
+    same("--noheading")
+    place.podman(*trust, "set", "--policypath", policy, "-t", "accept", "quay.io/other").ok()
+    place.pypod(*trust, *set_, "-t", "reject", "quay.io/other").ok()
+    before = policy.read_text()
+    for words, message in (
+        (("-t", "accept", "-f", place.ann, "a.io"), "1 public keys unexpectedly provided for trust type accept"),
+        (("a.io",), "at least one public key must be defined for type 'signedBy'"),
+        (("-f", place.home / "none", "a.io"), "No such file"),
+        (("-f", policy, "a.io"), "there is no public key in it"),
+        (("-t", "accept", "a.io:b:c"), "invalid image uri: a.io:b:c"),
+        (("-t", "accept", "alpine"), "invalid image uri: alpine"),
+        (("-t", "accept", "docker.io/alpine"), "invalid image uri: docker.io/alpine"),
+        (("-t", "some", "a.io"), "Choose from"),
+    ):
+        place.pypod(*trust, *set_, *words).fails(125, message)
+    assert policy.read_text() == before
+    place.write(".config/containers/policy.json", '{"default": [], "x": 1}')
+    place.pypod(*trust, *set_, "-t", "accept", "a.io").fails(125, "invalid policy in", 'Unknown key "x"')
+    place.pypod(*trust, "show").fails(125, "invalid policy in")
