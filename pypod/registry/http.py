@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 CONNECT = 30.0  # seconds
 SILENCE = 60.0  # seconds without a byte
-PIECE = 1 << 16  # bytes: what must go out within the socket's timeout
+# Bytes that must go out within the socket's timeout: with the frame of a chunk, four full TLS records.
+PIECE = (1 << 16) - 8
 _CHUNKED_READ = 1 << 14
 
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)

@@ -41,7 +41,8 @@ class Source:
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
-        self._rest = b""
+        self._part = b""
+        self._at = 0  # in the part
         self._hash = hashlib.sha256()
         self.size = 0
         self.error: BaseException | None = None
@@ -52,15 +53,16 @@ class Source:
 
     def take(self, count: int) -> bytes:
         """At most ``count`` bytes, b"" at the end. An error of the source stays in ``error``."""
-        if not self._rest:
+        if self._at == len(self._part):
             try:
-                self._rest = next((part for part in self._parts if part), b"")
+                self._part = next((part for part in self._parts if part), b"")
             except BaseException as error:
                 self.error = error
                 raise
-            self._hash.update(self._rest)
-        data = self._rest[:count]
-        self._rest = self._rest[count:]
+            self._at = 0
+            self._hash.update(self._part)
+        data = self._part[self._at : self._at + count]
+        self._at += len(data)
         self.size += len(data)
         return data
 
