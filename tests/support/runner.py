@@ -51,7 +51,14 @@ class Result:
         assert "Traceback" not in self.err, shown
         errors = [line for line in self.err.splitlines() if line.startswith("Error: ")]
         assert len(errors) == 1, shown
-        progress = ("Copying ", "Writing ", "Downloading ", "Mapping the ids ", "Getting image source ")
+        progress = (
+            "Copying ",
+            "Writing ",
+            "Downloading ",
+            "Mapping the ids ",
+            "Getting image source ",
+            "Trying to pull ",
+        )
         assert len([line for line in self.err.splitlines() if not line.startswith(progress)]) <= 2, shown
         for word in words:
             assert word.lower() in self.err.lower(), f"no {word!r} in: {shown}"
