@@ -6,15 +6,20 @@ To look by hand: mmdebstrap --variant=minbase --include=PACKAGES trixie DIR MIRR
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zstandard
 
 from interop.test_storage import difficult_layers, docker_archive
 from support import box
+from support.registry import Registry
 from support.runner import Pypod
 
 pytestmark = pytest.mark.parametrize("mode", ["root"], indirect=True)
@@ -43,6 +48,16 @@ places='--root /store/g --runroot /store/r --storage-driver overlay'
 podman() { /usr/bin/podman $places --cgroup-manager cgroupfs --events-backend file --runtime /usr/bin/crun "$@"; }
 buildah() { /usr/bin/buildah $places "$@"; }
 set -e
+"""
+
+
+PARTIAL = """
+[storage]
+driver = "overlay"
+graphroot = "/store/g"
+runroot = "/store/r"
+[storage.options]
+pull_options = { enable_partial_images = "true" }
 """
 
 
@@ -132,3 +147,60 @@ def test_we_on_podman_5s_image(five: Five, busybox_tar: Path, shared_dir: Path) 
     assert pypod("images", "-qa").ok().out == "" and pypod("system", "check", "-m", "0s").ok().out == ""
     graphroot = Path(str(pypod.graphroot))
     assert list((graphroot / "overlay" / "l").iterdir()) == []
+
+
+def test_podman_5_takes_parts_of_a_chunked_image(five: Five, busybox_tar: Path, shared_dir: Path) -> None:
+    """zstd:chunked as we push it: podman fetches by the table of contents, and the image is the same."""
+    pypod = five.pypod
+    layers = difficult_layers(busybox_tar)
+    pypod("load", "-q", "-i", docker_archive(shared_dir / "a.tar", layers[:1], "localhost/ours:1")).ok()
+    [known] = pypod("images", "--no-trunc", "--format", "{{.ID}}").ok().lines
+    with Registry() as registry:
+        name = f"127.0.0.1:{registry.port}/chunked:1"
+        pypod("push", "-q", "--tls-verify=false", "--compression-format", "zstd:chunked", "ours:1", name).ok()
+        pypod("rmi", "ours:1").ok()
+        registry.forget()
+        assert pypod.graphroot
+        (pypod.graphroot.parent / "storage.conf").write_text(PARTIAL)
+        podman = "CONTAINERS_STORAGE_CONF=/store/storage.conf /usr/bin/podman --log-level debug"
+        pull = f"{podman} pull --tls-verify=false {name} 2>&1"
+        said = "\n".join(five(pull))
+        assert "Retrieved partial blob" in said, said
+        assert registry.partial
+        assert five("podman images --no-trunc --format '{{.ID}}'") == [known]
+        assert five(f"podman run --rm --cgroups disabled --network none {name} echo hi") == ["hi"]
+        # And what it has taken so can be pushed by us.
+        back = f"127.0.0.1:{registry.port}/back:1"
+        pypod("push", "-q", "--tls-verify=false", name, back).ok()
+        # podman writes the same table of contents, but for the chunks that it cuts large files into.
+        theirs = f"127.0.0.1:{registry.port}/theirs:1"
+        five(f"podman push -q --tls-verify=false --compression-format zstd:chunked {name} {theirs}")
+        ours, podmans = table(registry, "chunked"), table(registry, "theirs")
+        assert list(ours) == list(podmans)
+        for path, entry in ours.items():
+            assert entry == {**podmans[path], **{key: entry[key] for key in PLACES if key in entry}}
+
+
+PLACES = ("offset", "endOffset")
+
+
+def table(registry: Registry, repository: str) -> dict[str, dict[str, Any]]:
+    """The table of contents of a chunked layer in the registry."""
+
+    def get(place: str) -> bytes:
+        request = urllib.request.Request(f"{registry.url}/v2/{repository}/{place}")
+        request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
+        with urllib.request.urlopen(request) as answer:
+            data: bytes = answer.read()
+        return data
+
+    [layer] = json.loads(get("manifests/1"))["layers"]
+    position = layer["annotations"]["io.github.containers.zstd-chunked.manifest-position"]
+    start, size = map(int, position.split(":")[:2])
+    packed = get(f"blobs/{layer['digest']}")[start : start + size]
+    document = json.loads(zstandard.ZstdDecompressor().decompressobj().decompress(packed))
+    found: dict[str, dict[str, Any]] = {}
+    for entry in document["entries"]:
+        if entry["type"] != "chunk":
+            found[entry["name"]] = {key: value for key, value in entry.items() if not key.startswith("chunk")}
+    return found

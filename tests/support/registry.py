@@ -175,6 +175,11 @@ class Registry:
         """Count requests from now on."""
         self._seen += len(self.requests)
 
+    @property
+    def partial(self) -> bool:
+        """Whether a part of a blob has been asked for."""
+        return any(item.status == 206 for item in self.requests)
+
     def count(self, method: str, part: str = "") -> int:
         """How many requests there were of this method whose path contains ``part``."""
         return sum(item.method == method and part in item.path for item in self.requests)
