@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.registry import policy
+from pypod.registry import policy, signing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Trust:
                 transport, scope = "oci" if directory else "oci-archive", f"{place}:{name}"
             else:
                 scope = place
+                for number, signature in enumerate(signatures, 1):
+                    signing.check_format(signature, f"{place}/signature-{number}")
             self._policy.check(transport, scope, manifest, lambda: signatures)
 
         return accept

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 
-from pypod.base import files
+from pypod.base import files, locks
 from pypod.base.record import record
 from pypod.errors import ConfigError, PolicyError, PypodError, UsageError, reason
 from pypod.oci import reference as references
@@ -123,19 +122,14 @@ def change(context: Context, scope: str, kind: str, keys: Sequence[str], *, path
     directory = os.path.dirname(os.path.abspath(target))
     try:
         files.make_directory(directory, 0o755)
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)  # two changes at once are both kept
+        with locks.DirectoryLock(directory):  # two changes at once are both kept
             document: dict[str, Any] = {}
             if os.path.exists(place):
                 document = policy_file.read_document(place)
                 policy_file.check(document, place)
             _put(document, scope, requirements)
             policy_file.check(document, place)
-            content = _written(document)
-            files.replace(os.path.realpath(target), content, mode=0o644, durable=True)
-        finally:
-            os.close(fd)
+            files.replace(os.path.realpath(target), _written(document), mode=0o644, durable=True)
     except OSError as error:
         raise PypodError(f"cannot write {target}: {reason(error)}") from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import files
+from pypod.base import files, locks
 from pypod.errors import ConfigError, RegistryError, reason
 from pypod.oci import digest as digests
 from pypod.registry import registries_d, signing
@@ -61,7 +61,7 @@ def _place(reference: Reference, *, write: bool) -> tuple[str, str]:
 def read(reference: Reference, digest: str, settings: Settings) -> list[bytes]:
     """The signatures of the manifest ``digest`` of ``reference``'s repository.
 
-    Raises RegistryError, ConfigError.
+    Raises RegistryError, ConfigError, PolicyError (what is there is no signature).
     """
     scheme, base = _place(reference, write=False)
     place = directory(base, reference, digest)
@@ -76,7 +76,7 @@ def read(reference: Reference, digest: str, settings: Settings) -> list[bytes]:
 def read_directory(place: str) -> list[bytes]:
     """The files signature-1, -2 … of a directory, as a lookaside and the "dir" transport have them.
 
-    Raises RegistryError.
+    Raises RegistryError, PolicyError (one of them is no signature).
     """
     return _each(place, _file)
 
@@ -99,6 +99,7 @@ def _each(place: str, fetch: Callable[[str, int], bytes | None]) -> list[bytes]:
             return found
         if len(data) > signing.MOST:
             raise RegistryError(f"cannot use signature {path}: it is larger than {signing.MOST} bytes")
+        signing.check_format(data, path)
         found.append(data)
         if len(found) > signing.MOST_SIGNATURES:
             raise RegistryError(f"cannot use signatures of {place}: more than {signing.MOST_SIGNATURES}")
@@ -133,11 +134,14 @@ def write_directory(place: str, signatures: Sequence[bytes]) -> None:
     """Add ``signatures`` to a directory; those that are there stay as they are. Raises RegistryError."""
     try:
         files.make_directory(place, 0o755)
-        there = read_directory(place)
-        for signature in signatures:
-            if signature in there:
-                continue
-            there.append(signature)
-            files.replace(f"{place}/signature-{len(there)}", signature, mode=0o644, durable=True)
+        with locks.DirectoryLock(place):
+            there = read_directory(place)
+            for signature in signatures:
+                if signature in there:
+                    continue
+                if len(there) == signing.MOST_SIGNATURES:
+                    raise RegistryError(f"cannot write signatures to {place}: there are {len(there)} already")
+                there.append(signature)
+                files.replace(f"{place}/signature-{len(there)}", signature, mode=0o644, durable=True)
     except OSError as error:
         raise RegistryError(f"cannot write signatures to {place}: {reason(error)}") from None

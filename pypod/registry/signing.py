@@ -20,6 +20,9 @@ MOST = 4 << 20  # bytes of one signature, as containers/image has it
 MOST_SIGNATURES = 128  # of one manifest, the same
 # Any of these says that a message is not one good signature by a valid key (GnuPG's doc/DETAILS).
 _BAD = ("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "NODATA", "UNEXPECTED", "FAILURE", "BADARMOR")
+# How a signature begins: a compressed message, a one-pass signature or a signature, old and new packet headers
+# (RFC 4880, 4.2); or a zero byte and the name of another format. containers/image reads nothing else.
+_BEGINS = frozenset((0xA0, 0xA1, 0xA2, 0xA3, 0xC8, 0x90, 0x91, 0x92, 0xC4, 0x88, 0x89, 0x8A, 0x8B, 0xC2, 0x00))
 _SAID = {
     "BADSIG": "it does not belong to its text",
     "EXPSIG": "it has expired",
@@ -90,6 +93,20 @@ class Verifier:
             raise PolicyError(f"Signature by key {key} is not accepted")
         digest, reference = _read(result.text)
         return Claim(digest=digest, reference=reference, key=key)
+
+
+def check_format(signature: bytes, place: str) -> None:
+    """Whether this is a signature of any kind, wherever it comes from; its content is not judged.
+
+    Raises PolicyError.
+    """
+    if not signature:
+        raise PolicyError(f'Source image rejected: parsing signature "{place}": empty signature blob')
+    if signature[0] not in _BEGINS:
+        raise PolicyError(
+            f'Source image rejected: parsing signature "{place}": unrecognized signature format, '
+            f"starting with binary {signature[0]:#x}"
+        )
 
 
 def _bad(why: str) -> PolicyError:

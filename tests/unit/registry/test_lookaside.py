@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from pypod.errors import ConfigError, RegistryError
+from pypod.errors import ConfigError, PolicyError, RegistryError
 from pypod.oci import reference
 from pypod.registry import lookaside, plain_yaml, registries_d, signing
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = reference.parse("registry.example.com:5000/ns/app:1")
+SIGNATURE = b"\xa3"
 SETTINGS: Any = SimpleNamespace(tls_verify=None)
 
 
@@ -124,19 +125,27 @@ def test_bad_sections(home: Path, first: str, second: str, message: str) -> None
 def test_files(home: Path) -> None:
     write(home, f"default-docker:\n  lookaside: file://{home}/sig\n")
     assert lookaside.read(IMAGE, DIGEST, SETTINGS) == []
-    lookaside.write(IMAGE, DIGEST, [b"1", b"2"])
-    lookaside.write(IMAGE, DIGEST, [b"2", b"3"])
+    one, two, three = SIGNATURE + b"1", SIGNATURE + b"2", b"\0sigstore-json\n{}"
+    lookaside.write(IMAGE, DIGEST, [one, two])
+    lookaside.write(IMAGE, DIGEST, [two, three])
     place = home / "sig/ns" / f"app@{DIGEST.replace(':', '=')}"
     assert sorted(item.name for item in place.iterdir()) == ["signature-1", "signature-2", "signature-3"]
-    assert lookaside.read(IMAGE, DIGEST, SETTINGS) == [b"1", b"2", b"3"]
+    assert lookaside.read(IMAGE, DIGEST, SETTINGS) == [one, two, three]
     assert place.stat().st_mode & 0o777 == 0o755
     for number in range(4, signing.MOST_SIGNATURES + 2):
-        (place / f"signature-{number}").write_bytes(b"x")
+        (place / f"signature-{number}").write_bytes(SIGNATURE)
     with pytest.raises(RegistryError, match="more than 128"):
         lookaside.read(IMAGE, DIGEST, SETTINGS)
+    (place / "signature-129").unlink()
+    with pytest.raises(RegistryError, match="there are 128 already"):
+        lookaside.write(IMAGE, DIGEST, [SIGNATURE + b"new"])
     (place / "signature-2").write_bytes(bytes(signing.MOST + 1))
     with pytest.raises(RegistryError, match="larger than"):
         lookaside.read(IMAGE, DIGEST, SETTINGS)
+    for content, message in ((b"", "empty signature blob"), (b"-----BEGIN", "starting with binary 0x2d")):
+        (place / "signature-2").write_bytes(content)
+        with pytest.raises(PolicyError, match=f'parsing signature "{place}/signature-2": .*{message}'):
+            lookaside.read(IMAGE, DIGEST, SETTINGS)
 
 
 def test_digests_are_no_paths(home: Path) -> None:
@@ -203,8 +212,8 @@ def test_web_servers(home: Path, server: Server) -> None:
     place = f"/base/ns/app@{DIGEST.replace(':', '=')}"
     (home / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
     assert lookaside.read(IMAGE, DIGEST, SETTINGS) == []
-    server.files |= {f"{place}/signature-1": b"one", f"{place}/signature-2": "/moved", "/moved": b"two"}
-    assert lookaside.read(IMAGE, DIGEST, SETTINGS) == [b"one", b"two"]
+    server.files |= {f"{place}/signature-1": b"\xa3one", f"{place}/signature-2": "/moved", "/moved": b"\xc4two"}
+    assert lookaside.read(IMAGE, DIGEST, SETTINGS) == [b"\xa3one", b"\xc4two"]
     assert all("Authorization" not in headers for headers in server.seen)
     for answer, message in (
         (500, "500"),
@@ -216,7 +225,7 @@ def test_web_servers(home: Path, server: Server) -> None:
         server.files |= {f"{place}/signature-1": answer, "/loop": "/loop"}
         with pytest.raises(RegistryError, match=message):
             lookaside.read(IMAGE, DIGEST, SETTINGS)
-    server.files = dict.fromkeys((f"{place}/signature-{number}" for number in range(1, 200)), b"x")
+    server.files = dict.fromkeys((f"{place}/signature-{number}" for number in range(1, 200)), SIGNATURE)
     with pytest.raises(RegistryError, match="more than 128"):
         lookaside.read(IMAGE, DIGEST, SETTINGS)
 
