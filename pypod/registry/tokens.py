@@ -83,8 +83,7 @@ class Tokens:
             cached = self._cache.get(key)
             if cached is not None and used != f"Bearer {cached[0]}":
                 return True  # another thread was faster
-            more = tuple(item for item in bearer.scopes if item not in key)
-            if more:
+            if more := _beyond(bearer.scopes, key):
                 self._wider[key] = more
             self._cache.pop(key, None)
             self._token(key)
@@ -163,6 +162,20 @@ class Tokens:
             reply.close()
             raise RegistryError(f"the token server of {self._host} redirects a request with credentials")
         return reply
+
+
+def _beyond(wanted: Sequence[str], have: Sequence[str]) -> tuple[str, ...]:
+    """The scopes (``type:name:action,action``) of ``wanted`` that ``have`` does not cover."""
+    covered: dict[str, set[str]] = {}
+    for scope in have:
+        name, _, actions = scope.rpartition(":")
+        covered.setdefault(name, set()).update(actions.split(","))
+    more = []
+    for scope in wanted:
+        name, _, actions = scope.rpartition(":")
+        if not set(actions.split(",")) <= covered.get(name, set()):
+            more.append(scope)
+    return tuple(more)
 
 
 def _life(answer: dict[str, Any]) -> float:

@@ -13,7 +13,7 @@ import pytest
 
 from pypod.errors import RegistryError, Unauthorized
 from pypod.registry.client import Client, Credentials
-from pypod.registry.tokens import _life
+from pypod.registry.tokens import _beyond, _life
 from support.odd_server import Call, OddServer
 
 Serve = Callable[..., OddServer]
@@ -180,6 +180,14 @@ def test_life_of_tokens() -> None:
     assert _life({"expires_in": 4}) == 3
     assert _life({"expires_in": "x", "issued_at": "y"}) == 50
     assert _life({"expires_in": 300, "issued_at": "2001-01-01T00:00:00Z"}) == 290  # a clock that is wrong
+
+
+def test_scopes_are_compared_by_their_actions() -> None:
+    assert _beyond(["repository:a:push,pull", "repository:b:c:pull"], ["repository:a:pull,push"]) == (
+        "repository:b:c:pull",
+    )
+    assert _beyond(["repository:a:delete"], ["repository:a:pull,push"]) == ("repository:a:delete",)
+    assert _beyond(["repository:a:pull"], ["repository:a:push", "repository:a:pull"]) == ()
 
 
 def test_wider_scope_is_asked_for_once(serve: Serve, connect: Connect) -> None:
