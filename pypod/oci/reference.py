@@ -20,6 +20,7 @@ _REFERENCE = re.compile(
     rf"(?P<name>(?:(?P<domain>{_DOMAIN})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*))"
     rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?\Z"
 )
+_WHOLE_TAG = re.compile(rf"{_TAG}\Z")
 _HEX_64 = re.compile(r"[a-f0-9]{64}\Z")
 _SHA256 = re.compile(r"sha256:[a-f0-9]{64}\Z")
 MOST = 255  # characters of a name
@@ -55,6 +56,11 @@ class Reference:
 
     def _official(self) -> bool:
         return self.path.startswith("library/") and self.path.count("/") == 1
+
+
+def is_tag(text: str) -> bool:
+    """Whether ``text`` may be a tag."""
+    return _WHOLE_TAG.match(text) is not None
 
 
 def has_registry(text: str) -> bool:

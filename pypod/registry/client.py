@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from pypod.errors import NotThere, RegistryError, Unauthorized
 from pypod.oci import digest as digests
-from pypod.registry import manifests, pages
+from pypod.oci import reference as references
+from pypod.registry import answers, manifests, pages
 from pypod.registry.access import VERIFIED, Answer, Credentials, Tls
 from pypod.registry.body import Body
 from pypod.registry.session import Session
@@ -190,7 +191,12 @@ class Client:
     def tags(self, repository: str) -> Iterator[str]:
         """All tags of a repository, page by page."""
         what = f"listing tags of {self.host}/{repository}"
-        return pages.names(self._session, f"/v2/{repository}/tags/list", "tags", what, manifests.pull(repository))
+        found = pages.names(self._session, f"/v2/{repository}/tags/list", "tags", what, manifests.pull(repository))
+        for tag in found:
+            # It becomes part of a name, and of a path.
+            if not references.is_tag(tag):
+                raise RegistryError(f"{what}: {answers.shown(tag)!r} is not a tag")
+            yield tag
 
     def catalog(self) -> Iterator[str]:
         """All repositories, page by page."""

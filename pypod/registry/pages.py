@@ -54,7 +54,7 @@ def search(session: Session, term: str, limit: int) -> list[dict[str, Any]]:
     what = f"searching {session.name} for {answers.shown(term)}"
     results: list[dict[str, Any]] = []
     page = 1
-    while len(results) < limit:
+    while len(results) < limit and page <= MOST_PAGES:
         query = urlencode({"q": term, "n": min(limit, _PAGE), "page": page})
         try:
             reply = session.request("GET", f"/v1/search?{query}", what)

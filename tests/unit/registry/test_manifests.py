@@ -193,7 +193,7 @@ def test_bad_pages(serve: Serve, connect: Connect) -> None:
     with pytest.raises(RegistryError, match="on another host"):
         list(connect(linked("<https://evil.invalid/>; rel=next")).tags("a"))
     assert list(connect(linked("</x>; rel=prev")).tags("a")) == ["x"]
-    for page in (b"[]", b"x", b'{"tags": 5}', b'{"tags": [5]}'):
+    for page in (b"[]", b"x", b'{"tags": 5}', b'{"tags": [5]}', b'{"tags": ["../x"]}', b'{"tags": ["x\\n"]}'):
         with pytest.raises(RegistryError, match="listing tags of"):
             list(connect(serve(sends(page), tls=True)).tags("a"))
     assert list(connect(serve(sends(b'{"tags": null}'), tls=True)).tags("a")) == []
