@@ -31,7 +31,7 @@ def run(invocation: Invocation) -> int:
         squash=options["squash"],
     )
     ids = IdFile(options["iidfile"] or "")
-    with progress.watch(quiet=options["quiet"]) as seen:
+    with progress.watch(quiet=options["quiet"], form=options["progress"]) as seen:
         image, warnings = commit.commit(context, store, container, wanted, seen=seen)
     for warning in warnings:
         os.write(2, f"Warning: {warning}\n".encode())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     options = invocation.options
     context, store = targets.open_engine(invocation)
-    with progress.watch(quiet=options["quiet"]) as seen:
+    with progress.watch(quiet=options["quiet"], form=options["progress"]) as seen:
         image = image_load.import_archive(
             context,
             store,

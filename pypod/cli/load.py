@@ -18,9 +18,10 @@ def run(invocation: Invocation) -> int:
     if source == "-" and os.isatty(0):
         raise UsageError("cannot read from terminal, use command-line redirection or the --input flag")
     context, store = targets.open_engine(invocation)
-    with progress.watch(quiet=invocation.options["quiet"]) as seen:
+    options = invocation.options
+    with progress.watch(quiet=options["quiet"], form=options["progress"]) as seen:
         loaded = image_load.load(
-            context, store, source, signature_policy=invocation.options["signature_policy"] or "", progress=seen
+            context, store, source, signature_policy=options["signature_policy"] or "", progress=seen
         )
     for image, names in loaded:
         for name in names or [f"sha256:{image.id}"]:

@@ -137,7 +137,7 @@ def push(invocation: Invocation) -> int:
     name, destination = [*invocation.args, ""][:2]
     if options["digestfile"]:
         engine.check_digest_file(options["digestfile"])
-    with progress.watch(quiet=options["quiet"]) as seen:
+    with progress.watch(quiet=options["quiet"], form=options["progress"]) as seen:
         digest = manifest_push.push_list(
             context, store, name, destination, wish, settings, everything=options["all"], progress=seen
         )

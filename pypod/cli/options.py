@@ -59,6 +59,16 @@ _TIME = (("time t timeout", "uint", None, "SECONDS", "Wait this long before kill
 _KEYS = (("detach-keys", "str", None, "KEYS", "The keys that detach the terminal (default ctrl-p,ctrl-q)"),)
 FORMAT = (("format f", "str", None, "FORMAT", "json, or a Go template"),)
 
+PROGRESS = (
+    (
+        "progress",
+        "choice",
+        "auto",
+        "FORM",
+        "How progress is shown (auto: bars on a terminal, else plain)",
+        ("auto", "plain", "json"),
+    ),
+)
 # How a registry is reached: what ``registry_settings.of`` reads.
 ACCESS = (
     ("authfile", "str", None, "FILE", "Credentials are in this file (default $REGISTRY_AUTH_FILE, else as podman)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.cli.options import ACCESS, CREDS, FORMAT, PLATFORM, RETRY
+from pypod.cli.options import ACCESS, CREDS, FORMAT, PLATFORM, PROGRESS, RETRY
 
 _FORCE = (("force f", "bool", False, "", "Do not ask"),)
 _QUIET = (("quiet q", "bool", False, "", "No progress output"),)
@@ -33,6 +33,7 @@ HISTORY = (
 )
 LOAD = (
     ("input i", "str", None, "FILE", "Read this archive or directory (default stdin)"),
+    *PROGRESS,
     *_QUIET,
     *_POLICY,
 )
@@ -47,6 +48,7 @@ IMPORT = (
     ),
     ("message m", "str", None, "TEXT", "Comment in the image's history"),
     ("os", "str", None, "OS", "Operating system of the image"),
+    *PROGRESS,
     *_QUIET,
     *_POLICY,
     ("variant", "str", None, "VARIANT", "Architecture variant of the image"),
@@ -66,6 +68,7 @@ COMMIT = (
     ("include-volumes", "bool", False, "", "Name the container's volumes, binds and tmpfs as volumes of the image"),
     ("message m", "str", None, "TEXT", "The commit message (with --format docker)"),
     ("pause p", "bool", False, "", "Freeze the container meanwhile"),
+    *PROGRESS,
     *_QUIET,
     ("squash s", "bool", False, "", "One layer with everything instead of one more"),
 )
@@ -82,6 +85,7 @@ SAVE = (
     ),
     ("multi-image-archive m", "bool", None, "", "Every argument is an image, not one more name of the first"),
     ("output o", "str", None, "FILE", "Write to this file or directory (default stdout)"),
+    *PROGRESS,
     *_QUIET,
     *_POLICY,
     ("uncompressed", "bool", False, "", "Leave the layers uncompressed (with the OCI formats)"),

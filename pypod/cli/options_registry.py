@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from pypod.cli.options import ACCESS, CREDS, IMPLICIT_PULL, RETRY
+from pypod.cli.options import ACCESS, CREDS, IMPLICIT_PULL, PROGRESS, RETRY
 
-PROGRESS = (
-    (
-        "progress",
-        "choice",
-        "auto",
-        "FORM",
-        "How progress is shown (auto: bars on a terminal, else plain)",
-        ("auto", "plain", "json"),
-    ),
-)
 PULL = (
     ("all-tags a", "bool", False, "", "Every tag of the repository"),
     *IMPLICIT_PULL,
@@ -48,6 +38,7 @@ PUSH = (
         "Send layers again that the registry has in another compression (default true with --compression-format)",
     ),
     ("format f", "str", None, "KIND", "Kind of the manifest (default the image's)", ("oci", "v2s2")),
+    *PROGRESS,
     ("quiet q", "bool", False, "", "No progress output"),
     ("remove-signatures", "bool", False, "", "Leave the signatures behind that the image has"),
     ("sign-by", "str", None, "KEY", "Sign with this key of gpg's keyring"),

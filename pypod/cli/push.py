@@ -35,7 +35,7 @@ def run(invocation: Invocation) -> int:
     source, destination = [*invocation.args, ""][:2]
     if options["digestfile"]:
         push.check_digest_file(options["digestfile"])
-    with progress.watch(quiet=options["quiet"]) as seen:
+    with progress.watch(quiet=options["quiet"], form=options["progress"]) as seen:
         digest = push.push(context, store, source, destination, wish, settings, progress=seen)
     if options["digestfile"]:
         push.write_digest_file(options["digestfile"], digest)

@@ -39,7 +39,7 @@ def run(invocation: Invocation) -> int:
         raise UsageError(f"{kind} has room for one image with one name, not for {len(invocation.args)}")
     items = image_save.items(store, invocation.args, several=several)
     # As podman: what goes to stdout goes without a word.
-    with progress.watch(quiet=options["quiet"] or not path) as seen:
+    with progress.watch(quiet=options["quiet"] or not path, form=options["progress"]) as seen:
         image_save.write(
             context,
             store,

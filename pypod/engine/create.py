@@ -53,15 +53,15 @@ def create(
     rootless.enter_user(context)
     journal.after_boot(store)
     journal.recover(context, store)
-    if flags.get("replace"):
-        if not name:
-            raise UsageError("cannot replace container without --name being set")
-        _replace(context, store, name)
+    if flags.get("replace") and not name:
+        raise UsageError("cannot replace container without --name being set")
     image = None
     info = None
     if not flags.get("rootfs"):
         image = images.find_or_pull(context, store, image_name, flags, puller)
         info = images.image_info(store, image, image_name)
+    if flags.get("replace"):
+        _replace(context, store, name)
     ranges = None
     if option_spaces.userns(flags, context).startswith("auto"):
         # From the choice of a range to the record that says so: held by podman too. The kernel drops it with us.

@@ -44,10 +44,10 @@ def pull(context: Context, store: Store, typed: str, request: Request, progress:
     if request.all_tags and where.kind not in ("", "docker"):
         raise UsageError(f"pulling all tags is not supported for {where.kind} transport", code=125)
     rootless.enter_user(context)
-    if where.kind == "containers-storage":
-        return [_stored(store, where)]
     journal.after_boot(store)
     allowed = trust.Trust(context, request.signature_policy)
+    if where.kind == "containers-storage":
+        return [_stored(store, where, progress)]
     work = pull_registry.Work(store, request, allowed, progress)
     try:
         if where.kind == "docker":
@@ -230,14 +230,21 @@ def _tags(work: pull_registry.Work, candidates: list[Reference]) -> list[Image]:
 # Other places.
 
 
-def _stored(store: Store, where: Transport) -> Image:
-    """containers-storage: the image is here already, or nowhere."""
-    if where.rest.startswith("["):
-        raise UsageError(f"{show(str(where))}: only this store can be read", hint="use --root", code=125)
+def _stored(store: Store, where: Transport, progress: Progress) -> Image:
+    """An image that is here already, or in another store. No policy is asked, as podman has it."""
+    from pypod.engine import images, store_copy, store_reference
+
+    source, name = store_reference.parse(store, where.rest)
+    name = name.removeprefix("@")
     try:
-        return store.find_image(where.rest.removeprefix("@"))
+        image = source.find_image(name)
     except NoSuchImage:
         raise NoSuchImage(f"initializing source {show(str(where))}: image not known") from None
+    if source is store:
+        return image
+    progress.say("Getting image source signatures")
+    found = images.resolved_name(image, name)
+    return store_copy.copy(source, image, store, [found] if found in image.names else [], progress)
 
 
 def _archive(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pypod.engine import rootless, store_reference
+from pypod.engine import rootless, store_copy, store_reference
 from pypod.errors import PypodError, UsageError
 from pypod.oci import digest as digests
 from pypod.oci import reference as references
-from storage import stream
-from storage.commit import Commit
-from storage.outgoing import Outgoing
 from storage.progress import SILENT, Writing
 
 TYPE_CHECKING = False
@@ -38,22 +35,5 @@ def push(context: Context, store: Store, image: Image, text: str, *, progress: P
         with Writing(progress, f"sha256:{image.id}"):
             store.tag(image.id, [full])
         return image.digest
-    out = Outgoing(store, image)
-    manifest = store.image_data(image, "manifest")
-    with Commit(target) as commit:
-        for layer, diff_id in out.layers:
-            if commit.reuse(diff_id):
-                progress.begin(diff_id, f"Copying blob {diff_id}")
-                progress.end(diff_id, "skipped: already exists")
-                continue
-            buffer = stream.Buffer(out.pieces(layer, diff_id))
-            commit.add(
-                lambda count, buffer=buffer: bytes(buffer.some(count)),  # type: ignore[misc]
-                diff_id=diff_id,
-                kind=stream.PLAIN,
-                progress=progress,
-                total=layer.diff_size,
-            )
-        with Writing(progress, out.config_digest):
-            commit.finish(config=out.config, manifests=[manifest], names=[full], created=image.created)
-    return digests.of(manifest)
+    store_copy.copy(store, image, target, [full], progress)
+    return digests.of(store.image_data(image, "manifest"))

@@ -387,3 +387,23 @@ def test_odd_indexes(fresh: Pypod, place: Place) -> None:
     fresh("rmi", "-a", "-f").ok()
     fresh("pull", NO_TLS, place.name("odd:deep5")).fails(125, "indexes within indexes")
     untouched(fresh)
+
+
+def test_another_store(fresh: Pypod, place: Place, pypod: Pypod) -> None:
+    name = place.name("multi:1")
+    fresh("pull", "-q", NO_TLS, name).ok()
+    source = f"containers-storage:[{fresh.graphroot}+{fresh.runroot}]{name}"
+    try:
+        done = pypod("pull", source).ok()
+        assert done.lines == [place.mine.id] and images(pypod)[place.mine.id] == [name]
+        kept = pypod("image", "inspect", name).ok().json[0]["RepoDigests"]
+        assert kept == fresh("image", "inspect", name).ok().json[0]["RepoDigests"]
+        pypod("pull", f"containers-storage:[{fresh.graphroot}+{fresh.runroot}]nosuch").fails(125, "not known")
+    finally:
+        pypod("rmi", "-f", name).ok()
+
+
+def test_a_container_is_not_replaced_by_one_that_cannot_be(fresh: Pypod, place: Place) -> None:
+    fresh("create", "-q", NO_TLS, "--name", "c", place.name("a:1"), "/x").ok()
+    fresh("create", NO_TLS, "--name", "c", "--replace", place.name("nosuch"), "/x").fails(125, "manifest unknown")
+    assert fresh.names() == ["c"]
