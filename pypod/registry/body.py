@@ -141,7 +141,9 @@ class Body:
                 raise ConnectionCut(error.message)
             raise error
         answers.plain(reply, self._what)
-        if self._size >= 0 and reply.length >= 0 and reply.length != self._size - start:
+        left = self._size - start
+        # A range may be answered in parts (RFC 9110, 15.3.7), the whole may not.
+        if self._size >= 0 and (reply.length > left or 0 <= reply.length < left and reply.status != 206):
             raise RegistryError(f"{self._what}: it has {start + reply.length} bytes, not {self._size}")
         left = self._position - start
         while left:
@@ -188,7 +190,7 @@ class Body:
         """The body has ended by itself, before the size that is known."""
         if self._size < 0:
             self._done = True
-        elif reply.framed:
+        elif reply.framed and reply.status != 206:
             raise RegistryError(f"{self._what}: it has {self._position} bytes, not {self._size}")
         else:
             raise ConnectionCut(f"{self._what}: it ended after {self._position} of {self._size} bytes")

@@ -69,6 +69,7 @@ class Reply:
             count = min(count, _CHUNKED_READ)  # http.client waits for all of it
         else:
             timed.fresh, timed.until = False, time.monotonic() + wire.PATIENCE
+        timed.budget = count + wire.OVERHEAD
         try:
             data: bytes = self._body.read(count)
         except (OSError, http.client.HTTPException, ValueError) as error:

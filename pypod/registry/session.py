@@ -171,6 +171,11 @@ class Session:
         error = self.failure(reply, what)
         challenges = challenge.parse(reply.headers.get("WWW-Authenticate", ""))
         try:
+            if not challenges and not last:
+                # Some say only there what they want.
+                root = self._transport.send("GET", f"{self.base()}/v2/", {}, own=True)
+                challenges = challenge.parse(root.headers.get("WWW-Authenticate", ""))
+                root.discard()
             if not last and self._tokens.renew(challenges, scope, used, reply.url):
                 return
         except RegistryError as cause:

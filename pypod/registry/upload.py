@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from pypod.errors import ConnectionCut, RegistryError
 from pypod.oci import digest as digests
 from pypod.registry import answers
-from pypod.registry.http import PIECE, SILENCE
+from pypod.registry.http import PIECE
 from pypod.registry.redirect import target
 from pypod.registry.session import Renewed
 
@@ -30,6 +30,7 @@ SMALL = 1 << 20  # bytes that go in one PUT
 CHUNK = 8 << 20  # bytes of a chunk, unless the registry wants more
 MOST_CHUNK = 256 << 20
 _CANCEL_SILENCE = 5.0
+_SILENCE = 600.0  # seconds: behind a registry, the bytes may have to be moved before it answers
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)\Z")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 # The registry does not take a stream of unknown length.
@@ -275,7 +276,7 @@ class Upload:
         url: str,
         headers: dict[str, str] | None = None,
         body: bytes | Iterator[bytes] | None = None,
-        silence: float = SILENCE,
+        silence: float = _SILENCE,
     ) -> Reply:
         return self._session.exchange(
             method, url, self._what, scope=self._scope, headers=headers, body=body, silence=silence

@@ -1,7 +1,8 @@
 """What lies under requests: connections whose reads are bounded in time, and TLS contexts.
 
 A server may be slow, but not for ever: ``Drip`` ends a response that is silent for a minute or brings less than 4 KiB
-in two minutes of waiting, in its headers as in its body.
+in two minutes of waiting, in its headers as in its body. Nor may it send headers, "100 Continue" or trailers without
+end.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 WINDOW = 120.0  # seconds of waiting in which
 LEAST = 4096  # bytes must come
+OVERHEAD = 1 << 20  # bytes that headers, or what is between the chunks of one read, may have
 PATIENCE = 0.25  # seconds after which a read returns what it has
 
 _FAR = float("inf")
@@ -37,7 +39,7 @@ _thread = threading.local()
 
 
 class Drip(TimeoutError):
-    """The server sends, but too slowly."""
+    """The server sends, but too slowly, or nothing that matters."""
 
 
 class TimedReader(io.RawIOBase):
@@ -48,6 +50,7 @@ class TimedReader(io.RawIOBase):
         self._receive = sock.recv_into
         self.until = _FAR  # when a read that has something returns
         self.fresh = False  # it has something
+        self.budget = OVERHEAD  # bytes that may still come before the next read
         self.in_body = False  # errors wait until what came before them has been read
         self.error: OSError | None = None
         self._waited = 0.0
@@ -66,6 +69,9 @@ class TimedReader(io.RawIOBase):
             count: int = self._receive(buffer)
             self._waited += time.monotonic() - began
             self._got += count
+            self.budget -= count
+            if self.budget < 0:
+                raise Drip(f"more than {OVERHEAD >> 20} MiB came that says nothing")
             if self._waited > WINDOW:
                 if self._got < LEAST:
                     raise Drip(f"less than {LEAST >> 10} KiB came in {WINDOW:.0f} seconds")

@@ -219,6 +219,36 @@ def test_not_there(serve: Serve, connect: Connect) -> None:
     assert len(server.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("start", "endless"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"x: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 999),
+    ],
+)
+def test_endless_nothing(start: bytes, endless: bytes, serve: Serve, connect: Connect) -> None:
+    def answer(call: Call) -> None:
+        call.wfile.write(start)
+        while True:
+            call.wfile.write(endless * 1000)
+
+    server = serve(answer, tls=True)
+    with pytest.raises(RegistryError, match="that says nothing|does not speak HTTP"):
+        everything(connect(server, retries=0).open_blob("a", DIGEST))
+
+
+def test_range_in_parts(serve: Serve, connect: Connect) -> None:
+    def answer(call: Call) -> None:
+        start = start_of(call)
+        piece = DATA[start : start + 40_000]
+        call.send(206, piece, {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{len(DATA)}"})
+
+    server = serve(answer, tls=True)
+    assert everything(connect(server).open_blob("a", DIGEST, size=len(DATA), offset=1)) == DATA[1:]
+    assert len(server.calls) == 3
+
+
 @pytest.mark.parametrize("where", ["headers", "body"])
 def test_dripping(where: str, serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "WINDOW", 0.1)

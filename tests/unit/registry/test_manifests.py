@@ -130,7 +130,7 @@ def test_error_documents(
         connect(server).manifest("a", "1")
     assert str(caught.value).startswith(f"reading manifest 1 in {server.host}/a: ")
     assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
-    assert len(server.calls) == 1
+    assert len(server.calls) == (2 if status == 401 else 1)  # /v2/ may say how to authenticate
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"[]", b'{"errors": 5}', b'{"errors": [5]}', b"x" * 1_000_000])

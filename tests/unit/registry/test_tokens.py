@@ -134,6 +134,18 @@ def test_basic(serve: Serve, connect: Connect) -> None:
     assert "wrong" not in str(caught.value) and caught.value.hint == f"pypod login {server.host}"
 
 
+def test_challenge_that_stands_only_at_the_root(serve: Serve, connect: Connect) -> None:
+    def answer(call: Call) -> None:
+        if call.authorization == BASIC:
+            call.send(200, MANIFEST)
+        else:
+            call.send(401, b"", {"WWW-Authenticate": "Basic realm=x"} if call.route == "/v2/" else {})
+
+    server = serve(answer, tls=True)
+    connect(server, credentials=PASSWORD).manifest("a", "1")
+    assert server.asked() == ["GET /v2/a/manifests/1", "GET /v2/", "GET /v2/a/manifests/1"]
+
+
 def test_tokens_are_kept_for_each_scope(serve: Serve, connect: Connect) -> None:
     server = serve(registry := Bearer(), tls=True)
     client = connect(server)
