@@ -43,8 +43,8 @@ def _notes(options: Mapping[str, Any]) -> Notes:
         architecture=options["arch"] or "",
         variant=options["variant"] or "",
         os_version=options["os_version"] or "",
-        os_features=options["os_features"],
-        features=options["features"],
+        os_features=tuple(options["os_features"]),
+        features=tuple(options["features"]),
         annotations=_annotations(options["annotation"]),
     )
 

@@ -56,7 +56,7 @@ class Result:
             "Writing ",
             "Downloading ",
             "Mapping the ids ",
-            "Getting image source ",
+            "Getting image ",
             "Trying to pull ",
         )
         assert len([line for line in self.err.splitlines() if not line.startswith(progress)]) <= 2, shown
