@@ -1,4 +1,5 @@
-"""kill -9 at every system call that changes a file system, during load, commit, run, rm and rmi.
+"""kill -9 at every system call that changes a file system, during load, commit, run, rm, rmi and changes of a
+list of images.
 
 After each kill the store is as before the command or as after it, and nothing that a user sees is broken; the same
 command again succeeds, or says that it is done; then nothing is left that a repair does not remove.
@@ -54,6 +55,10 @@ CASES = {
     ),
     "rm": Case(("rm", "kept"), "container", (1,)),
     "rmi": Case(("rmi", "localhost/b:1"), "loaded", (1,)),
+    "manifest create": Case(
+        ("manifest", "create", "l", "localhost/t:1"), "plain", (125,), (("manifest", "rm", "l"),), ids=False
+    ),
+    "manifest add": Case(("manifest", "add", "l", "localhost/t:1"), "listed"),
 }
 
 
@@ -88,6 +93,9 @@ def bench(
         made.restore("plain")
         pypod("load", "-i", place / "b.tar").ok()
         made.keep("loaded")
+        made.restore("plain")
+        pypod("manifest", "create", "l").ok()
+        made.keep("listed")
         yield made
     finally:
         made.end()
