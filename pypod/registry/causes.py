@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 
-from requests.exceptions import ProxyError, RequestException
+from requests.exceptions import InvalidSchema, ProxyError, RequestException
 
 from pypod.errors import ConnectionCut, RegistryError
 
@@ -63,6 +63,8 @@ def explain(error: BaseException, host: str) -> RegistryError:
         return ConnectionCut(f"{through} closed the connection before the end")
     if isinstance(root, http.client.HTTPException):
         return ConnectionCut(f"{through} does not speak HTTP as it should")
+    if isinstance(root, InvalidSchema):  # a SOCKS proxy without PySocks
+        return RegistryError(f"cannot ask {through}: {str(root)[:200]}")
     if isinstance(root, RequestException):
         return RegistryError(f"cannot ask {through}: {type(root).__name__}")
     if isinstance(root, OSError):

@@ -19,7 +19,11 @@ _PORTS = {"https": 443, "http": 80}
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port: who gets an Authorization header."""
     parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
+    try:
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:  # 65536 and more: nothing can be sent there
+        port = -1
+    return parts.scheme, (parts.hostname or "").lower(), port
 
 
 def target(reply: Reply, *, insecure: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from urllib.parse import urlsplit
 
 from pypod.errors import ConnectionCut, RegistryError, Unauthorized
 from pypod.registry import answers, challenge
@@ -41,6 +42,7 @@ class Session:
         retry_delay: float,
         on_retry: Callable[[str], None] | None,
     ) -> None:
+        check_host(host)
         self.name = name
         self.host = host
         self.insecure = insecure
@@ -210,3 +212,14 @@ class Session:
         if reply.status == 400:  # what Go's servers say to plain HTTP on a TLS port
             raise first
         return plain
+
+
+def check_host(host: str) -> None:
+    """Raises RegistryError for what is not "name[:port]"."""
+    try:
+        parts = urlsplit(f"https://{host}")
+        fine = parts.netloc == host and bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise RegistryError(f"not a registry: {answers.shown(host)}")

@@ -109,6 +109,8 @@ class Upload:
         self._offset = 0  # what the registry has of it
         self._chunk = 0  # bytes of a chunk; 0: one stream
         self._renewed = False
+        self._resumed = False  # the registry has bytes of an earlier try
+        self._may_resume = True
 
     def run(self) -> tuple[str, int]:
         """Digest and size of what is in the registry then."""
@@ -217,12 +219,20 @@ class Upload:
         url = f"{self._location}{join}digest={quote(digest)}"
         reply = self._ask("PUT", url, _OCTETS if data else {}, data)
         if reply.status not in (201, 204):
-            raise self._session.failure(reply, self._what)
+            raise self._refused(reply)
         reply.discard()
         said = reply.headers.get("Docker-Content-Digest", digest)
         if said != digest and digests.valid(said):
             raise RegistryError(f"{self._what}: the registry has stored {said}")
         self._location = ""
+
+    def _refused(self, reply: Reply) -> RegistryError:
+        """The error of a PUT. Two runs of the source may differ, as compressors do: then all goes anew, once."""
+        error = self._session.failure(reply, self._what)
+        if reply.status == 400 and self._resumed and self._may_resume:
+            self._may_resume = False
+            return ConnectionCut(error.message)
+        return error
 
     def _accepted(self, reply: Reply) -> None:
         if reply.status not in (201, 202, 204):
@@ -241,14 +251,15 @@ class Upload:
 
     def _resume(self) -> None:
         """Find out where to go on; a new upload begins if the registry does not say."""
-        if not self._location:
-            self._offset = 0
-            return
-        try:
-            self._offset = self._status()
-        except RegistryError:
+        have = 0
+        if self._location and self._may_resume:
+            try:
+                have = self._status()
+            except RegistryError:
+                pass
+        if not have:
             self.cancel()
-            self._offset = 0
+        self._offset, self._resumed = have, have > 0
 
     def _status(self) -> int:
         """How many bytes the registry has of this upload."""

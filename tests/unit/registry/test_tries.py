@@ -127,6 +127,22 @@ def test_nobody_listens() -> None:
                 client.ping()
 
 
+@pytest.mark.parametrize(
+    "host", ["localhost:99999", "local host", "-", "a..b", "x" * 300, "[::1", "localhost:0", "u@h", "a/b", "a?b", ""]
+)
+@pytest.mark.parametrize("insecure", [False, True])
+def test_hosts_that_cannot_be(host: str, insecure: bool) -> None:
+    with pytest.raises(RegistryError), Client(host, insecure=insecure, retries=0) as client:
+        client.ping()
+
+
+def test_socks_without_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://u:secret@localhost:1")
+    with Client("registry.invalid", retries=0) as client, pytest.raises(RegistryError) as caught:
+        client.ping()
+    assert "secret" not in str(caught.value)
+
+
 def test_unknown_authority_and_wrong_name(serve: Serve, connect: Connect) -> None:
     server = serve(lambda call: call.send(200), tls=True)
     with pytest.raises(RegistryError, match=f"cannot trust the certificate of {server.host}: ") as caught:

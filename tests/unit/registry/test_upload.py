@@ -159,6 +159,31 @@ def test_stream_goes_on_after_a_cut(serve: Serve, connect: Connect) -> None:
     assert len(server.calls[5].body) == len(DATA) - 140_000
 
 
+def test_source_that_differs_each_time(serve: Serve, connect: Connect) -> None:
+    class Cutting(Uploads):
+        def PATCH(self, call: Call) -> None:
+            if not any(self.open.values()):
+                self.open["1"] += call.body[:70_000]
+                call.cut()
+            else:
+                super().PATCH(call)
+
+    class Once(Cutting):
+        def PATCH(self, call: Call) -> None:
+            (super() if self.count == 1 else super(Cutting, self)).PATCH(call)
+
+    runs: list[bytes] = []
+
+    def differing() -> Iterator[bytes]:
+        runs.append(bytes([len(runs)]) * len(DATA))
+        yield runs[-1]
+
+    server = serve(registry := Once(), tls=True)
+    digest, size = connect(server, retries=2).upload_blob("a", differing)
+    assert size == len(DATA) and list(registry.blobs) == [digest]
+    assert registry.blobs[digest] == runs[2] and len(runs) == 3 and not registry.open
+
+
 @pytest.mark.parametrize("status", [404, 500, 503])
 def test_begins_anew_where_the_upload_is_lost(status: int, serve: Serve, connect: Connect) -> None:
     class Losing(Uploads):
