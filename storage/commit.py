@@ -32,6 +32,19 @@ def layer_id(parent: str, diff_id: str) -> str:
     return hashlib.sha256(f"{parent}+{hexadecimal}".encode()).hexdigest()
 
 
+def verify(passed: flow.Passed, came: int, blob: str, size: int, diff_id: str) -> None:
+    """Whether a layer of which ``came`` bytes have come in is what it must be; "" and -1 where that is not known.
+
+    Raises BadArchive.
+    """
+    if blob and passed.blob != blob:
+        raise BadArchive(f"broken archive: layer {blob} has the digest {passed.blob}")
+    if size >= 0 and came != size:
+        raise BadArchive(f"broken archive: layer {blob} has {came} bytes, its manifest says {size}")
+    if diff_id and passed.content != diff_id:
+        raise BadArchive(f"broken archive: layer {diff_id} has the uncompressed digest {passed.content}")
+
+
 class Commit:
     """The layers of one image on their way into the store; a context manager.
 
@@ -158,7 +171,7 @@ class Commit:
         directory, split = self._staging.new(), self._splits.new()
         try:
             os.rename(staged.directory, directory)
-            os.rename(staged.split, split)
+            files.move(staged.split, split)
         except OSError as error:
             raise StorageError(f"cannot add layers to {self.store.home}: {reason(error)}") from None
         staged.layer = row["id"]
@@ -193,12 +206,7 @@ class Commit:
 
         Raises BadArchive.
         """
-        if blob and passed.blob != blob:
-            raise BadArchive(f"broken archive: layer {blob} has the digest {passed.blob}")
-        if size >= 0 and came != size:
-            raise BadArchive(f"broken archive: layer {blob} has {came} bytes, its manifest says {size}")
-        if diff_id and passed.content != diff_id:
-            raise BadArchive(f"broken archive: layer {diff_id} has the uncompressed digest {passed.content}")
+        verify(passed, came, blob, size, diff_id)
         row: Row = {"id": layer_id(self.top, passed.content)}
         if self.top:
             row["parent"] = self.top

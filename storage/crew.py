@@ -21,10 +21,10 @@ DEPTH = 4  # pieces that wait for a worker, at most
 class Worker:
     """A thread that does ``work`` with one piece after the other, in order."""
 
-    def __init__(self, work: Callable[[bytes], Any], crew: Crew) -> None:
+    def __init__(self, work: Callable[[Any], Any], crew: Crew) -> None:
         self._work = work
         self._crew = crew
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(DEPTH)
+        self._pieces: queue.Queue[Any] = queue.Queue(DEPTH)
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -38,7 +38,7 @@ class Worker:
                 except BaseException as error:
                     self.error = error
 
-    def put(self, piece: bytes) -> None:
+    def put(self, piece: Any) -> None:
         """Hand on a piece. Raises what the work with an earlier one has raised."""
         if self.error is not None:
             raise self.error
@@ -76,7 +76,7 @@ class Crew:
         self._workers: list[Worker] = []
         self.given_up = False
 
-    def worker(self, work: Callable[[bytes], Any]) -> Worker:
+    def worker(self, work: Callable[[Any], Any]) -> Worker:
         one = Worker(work, self)
         self._workers.append(one)
         return one

@@ -118,6 +118,11 @@ class Extractor:
         self._check(lib.st_unpack_finish(self._context))
         self._take_text(1)
 
+    def cut(self) -> None:
+        """No more bytes come: instead of ``finish``, where what has come is to be rebuilt later. ``seal`` follows."""
+        self._check(lib.st_unpack_cut(self._context))
+        self._take_text(1)
+
     def seal(self) -> None:
         """Complete tar-split, when ``write`` has had all of its text."""
         assert self._split is not None

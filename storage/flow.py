@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from pypod.base.record import record
 from storage import limits as limiting
 from storage import stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from storage.checkpoints import Tracker
     from storage.extract import Extractor
     from storage.limits import Limits
 
+WINDOW = 1 << 15  # bytes of content that a decompressor may refer back to
 _SMALL = 1 << 17  # bytes of a layer for which starting threads costs more than it saves
 
 
+@record
 class Passed:
     """What has gone through: digests of the layer as it came and of its content, and the content's size in bytes."""
 
-    def __init__(self, blob: Any, content: Any, size: int) -> None:
-        self.blob = "sha256:" + blob.hexdigest()
-        self.content = "sha256:" + content.hexdigest()
-        self.size = size
+    blob: str
+    content: str
+    size: int
 
 
 def run(
-    source: stream.Source, kind: int, extractor: Extractor, limits: Limits, advance: Callable[[int], None]
+    source: stream.Source,
+    kind: int,
+    extractor: Extractor,
+    limits: Limits,
+    advance: Callable[[int], None],
+    *,
+    tracker: Tracker | None = None,
+    before: Iterable[bytes] | None = None,
 ) -> Passed:
     """Unpack ``source``, compressed as ``kind`` says; ``advance`` is told of the bytes that have been read.
 
-    Raises BadArchive, StorageError.
+    ``tracker`` takes note of places where it could be taken up later; ``before`` is the content before the one where
+    that is being done now. Raises BadArchive, StorageError.
     """
-    blob = hashlib.sha256()
-    content = blob if kind == stream.PLAIN else hashlib.sha256()
-    small = len(source.peek(_SMALL)) < _SMALL
-    pieces = limiting.watched(stream.chunks(source, kind), source, limits, "a layer", "max_layer_size")
+    from hashlib import sha256
+
+    blob: Any = sha256() if tracker is None else tracker
+    same = kind == stream.PLAIN and before is None
+    content = blob if same else sha256()
+    small = before is None and len(source.peek(_SMALL)) < _SMALL
+    pieces = stream.chunks(source, kind) if tracker is None else _resumed(source, tracker, before or ())
+    pieces = limiting.watched(pieces, source, limits, "a layer", "max_layer_size")
     size = 0
     if small:
 
@@ -48,37 +61,56 @@ def run(
         source.tell(seen)
         for piece in pieces:
             size += len(piece)
-            if kind != stream.PLAIN:
+            if not same:
                 content.update(piece)
             extractor.feed(piece)
         extractor.finish()
         source.drain()
-        return Passed(blob, content, size)
+        return _passed(blob, content, size)
 
     from storage.crew import Crew
 
+    write = extractor.write
     # This thread reads and decompresses, one unpacks, one compresses tar-split, the others hash.
-    with Crew() as crew:
-        records = crew.worker(extractor.write)
-        extractor.write = records.put
-        unpacker = crew.worker(extractor.feed)
-        arriving = crew.worker(blob.update)
-        unpacked = arriving if kind == stream.PLAIN else crew.worker(content.update)
+    try:
+        with Crew() as crew:
+            records = crew.worker(extractor.write)
+            extractor.write = records.put
+            unpacker = crew.worker(extractor.feed)
+            arriving = crew.worker(blob.update)
+            unpacked = arriving if same else crew.worker(content.update)
 
-        def handed_on(data: bytes) -> None:
-            arriving.put(data)
-            advance(len(data))
+            def handed_on(data: bytes) -> None:
+                mark = tracker and tracker.mark(source.size - len(data))
+                if mark:
+                    arriving.put(mark)
+                arriving.put(data)
+                advance(len(data))
 
-        source.tell(handed_on)
-        for piece in pieces:
-            size += len(piece)
-            if kind != stream.PLAIN:
-                unpacked.put(piece)
-            unpacker.put(piece)
-        unpacker.finish()
-        extractor.finish()
-        records.finish()
-        source.drain()
-        arriving.finish()
-        unpacked.finish()
-    return Passed(blob, content, size)
+            source.tell(handed_on)
+            for piece in pieces:
+                size += len(piece)
+                if not same:
+                    unpacked.put(piece)
+                unpacker.put(piece)
+            unpacker.finish()
+            extractor.finish()
+            records.finish()
+            source.drain()
+            arriving.finish()
+            unpacked.finish()
+    finally:
+        extractor.write = write
+    return _passed(blob, content, size)
+
+
+def _passed(blob: Any, content: Any, size: int) -> Passed:
+    return Passed(blob="sha256:" + blob.hexdigest(), content="sha256:" + content.hexdigest(), size=size)
+
+
+def _resumed(source: stream.Source, tracker: Tracker, before: Iterable[bytes]) -> Iterator[bytes]:
+    window = b""
+    for piece in before:
+        window = (window + piece if len(piece) < WINDOW else piece)[-WINDOW:]
+        yield piece
+    yield from tracker.content(source, window)

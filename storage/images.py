@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pypod.base import fastjson, files
 from pypod.errors import InUse, NoSuchImage, StorageError, reason
 from storage import records, trash
@@ -281,6 +283,10 @@ def sweep(store: Store) -> None:
     if store.imagestore:
         trash.clean(store.image_home, orphans=lambda layers: remove_orphans(store, layers))
     trash.clean(store.layers_dir, "tmp")
+    if os.path.exists(f"{store.image_home}/staging"):
+        from storage import partial
+
+        partial.sweep(store.image_home)
 
 
 def remove_orphans(store: Store, ids: Sequence[str]) -> None:

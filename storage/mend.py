@@ -7,7 +7,7 @@ import time
 
 from pypod.base import files
 from pypod.errors import NoSuchImage, PypodError, StorageError, reason
-from storage import check, images, overlay
+from storage import check, images, overlay, partial
 from storage.trash import Staging
 
 TYPE_CHECKING = False
@@ -26,6 +26,7 @@ def clean(store: Store, min_age: float = 86_400, making: Collection[str] = ()) -
     removed: list[str] = []
     try:
         images.sweep(store)
+        removed += partial.sweep(store.image_home, age=0)
         with Staging(store.home) as staging:
             with store.layers_lock(), store.images_lock(), store.containers_lock():
                 for path in check.leftovers(store, making):

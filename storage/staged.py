@@ -43,6 +43,40 @@ class Staged:
         self.layer = ""  # the id of the layer that has its tree, "" for none yet
 
 
+def alone(store: Store, directory: str, split: str, shadow: str) -> extract.Extractor:
+    """Unpacks a layer whose parents are not known into ``directory``, which is made; see ``extract`` for the others.
+
+    Raises StorageError.
+    """
+    try:
+        os.mkdir(directory, 0o700)
+        os.mkdir(f"{directory}/diff", 0o700)
+    except OSError as error:
+        raise StorageError(f"cannot unpack the image: {reason(error)}") from None
+    return extract.Extractor(
+        f"{directory}/diff",
+        tar_split=split,
+        shadow=shadow,
+        in_user_namespace=overlay.in_user_namespace(),
+        whiteouts="keep" if store.mount_program else "convert",
+        unknown_lowers=True,
+        ignore_owners=store.ignore_chown_errors,
+        mask=store.force_mask,
+        limits=store.limits,
+    )
+
+
+def finished(
+    extractor: extract.Extractor, directory: str, split: str, kind: int, passed: flow.Passed, size: int
+) -> Staged:
+    """What ``alone`` has unpacked; ``size`` bytes have come in."""
+    made = Staged(directory, split, kind, passed)
+    made.size = size
+    made.uids, made.gids = extractor.uids, extractor.gids
+    made.implied = extractor.implied()
+    return made
+
+
 class Streamed(Index):
     """A tar stream: layers are in staging areas, the rest is in a nameless file."""
 
@@ -128,32 +162,13 @@ class Streamed(Index):
 
     def _unpack(self, source: stream.Source, kind: int, key: str) -> Staged:
         directory, split = self._trees.new(), self._splits.new()
-        try:
-            os.mkdir(directory, 0o700)
-            os.mkdir(f"{directory}/diff", 0o700)
-        except OSError as error:
-            raise StorageError(f"cannot unpack the image: {reason(error)}") from None
-        extractor = extract.Extractor(
-            f"{directory}/diff",
-            tar_split=split,
-            shadow=self._trees.new(),
-            in_user_namespace=overlay.in_user_namespace(),
-            whiteouts="keep" if self._store.mount_program else "convert",
-            unknown_lowers=True,
-            ignore_owners=self._store.ignore_chown_errors,
-            mask=self._store.force_mask,
-            limits=self.limits,
-        )
+        extractor = alone(self._store, directory, split, self._trees.new())
         try:
             passed = flow.run(source, kind, extractor, self.limits, lambda count: self._progress.advance(key, count))
             extractor.seal()
-            made = Staged(directory, split, kind, passed)
-            made.size = source.size
-            made.uids, made.gids = extractor.uids, extractor.gids
-            made.implied = extractor.implied()
+            return finished(extractor, directory, split, kind, passed, source.size)
         finally:
             extractor.close()
-        return made
 
     def find(self, name: str) -> tuple[stream.Read, int] | None:
         final = self.final(name)

@@ -119,7 +119,12 @@ def chunks(source: Source, kind: int) -> Iterator[bytes]:
         else:
             yield from _others(source, kind)
     except (EOFError, ValueError, OSError, MemoryError) as error:
-        raise BadArchive(f"cannot decompress the archive: {_NAMES[kind]}: {error}") from None
+        raise broken(kind, error) from None
+
+
+def broken(kind: int, error: Exception) -> BadArchive:
+    """The error for compressed data in which a decompressor has found one."""
+    return BadArchive(f"cannot decompress the archive: {_NAMES[kind]}: {error}")
 
 
 def _inflater() -> Any:

@@ -68,6 +68,19 @@ def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False,
         sync_directory(directory)
 
 
+def move(path: str, target: str) -> None:
+    """rename(2), or a copy where that leads into another file system. Raises OSError."""
+    import errno
+
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        replace(target, read(path))
+        os.unlink(path)
+
+
 def sync_directory(path: str) -> None:
     """Make the names in a directory durable."""
     fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

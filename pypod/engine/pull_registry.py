@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pypod.oci.manifest import Config, Descriptor, Manifest
     from pypod.oci.platform import Platform
     from pypod.oci.reference import Reference
+    from pypod.registry.client import Body
     from pypod.registry.endpoints import Endpoint
     from pypod.registry.settings import Settings
-    from storage import stream
     from storage.fetch import LayerBlob
     from storage.progress import Progress
     from storage.records import Image
@@ -198,12 +198,10 @@ class Work:
                 )
             )
 
-        def open_(blob: LayerBlob, offset: int) -> stream.Read:
-            body = endpoint.client.open_blob(
+        def open_(blob: LayerBlob, offset: int) -> Body:
+            return endpoint.client.open_blob(
                 endpoint.repository, blob.digest, offset=offset, size=blob.size, urls=blob.urls
             )
-            read: stream.Read = body.read
-            return read
 
         self._warn(reference, found)
         image = fetch.fetch(

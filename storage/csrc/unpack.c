@@ -248,6 +248,15 @@ int st_unpack_finish(st_unpack *u)
 	return error ? error : st_names_times(&u->names, directory_time, u);
 }
 
+int st_unpack_cut(st_unpack *u)
+{
+	int error = flush_raw(u);
+
+	if (!error && u->state == CONTENT && u->entry->size > u->left)
+		error = st_unpack_record(u, 0, u->entry->size - u->left, u->crc);
+	return error;
+}
+
 const char *st_unpack_text(const st_unpack *u, size_t *size)
 {
 	return st_split_text(u->split, size);

@@ -39,6 +39,10 @@ int st_unpack_feed(st_unpack *u, const void *data, size_t n, size_t *used);
 /* After the last byte: checks that the archive is whole, and sets the directories' times. */
 int st_unpack_finish(st_unpack *u);
 
+/* Instead of st_unpack_finish, where no more bytes come for now: the records say all that has come, also the part of a
+ * file that has been written, so that it can be rebuilt. */
+int st_unpack_cut(st_unpack *u);
+
 /* The records' text since the last st_unpack_clear. */
 const char *st_unpack_text(const st_unpack *u, size_t *size);
 void st_unpack_clear(st_unpack *u);

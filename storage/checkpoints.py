@@ -1,0 +1,114 @@
+"""Places in a layer's blob from which reading can go on later: what is known there of sums and decompressor.
+
+A *mark* is set between two pieces as they are read; the thread that hashes adds the sum's state when it comes by, and
+the decompressor the first place behind the mark where it could go on. Then the mark is a checkpoint.
+"""
+
+from __future__ import annotations
+
+from pypod.base.record import record
+from storage import inflate, sha256, stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+EVERY = 1 << 20  # bytes of a blob between two marks
+
+
+@record
+class Checkpoint:
+    """``offset``: where to read on in the blob, whose bytes before that have ``sum`` (sha256.Sha256.state).
+
+    The decompressor, of ``kind``, goes on at ``between``: its ``given`` bytes are the content before that. Of plain
+    layers ``between`` has the numbers only.
+    """
+
+    kind: int
+    offset: int
+    sum: bytes
+    between: inflate.Between
+
+
+def supported(kind: int) -> bool:
+    """Whether a blob that is compressed so has such places."""
+    return sha256.available() and (kind == stream.PLAIN or (kind == stream.GZIP and inflate.available()))
+
+
+class _Mark:
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.sum = b""
+        self.between: inflate.Between | None = None
+
+
+class Tracker:
+    """Follows one blob from its beginning or from ``start``; ``last`` is the newest checkpoint."""
+
+    def __init__(self, kind: int, start: Checkpoint | None = None) -> None:
+        self.kind = kind
+        self._start = start
+        self._sum = sha256.Sha256(start.sum if start is not None else b"")
+        self._next = (start.offset if start is not None else 0) + EVERY
+        self._waiting: _Mark | None = None  # for the decompressor
+        self._whole: list[_Mark] = []
+
+    @property
+    def last(self) -> Checkpoint | None:
+        for mark in reversed(self._whole):
+            if mark.sum and mark.between is not None:
+                return Checkpoint(kind=self.kind, offset=mark.offset, sum=mark.sum, between=mark.between)
+        return self._start
+
+    def mark(self, offset: int) -> _Mark | None:
+        """A mark for the piece that begins at ``offset``, if it is time; it goes to ``update`` before it."""
+        if offset < self._next or self._waiting is not None:
+            return None
+        self._next = offset + EVERY
+        mark = _Mark(offset)
+        if self.kind == stream.PLAIN:
+            mark.between = inflate.Between(taken=offset, given=offset)
+            self._keep(mark)
+        else:
+            self._waiting = mark
+        return mark
+
+    def _keep(self, mark: _Mark) -> None:
+        self._whole = [*self._whole[-8:], mark]  # the sums of some are still on their way
+
+    def update(self, item: Any) -> None:
+        """The next bytes of the blob, or a mark. In the thread that hashes."""
+        if isinstance(item, _Mark):
+            item.sum = self._sum.state()
+        else:
+            self._sum.update(item)
+
+    def hexdigest(self) -> str:
+        return self._sum.hexdigest()
+
+    def content(self, source: stream.Source, window: bytes = b"") -> Iterator[bytes]:
+        """What ``source``, which stands at ``start``'s offset, decompresses to. ``window``: what came before it."""
+        if self.kind == stream.PLAIN:
+            yield from stream.chunks(source, stream.PLAIN)
+            return
+        start = self._start.between if self._start is not None else None
+        one = inflate.Inflater(start, window)
+        skip = start.taken - self._start.offset if self._start is not None and start is not None else 0
+        try:
+            while data := source.read(stream.CHUNK):
+                if skip:
+                    cut = min(skip, len(data))
+                    skip -= cut
+                    data = data[cut:]
+                one.wanted = self._waiting is not None
+                yield from one.feed(data)
+                if one.place is not None and self._waiting is not None:
+                    self._waiting.between, one.place = one.place, None
+                    self._keep(self._waiting)
+                    self._waiting = None
+            one.finish()
+        except (ValueError, MemoryError) as error:
+            raise stream.broken(stream.GZIP, error) from None
+        finally:
+            one.close()

@@ -1,0 +1,242 @@
+"""Layers on their way from a registry, each in a place of its own that the next try finds: ``overlay/staging``.
+
+``staging/pypod-HEX`` belongs to the blob with that digest, and to whoever holds ``staging.lock`` in it
+(containers/storage has the same layout for partial pulls, and removes what nobody holds). Below ``dir`` there is a
+numbered directory for each try, and ``state.json``, which says what the newest is worth: a whole layer, or one that
+was cut off.
+
+What was unpacked is all that is kept; no blob is ever on disk. The content before the cut is rebuilt from the files
+by tar-split, as for an export, and goes through a new unpacker; only the place in the blob and the state of its
+digest are remembered. Nothing of it has been flushed, so nothing of it outlives a reboot.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pypod.base import fastjson, files
+from pypod.errors import StorageError, reason
+from storage import checkpoints, flow, inflate, tarsplit, trees
+from storage.locks import RecordLock
+from storage.staged import Staged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from storage.checkpoints import Checkpoint
+
+LEAST = 1 << 20  # bytes of a blob that are worth to be kept
+AGE = 86_400  # seconds for which they are
+_PREFIX = "pypod-"
+_MOST = 64 << 20  # bytes of a state: a layer of millions of directories that it does not list
+
+
+def _boot() -> str:
+    return files.read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+class Place:
+    """Where the layer of one blob comes to be. ``acquire`` it first, ``release`` it at any rate."""
+
+    def __init__(self, home: str, digest: str) -> None:
+        self.parent = f"{home}/staging"
+        self.path = f"{self.parent}/{_PREFIX}{digest.partition(':')[2]}"
+        self.lock = RecordLock(f"{self.path}/staging.lock")
+        self._number = 0
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """False if ``blocking`` is off and somebody else has it. Raises StorageError."""
+        tries = 0
+        while True:
+            try:
+                if not self.lock.acquire(blocking=blocking):
+                    return False
+                # The holder before us may have removed the file.
+                if os.stat(self.lock.path).st_ino == os.fstat(self.lock.fd).st_ino:
+                    files.make_directory(f"{self.path}/dir")
+                    return True
+                self.lock.release()
+            except (OSError, StorageError) as error:
+                self.lock.release()
+                tries += 1
+                if tries > 50:
+                    cause = reason(error) if isinstance(error, OSError) else error.message
+                    raise StorageError(f"cannot make a staging area in {self.parent}: {cause}") from None
+
+    def release(self, *, keep: bool = False) -> None:
+        """Give it back; with ``keep`` what is worth it stays."""
+        if self.lock.fd < 0:
+            return
+        try:
+            if not keep or not os.path.exists(self._state):
+                _remove(self.path)
+        finally:
+            self.lock.release()
+
+    def new(self) -> str:
+        """A new directory for a try. Raises StorageError."""
+        try:
+            names = os.listdir(f"{self.path}/dir")
+            self._number = max([int(name) for name in names if name.isdigit()], default=0) + 1
+            path = f"{self.path}/dir/{self._number}"
+            os.mkdir(path, 0o700)
+        except OSError as error:
+            raise StorageError(f"cannot make a staging area in {self.parent}: {reason(error)}") from None
+        return path
+
+    def forget(self) -> None:
+        """What has been kept is worth nothing."""
+        files.remove_tree(self._state)
+        self._drop_others(0)
+
+    def keep_whole(self, staged: Staged) -> None:
+        """The newest try has become a layer. Raises StorageError."""
+        self._write(
+            whole={
+                "kind": staged.kind,
+                "blob": staged.passed.blob,
+                "content": staged.passed.content,
+                "content_size": staged.passed.size,
+                "size": staged.size,
+                "uids": sorted(staged.uids),
+                "gids": sorted(staged.gids),
+                "implied": [path.hex() for path in staged.implied],
+            }
+        )
+
+    def keep_cut(self, place: Checkpoint) -> None:
+        """The newest try has been cut off behind ``place``. Raises StorageError."""
+        between = place.between
+        self._write(
+            cut={
+                "kind": place.kind,
+                "offset": place.offset,
+                "sum": place.sum.hex(),
+                "taken": between.taken,
+                "given": between.given,
+                "bits": between.bits,
+                "last": between.last,
+            }
+        )
+
+    def whole(self) -> Staged | None:
+        """The layer that an earlier pull has finished."""
+        state = self._read()
+        try:
+            kept = state["whole"]
+            passed = flow.Passed(blob=kept["blob"], content=kept["content"], size=int(kept["content_size"]))
+            path = f"{self.path}/dir/{int(state['number'])}"
+            staged = Staged(f"{path}/layer", f"{path}/split", int(kept["kind"]), passed)
+            staged.size = int(kept["size"])
+            staged.uids = {int(uid) for uid in kept["uids"]}
+            staged.gids = {int(gid) for gid in kept["gids"]}
+            staged.implied = [bytes.fromhex(item) for item in kept["implied"]]
+        except (KeyError, TypeError, ValueError):
+            return None
+        return staged if os.path.isdir(f"{staged.directory}/diff") and os.path.exists(staged.split) else None
+
+    def cut(self) -> tuple[Checkpoint, str] | None:
+        """Where an earlier pull was cut off, and the directory of its try."""
+        state = self._read()
+        try:
+            kept = state["cut"]
+            between = inflate.Between(
+                taken=int(kept["taken"]), given=int(kept["given"]), bits=int(kept["bits"]), last=int(kept["last"])
+            )
+            place = checkpoints.Checkpoint(
+                kind=int(kept["kind"]), offset=int(kept["offset"]), sum=bytes.fromhex(kept["sum"]), between=between
+            )
+            path = f"{self.path}/dir/{int(state['number'])}"
+        except (KeyError, TypeError, ValueError):
+            return None
+        if (
+            not 0 <= place.offset <= between.taken
+            or not 0 <= between.bits < 8
+            or not checkpoints.supported(place.kind)
+        ):
+            return None
+        return place, path
+
+    @property
+    def _state(self) -> str:
+        return f"{self.path}/dir/state.json"
+
+    def _write(self, **what: Any) -> None:
+        try:
+            files.replace_json(self._state, {"boot": _boot(), "number": self._number, **what})
+        except OSError as error:
+            raise StorageError(f"cannot write in {self.parent}: {reason(error)}") from None
+        self._drop_others(self._number)
+
+    def _drop_others(self, number: int) -> None:
+        for name in os.listdir(f"{self.path}/dir"):
+            if name.isdigit() and name != str(number):
+                trees.remove(f"{self.path}/dir/{name}")
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            state = fastjson.loads(files.read(self._state, _MOST))
+            return state if isinstance(state, dict) and state["boot"] == _boot() else {}
+        except (OSError, fastjson.BadJson, KeyError):
+            return {}
+
+
+def content(place: Checkpoint, path: str) -> Iterator[bytes]:
+    """The content of a layer before ``place``, from the directory of the try that was cut off.
+
+    Raises StorageError if it is not there any more.
+    """
+    left = place.between.given
+    for piece in tarsplit.rebuild(f"{path}/split", [f"{path}/layer/diff"]):
+        if len(piece) >= left:
+            yield piece[:left]
+            return
+        left -= len(piece)
+        yield piece
+    if left:
+        raise StorageError(f"cannot go on with a layer: {left} bytes of what was there are missing")
+
+
+def sweep(home: str, *, age: float = AGE) -> list[str]:
+    """Remove what nobody works on and nobody will go on with: a killed pull's, of before the last boot, or older than
+    ``age`` seconds; the paths of what was removed.
+    """
+    parent = f"{home}/staging"
+    removed = []
+    try:
+        names = os.listdir(parent)
+    except OSError:
+        return []
+    for name in names:
+        if not name.startswith(_PREFIX):
+            continue
+        place = Place(home, f":{name.removeprefix(_PREFIX)}")
+        try:
+            if not os.path.isdir(place.path) or not place.lock.acquire(blocking=False):
+                continue
+        except StorageError:
+            continue
+        try:
+            kept = place._read()
+            written = os.stat(place._state).st_mtime if kept else 0.0
+            if not 0 <= time.time() - written < age:
+                _remove(place.path)
+                removed.append(place.path)
+        except OSError:
+            pass
+        finally:
+            place.lock.release()
+    return removed
+
+
+def _remove(path: str) -> None:
+    """Remove a place whose lock is held."""
+    try:
+        trees.remove(f"{path}/dir")
+        files.remove_tree(path)
+        os.rmdir(os.path.dirname(path))
+    except OSError:
+        pass
