@@ -72,13 +72,21 @@ def failure(reply: Reply, what: str, *, host: str = "") -> RegistryError:
     return RegistryError(message)
 
 
+def number(text: str) -> int:
+    """A header's number of bytes or seconds; -1 for what is none, or is beyond reason."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else -1
+
+
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that Retry-After asks for (a number or a date), at most MOST_WAIT; -1 without it."""
-    text = headers.get("Retry-After", "").strip()
+    text = headers.get("Retry-After", "").strip()[:64]
     if not text:
         return -1
     try:
-        seconds = float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time.time()
+        seconds = float(number(text))
+        if seconds < 0:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
     except (ValueError, TypeError, OverflowError):
         return -1
     return min(max(seconds, 0.0), MOST_WAIT)

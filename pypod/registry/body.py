@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PROGRESS = 4096  # bytes: a try that brought less counts as one without progress
 _SKIP = 1 << 18
-_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)\Z")
+_RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\Z")
 _ONCE_MORE = frozenset((400, 401, 403, 404, 410))  # of a redirect's target: its signature may have run out
 
 

@@ -134,10 +134,10 @@ class Client:
         except NotThere:
             return -1
         reply.discard()
-        length = reply.headers.get("Content-Length", "")
-        if not length.isdigit():
+        size = answers.number(reply.headers.get("Content-Length", ""))
+        if size < 0:
             raise RegistryError(f"{what}: the registry does not say its size")
-        return int(length)
+        return size
 
     def open_blob(
         self, repository: str, digest: str, *, offset: int = 0, size: int = -1, urls: Sequence[str] = ()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pypod.registry.session import Session
 
 MOST_PAGES = 10_000
+_MOST_LINK = 4096  # characters of the header
 _PAGE = 100  # results of a search; Docker Hub gives no more at once
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
@@ -40,7 +41,7 @@ def names(session: Session, path: str, key: str, what: str, scope: Sequence[str]
 
 def _next(reply: Reply, what: str) -> str:
     """Where the next page is, "" after the last. Only on the same host: it is asked with our credentials."""
-    found = _NEXT.search(reply.headers.get("Link", ""))
+    found = _NEXT.search(reply.headers.get("Link", "")[:_MOST_LINK])
     if found is None:
         return ""
     url: str = urljoin(reply.url, found[1])

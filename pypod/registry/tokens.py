@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CLIENT_ID = "pypod"
 _LIFE = 60.0  # seconds, of a token that does not say
+_LONGEST = 30 * 86400.0  # seconds, whatever it says
 _MARGIN = 10.0  # seconds before its end in which a token is not used any more
 
 
@@ -47,6 +48,7 @@ class Tokens:
         self._basic = False
         self._bearer: Challenge | None = None
         self._realm = ""
+        self._home = origin("")  # the registry's own
         self._wider: dict[tuple[str, ...], tuple[str, ...]] = {}  # what the registry wanted besides
         self._cache: dict[tuple[str, ...], tuple[str, float]] = {}  # token, and until when
 
@@ -79,7 +81,7 @@ class Tokens:
                 self._basic = True
                 return True
             self._realm = self._checked_realm(bearer.values["realm"], registry)
-            self._bearer, self._basic = bearer, False
+            self._bearer, self._basic, self._home = bearer, False, origin(registry)
             cached = self._cache.get(key)
             if cached is not None and used != f"Bearer {cached[0]}":
                 return True  # another thread was faster
@@ -148,7 +150,9 @@ class Tokens:
     def _get(self, url: str, headers: dict[str, str]) -> Reply:
         first = origin(url)
         for _ in range(MOST_REDIRECTS):
-            reply = self._transport.send("GET", url, headers if origin(url) == first else {})
+            reply = self._transport.send(
+                "GET", url, headers if origin(url) == first else {}, own=origin(url) == self._home
+            )
             if reply.status not in REDIRECTS:
                 return reply
             url = target(reply, insecure=self._insecure)
@@ -157,7 +161,10 @@ class Tokens:
 
     def _post(self, form: dict[str, str]) -> Reply:
         body = urlencode({name: value for name, value in form.items() if value}).encode()
-        reply = self._transport.send("POST", self._realm, {"Content-Type": "application/x-www-form-urlencoded"}, body)
+        own = origin(self._realm) == self._home
+        reply = self._transport.send(
+            "POST", self._realm, {"Content-Type": "application/x-www-form-urlencoded"}, body, own=own
+        )
         if reply.status in REDIRECTS:
             reply.close()
             raise RegistryError(f"the token server of {self._host} redirects a request with credentials")
@@ -181,12 +188,12 @@ def _beyond(wanted: Sequence[str], have: Sequence[str]) -> tuple[str, ...]:
 def _life(answer: dict[str, Any]) -> float:
     """For how many seconds from now a token is used."""
     life = answer.get("expires_in")
-    seconds = float(life) if isinstance(life, (int, float)) and life > 0 else _LIFE
+    seconds = float(min(life, _LONGEST)) if isinstance(life, (int, float)) and life > 0 else _LIFE
     issued = answer.get("issued_at")
     if isinstance(issued, str):
         try:
             age = (times.now() - times.parse_rfc3339(issued)) / 1e9
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, OverflowError):
             age = 0.0
         # Clocks differ: a token that seems to be over or not yet born is trusted for its whole life.
         if 0 < age < seconds:

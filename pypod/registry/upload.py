@@ -31,7 +31,7 @@ CHUNK = 8 << 20  # bytes of a chunk, unless the registry wants more
 MOST_CHUNK = 256 << 20
 _CANCEL_SILENCE = 5.0
 _SILENCE = 600.0  # seconds: behind a registry, the bytes may have to be moved before it answers
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)\Z")
+_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})\Z")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 # The registry does not take a stream of unknown length.
 _NO_STREAMS = frozenset((400, 405, 411, 413, 415, 416, 501))
@@ -173,11 +173,11 @@ class Upload:
         """The registry has answered a POST with 202: an upload is open."""
         self._offset = 0
         self._location = target(reply, insecure=self._session.insecure)
-        least = reply.headers.get("OCI-Chunk-Min-Length", "")
-        if least.isdigit():
-            self._chunk = max(CHUNK, int(least))
+        least = answers.number(reply.headers.get("OCI-Chunk-Min-Length", ""))
+        if least >= 0:
+            self._chunk = max(CHUNK, least)
             if self._chunk > MOST_CHUNK:
-                raise RegistryError(f"{self._what}: the registry wants chunks of {answers.shown(least, 20)} bytes")
+                raise RegistryError(f"{self._what}: the registry wants chunks of {least} bytes")
 
     def _stream(self, source: Source) -> bool:
         """Everything in one PATCH; False if the registry wants chunks."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pypod.registry.challenge import parse
 
@@ -47,3 +49,14 @@ def test_several_scopes() -> None:
 def test_rubbish_is_left_out(header: str) -> None:
     for one in parse(header):
         assert "realm" not in one.values or one.values["realm"] in ("", "x")
+
+
+@given(st.text(alphabet='ab=," \\\t/+Bearer', max_size=60))
+def test_no_header_is_too_much(header: str) -> None:
+    for one in parse(header):
+        assert one.scheme == one.scheme.lower()
+
+
+@pytest.mark.parametrize("piece", ["<", "a ", 'a="', "a=b,", "a   ", '"', "\\", 'a="\\', "Bearer a==="])
+def test_long_headers_take_no_longer(piece: str) -> None:
+    parse(piece * (65_536 // len(piece)))

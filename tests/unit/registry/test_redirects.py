@@ -170,3 +170,24 @@ def test_client_certificate_is_shown_to_the_registry_alone(
     server = serve(lambda call: call.send(302, b"", {"Location": f"{strict.url}/blob"}), tls=True)
     with pytest.raises(RegistryError, match="does not accept our TLS certificate"):
         read(connect(server, tls=tls, retries=0))
+
+
+def test_token_server_on_the_registry_itself_sees_the_certificate(
+    serve: Serve, connect: Connect, certificates: Certificates
+) -> None:
+    def answer(call: Call) -> None:
+        if call.route == "/token":
+            call.send(200, b'{"token": "t"}')
+        elif call.authorization == "Bearer t":
+            call.send(200)
+        else:
+            call.send(401, b"", {"WWW-Authenticate": 'Bearer realm="/token"'})
+
+    tls = Tls(
+        authorities=(str(certificates.authority),),
+        certificate=str(certificates.certificate),
+        key=str(certificates.key),
+    )
+    server = serve(answer, tls=True, client_authority=True)
+    connect(server, tls=tls).ping()
+    connect(server, tls=tls, credentials=Credentials(identity_token="x")).ping()

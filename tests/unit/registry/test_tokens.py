@@ -190,6 +190,8 @@ def test_life_of_tokens() -> None:
     assert _life({}) == 50
     assert _life({"expires_in": 300}) == 290
     assert _life({"expires_in": 4}) == 3
+    assert _life({"expires_in": 10**400}) == 30 * 86400 - 10
+    assert _life({"expires_in": 60, "issued_at": "9" * 999 + "-01-01T00:00:00Z"}) == 50
     assert _life({"expires_in": "x", "issued_at": "y"}) == 50
     assert _life({"expires_in": 300, "issued_at": "2001-01-01T00:00:00Z"}) == 290  # a clock that is wrong
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -64,8 +66,25 @@ def test_retry_after() -> None:
     assert answers.retry_after({"Retry-After": "100000"}) == 60
     assert 20 < answers.retry_after({"Retry-After": formatdate(time.time() + 30, usegmt=True)}) <= 30
     assert answers.retry_after({"Retry-After": formatdate(time.time() - 30)}) == 0
-    for rubbish in ("soon", "-1", "1e9", "\u00b2"):
+    for rubbish in ("soon", "-1", "1e9", "\u00b2", "9" * 5000):
         assert answers.retry_after({"Retry-After": rubbish}) == -1
+
+
+@pytest.mark.parametrize("where", ["main", "worker"])
+def test_interrupt_ends_a_wait(where: str, serve: Serve, connect: Connect) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def on_retry(line: str) -> None:
+        if where == "main":
+            threading.Thread(target=signal.pthread_kill, args=(main, signal.SIGINT)).start()
+        else:
+            threading.Thread(target=client.close).start()
+
+    server = serve(lambda call: call.send(503), tls=True)
+    client = connect(server, retry_delay=600, on_retry=on_retry)
+    with pytest.raises(KeyboardInterrupt if where == "main" else ConnectionCut):
+        client.ping()
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
