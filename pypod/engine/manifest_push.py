@@ -178,7 +178,7 @@ class _Work:
             return endpoint, answer.data, answer.media_type
 
         endpoint, data, media_type = self.sources.work.somewhere(pinned, ask)
-        kept = self.sources.allowed(named, data)
+        kept = self.sources.allowed(named, data, endpoint)
         if self.wanted.remove_signatures:
             kept = []
         packing = self.wanted.packing

@@ -72,8 +72,8 @@ class Sources:
             self._work = pull_registry.Work(self.store, request, None, self._progress)
         return self._work
 
-    def allowed(self, reference: Reference, manifest: bytes) -> list[bytes]:
-        """The signatures of a registry's image, which may be copied.
+    def allowed(self, reference: Reference, manifest: bytes, endpoint: Endpoint) -> list[bytes]:
+        """The signatures of a registry's image, which may be copied from ``endpoint``.
 
         Raises PolicyError, RegistryError, ConfigError.
         """
@@ -81,7 +81,7 @@ class Sources:
             from pypod.engine import trust
 
             self._trust = trust.Trust(self._context)
-        return self._trust.registry_image(reference, manifest, digests.of(manifest), self.settings)
+        return self._trust.registry_image(reference, manifest, digests.of(manifest), self.settings, endpoint)
 
     def items(self, typed: str, wanted: Platform, *, everything: bool = False) -> list[Item]:
         """The image that ``typed`` names; of a list that for the ``wanted`` platform, or ``everything`` in it.

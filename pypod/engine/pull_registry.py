@@ -147,7 +147,7 @@ class Work:
         signatures: list[bytes] = []
         if self._trust is not None:
             digest = digests.of(manifests[0])
-            signatures = self._trust.registry_image(reference, manifests[0], digest, self.request.settings)
+            signatures = self._trust.registry_image(reference, manifests[0], digest, self.request.settings, endpoint)
         data = self.config(own.config, endpoint, limit)
         config = manifest.parse_config(data)
         manifest.match_layers(config, own)

@@ -196,7 +196,7 @@ def _to_registry(
             # Before the user namespace: see Signer.
             signer = stack.enter_context(Signer(wanted.sign_by, wanted.sign_passphrase_file))
         if signer or kept:
-            lookaside.check_writable(reference)
+            lookaside.check_writable(reference, kept)
         rootless.enter_user(context)
         endpoint = endpoints.for_push(reference, settings, on_retry=progress.say)
         stack.enter_context(endpoint.client)

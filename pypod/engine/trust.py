@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pypod.engine.context import Context
     from pypod.oci.reference import Reference
+    from pypod.registry.endpoints import Endpoint
     from pypod.registry.settings import Settings
     from storage.load import Accept
 
@@ -25,15 +26,19 @@ class Trust:
     def __init__(self, context: Context, path: str = "") -> None:
         self._policy = policy.load(path, context.home)
 
-    def registry_image(self, reference: Reference, manifest: bytes, digest: str, settings: Settings) -> list[bytes]:
+    def registry_image(
+        self, reference: Reference, manifest: bytes, digest: str, settings: Settings, endpoint: Endpoint
+    ) -> list[bytes]:
         """The signatures of a registry's image, which may be used; call it before its config and layers are read.
 
-        ``reference`` is what the user named, ``manifest`` the image's own, ``digest`` its digest. Raises PolicyError,
-        RegistryError, ConfigError.
+        ``reference`` is what the user named, ``manifest`` the image's own, ``digest`` its digest,
+        ``endpoint`` where it comes from. Raises PolicyError, RegistryError, ConfigError.
         """
-        from pypod.registry import lookaside
+        from pypod.registry import lookaside, registries_d, sigstore
 
         signatures: list[bytes] = lookaside.read(reference, digest, settings)
+        if registries_d.load().attachments(reference):
+            signatures += sigstore.fetch(endpoint.client, endpoint.repository, digest)
         self._policy.check("docker", reference, manifest, lambda: signatures)
         return signatures
 

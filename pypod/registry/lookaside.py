@@ -112,12 +112,25 @@ def write(reference: Reference, digest: str, signatures: Sequence[bytes]) -> Non
     """
     if not signatures:
         return
+    _check_kinds(signatures)
     write_directory(_writable(reference, digest), signatures)
 
 
-def check_writable(reference: Reference) -> None:
-    """Whether signatures of ``reference`` can be written, asked before anything is uploaded. Raises ConfigError."""
+def check_writable(reference: Reference, signatures: Sequence[bytes] = ()) -> None:
+    """Whether ``signatures`` and others can be written for ``reference``, asked before anything is uploaded.
+
+    Raises ConfigError, RegistryError.
+    """
+    _check_kinds(signatures)
     _writable(reference, digests.of(b""))
+
+
+def _check_kinds(signatures: Sequence[bytes]) -> None:
+    if any(item.startswith(b"\0") for item in signatures):
+        raise RegistryError(
+            "cannot push the image with its signatures: sigstore signatures are not written to registries",
+            hint="leave them behind with --remove-signatures",
+        )
 
 
 def _writable(reference: Reference, digest: str) -> str:

@@ -1,12 +1,13 @@
 """Who may be trusted: whether policy.json allows an image (containers-policy.json(5)).
 
 All requirements of the scope that fits best must hold. A signature is looked at only by gpg, with the keys of the
-requirement and no others (signing.py), before anything that it says is read.
+requirement and no others (signing.py), or by openssl (sigstore.py), before anything that it says is read.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
 from pypod.base import files
 from pypod.errors import PolicyError, reason
@@ -18,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pypod.registry.payload import Claim
     from pypod.registry.policy_file import Requirement, Rules
 
 # Image stores are where checked images are: podman always allows them as sources.
@@ -62,18 +64,17 @@ class Policy:
         if transport == _ALWAYS:
             return
         scope = _identity(scope)
-        found: list[bytes] | None = None
+        found: Sequence[bytes] | None = None
         for requirement in self.requirements(transport, scope):
             if requirement.kind == "insecureAcceptAnything":
                 continue
             if requirement.kind == "reject":
                 raise _rejected(f"Running image {_shown(transport, scope)} is rejected by policy.")
-            if requirement.kind != "signedBy":
+            if requirement.kind not in ("signedBy", "sigstoreSigned"):
                 raise _rejected(f"pypod cannot check {requirement.kind}, which {self.rules.path} requires")
             if found is None:
-                # What begins with a zero byte is a signature of another kind (sigstore's).
-                found = [item for item in signatures() if not item.startswith(b"\0")]
-            _signed_by(requirement, scope if isinstance(scope, Reference) else None, manifest, found)
+                found = signatures()
+            _signed(requirement, scope if isinstance(scope, Reference) else None, manifest, found)
 
 
 def load(path: str = "", home: str = "") -> Policy:
@@ -138,21 +139,25 @@ def _rejected(why: str) -> PolicyError:
     return PolicyError(f"Source image rejected: {why}")
 
 
-def _signed_by(
-    requirement: Requirement, image: Reference | None, manifest: bytes, signatures: Sequence[bytes]
-) -> None:
-    """Whether one of the signatures satisfies a signedBy requirement. Raises PolicyError."""
-    from pypod.registry import signing
+def _signed(requirement: Requirement, image: Reference | None, manifest: bytes, signatures: Sequence[bytes]) -> None:
+    """Whether one of the signatures satisfies the requirement. Raises PolicyError."""
+    # What begins with a zero byte has the name of its format; simple signing has none.
+    if requirement.kind == "signedBy":
+        if requirement.key_type != "GPGKeys":
+            raise _rejected(f'Unimplemented "keyType" value "{requirement.key_type}"')
+        fitting = [item for item in signatures if not item.startswith(b"\0")]
+    else:
+        from pypod.registry import sigstore
 
-    if requirement.key_type != "GPGKeys":
-        raise _rejected(f'Unimplemented "keyType" value "{requirement.key_type}"')
-    if not signatures:
+        fitting = [item for item in signatures if item.startswith(sigstore.BEGIN)]
+    if not fitting:
         raise _rejected("A signature was required, but no signature exists")
     reasons = []
-    with signing.Verifier(_keyrings(requirement)) as verifier:
-        for signature in signatures:
+    with ExitStack() as stack:
+        verify = _verifier(requirement, stack)
+        for signature in fitting:
             try:
-                claim = verifier.verify(signature)
+                claim = verify(signature)
             except PolicyError as error:
                 reasons.append(error.message)
                 continue
@@ -165,6 +170,18 @@ def _signed_by(
     if len(reasons) == 1:
         raise _rejected(reasons[0])
     raise _rejected(f"None of the signatures were accepted, reasons: {'; '.join(reasons[:8])}")
+
+
+def _verifier(requirement: Requirement, stack: ExitStack) -> Callable[[bytes], Claim]:
+    """What verifies signatures by the requirement's keys; ``stack`` ends it."""
+    keys = _keyrings(requirement)
+    if requirement.kind == "signedBy":
+        from pypod.registry import signing
+
+        return stack.enter_context(signing.Verifier(keys)).verify
+    from pypod.registry import sigstore
+
+    return lambda signature: sigstore.verify(signature, keys[0])
 
 
 def _keyrings(requirement: Requirement) -> list[bytes]:

@@ -57,6 +57,14 @@ class Registries:
                 return found
         return _base(self.default, write)
 
+    def attachments(self, reference: Reference) -> bool:
+        """Whether signatures that are attached to images are read."""
+        for scope in policy.names("docker", reference):
+            section = self.scopes.get(scope)
+            if section is not None and section.attachments is not None:
+                return section.attachments
+        return bool(self.default.attachments)
+
 
 def _base(section: Section, write: bool) -> str:
     return (section.staging if write else "") or section.lookaside

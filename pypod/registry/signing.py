@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 
 from pypod.base import files, process
-from pypod.base.record import record
 from pypod.errors import PolicyError, PypodError, reason
-from pypod.oci import digest as digests
-from pypod.registry import gpg, strict
+from pypod.registry import gpg, payload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-_TYPE = "atomic container signature"
+    from pypod.registry.payload import Claim
+
 MOST = 4 << 20  # bytes of one signature, as containers/image has it
 MOST_SIGNATURES = 128  # of one manifest, the same
 # Any of these says that a message is not one good signature by a valid key (GnuPG's doc/DETAILS).
@@ -30,15 +29,6 @@ _SAID = {
     "REVKEYSIG": "its key has been revoked",
     "NODATA": "it is not an OpenPGP message",
 }
-
-
-@record
-class Claim:
-    """What a verified signature says, and whose it is: the fingerprint of the primary key."""
-
-    digest: str
-    reference: str
-    key: str
 
 
 class Verifier:
@@ -91,8 +81,7 @@ class Verifier:
         key = valid[0][-1]
         if key not in self._keys:
             raise PolicyError(f"Signature by key {key} is not accepted")
-        digest, reference = _read(result.text)
-        return Claim(digest=digest, reference=reference, key=key)
+        return payload.read(result.text, payload.SIMPLE, key)
 
 
 def check_format(signature: bytes, place: str) -> None:
@@ -121,49 +110,6 @@ def _said(keyword: str, words: tuple[str, ...]) -> str:
             return f"it is by key {key}, which the policy does not trust"
         return f"gpg cannot check it (key {key})"
     return _SAID.get(keyword, "gpg does not accept it")
-
-
-def _text(digest: str, reference: str, creator: str, timestamp: int) -> bytes:
-    """What is signed."""
-    import json
-
-    document = {
-        "critical": {
-            "identity": {"docker-reference": reference},
-            "image": {"docker-manifest-digest": digest},
-            "type": _TYPE,
-        },
-        "optional": {"creator": creator, "timestamp": timestamp},
-    }
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _read(text: bytes) -> tuple[str, str]:
-    """Digest and reference of a signed text. Raises PolicyError."""
-    try:
-        document = strict.exactly(strict.loads(text), ("critical", "optional"), "the signature")
-        critical = strict.exactly(document["critical"], ("type", "image", "identity"), "critical")
-        kind = strict.a_string(critical["type"], "critical.type")
-        if kind != _TYPE:
-            raise strict.BadDocument(f"Unrecognized signature type {strict.shown(kind)}")
-        image = strict.exactly(critical["image"], ("docker-manifest-digest",), "critical.image")
-        identity = strict.exactly(critical["identity"], ("docker-reference",), "critical.identity")
-        digest = strict.a_string(image["docker-manifest-digest"], "docker-manifest-digest")
-        reference = strict.a_string(identity["docker-reference"], "docker-reference")
-        if not digests.valid(digest):
-            raise strict.BadDocument(f"docker-manifest-digest {strict.shown(digest)} is not a digest")
-        if not reference.isprintable() or len(reference) > 1024:
-            raise strict.BadDocument(f"docker-reference {strict.shown(reference)} is not a reference")
-        optional = strict.an_object(document["optional"], "optional")
-        if "creator" in optional:
-            strict.a_string(optional["creator"], "optional.creator")
-        if "timestamp" in optional:
-            time = optional["timestamp"]
-            if isinstance(time, bool) or not isinstance(time, (int, float)) or time != int(time):
-                raise strict.BadDocument("Field optional.timestamp is not an integer")
-    except (strict.BadDocument, OverflowError) as error:
-        raise PolicyError(f"Invalid signature: {error}") from None
-    return digest, reference
 
 
 class Signer:
@@ -208,7 +154,7 @@ class Signer:
 
         import pypod
 
-        text = _text(digest, reference, f"pypod {pypod.__version__}", int(time.time()))
+        text = payload.write(digest, reference, f"pypod {pypod.__version__}", int(time.time()))
         try:
             _send(self._requests, text)
             answer = _receive(self._answers)

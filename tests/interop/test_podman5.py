@@ -204,3 +204,39 @@ def table(registry: Registry, repository: str) -> dict[str, dict[str, Any]]:
         if entry["type"] != "chunk":
             found[entry["name"]] = {key: value for key, value in entry.items() if not key.startswith("chunk")}
     return found
+
+
+def test_sigstore_signatures(five: Five, busybox_tar: Path) -> None:
+    """skopeo signs, and attaches that to the image; pypod verifies, and keeps the signature as skopeo reads it."""
+    pypod = five.pypod
+    assert pypod.graphroot is not None
+    store = pypod.graphroot.parent
+    home = {"HOME": str(store)}
+    (store / ".config/containers/registries.d").mkdir(parents=True)
+    (store / ".config/containers/registries.d/a.yaml").write_text(
+        "default-docker:\n  use-sigstore-attachments: true\n"
+    )
+    skopeo = "skopeo --insecure-policy --registries.d /store/.config/containers/registries.d"
+    pypod("import", "-q", busybox_tar, "localhost/bb:1").ok()
+    pypod("push", "-q", "localhost/bb:1", f"dir:{store}/d").ok()
+    pypod("rmi", "bb:1").ok()
+    with Registry() as registry:
+        image = f"127.0.0.1:{registry.port}/signed:1"
+        five(
+            f"echo x > /tmp/pw; cd /store; for k in good other; do skopeo generate-sigstore-key --output-prefix $k "
+            f"--passphrase-file /tmp/pw >/dev/null; done; {skopeo} copy -q --dest-tls-verify=false "
+            f"--sign-by-sigstore-private-key good.private --sign-passphrase-file /tmp/pw dir:d docker://{image}"
+        )
+        policy = store / "policy.json"
+        for key in ("other", "good"):
+            required = {"type": "sigstoreSigned", "keyPath": str(store / f"{key}.pub")}
+            policy.write_text(json.dumps({"default": [required]}))
+            pull = pypod("pull", "-q", "--tls-verify=false", "--signature-policy", policy, image, env=home)
+            if key == "other":
+                pull.fails(
+                    125, "Source image rejected: Invalid signature: cryptographic signature verification failed"
+                )
+        pull.ok()
+        five(f"{skopeo} copy -q --src-tls-verify=false docker://{image} dir:/store/theirs")
+    [kept] = pypod.graphroot.glob("overlay-images/*/signatures")
+    assert kept.read_bytes() == (store / "theirs/signature-1").read_bytes()

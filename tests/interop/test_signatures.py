@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import io
 import json
 import os
 import re
 import shutil
+import subprocess
 import tarfile
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +124,46 @@ def place(fresh: Pypod, registry: Registry, keys: Keys) -> Iterator[Place]:
             made.podman("unshare", "rm", "-rf", str(home / "g"), str(home / "r"))
             made.podman("system", "migrate")
     shutil.rmtree(home, ignore_errors=True)
+
+
+def attach(place: Place, image: str, key: Path, name: str) -> None:
+    """Attach a sigstore signature to an image in the registry, as cosign does it."""
+    repository = image.partition("/")[2].rpartition(":")[0]
+    base = f"{place.registry.url}/v2/{repository}"
+
+    def put(method: str, url: str, data: bytes, media_type: str) -> Any:
+        request = urllib.request.Request(url, data, {"Content-Type": media_type}, method=method)
+        return urllib.request.urlopen(request)
+
+    def blob(data: bytes, media_type: str) -> dict[str, Any]:
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        with put("POST", f"{base}/blobs/uploads/", b"", "") as begun:
+            location = begun.headers["Location"]
+        join = "&" if "?" in location else "?"
+        put("PUT", f"{location}{join}digest={digest}", data, "application/octet-stream").close()
+        return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+    shown = place.skopeo("inspect", INSECURE, "--format", "{{.Digest}}", f"docker://{image}").ok()
+    digest = shown.out.strip()
+    critical = {
+        "identity": {"docker-reference": name},
+        "image": {"docker-manifest-digest": digest},
+        "type": "cosign container image signature",
+    }
+    text = json.dumps({"critical": critical, "optional": None}).encode()
+    sign = [box.need("openssl"), "dgst", "-sha256", "-sign", str(key)]
+    signature = subprocess.run(sign, input=text, capture_output=True, check=True).stdout
+    layer = blob(text, "application/vnd.dev.cosign.simplesigning.v1+json")
+    layer["annotations"] = {"dev.cosignproject.cosign/signature": base64.b64encode(signature).decode()}
+    config = {"architecture": "", "os": "", "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
+    media_type = "application/vnd.oci.image.manifest.v1+json"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": blob(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+        "layers": [layer],
+    }
+    put("PUT", f"{base}/manifests/{digest.replace(':', '-')}.sig", json.dumps(manifest).encode(), media_type).close()
 
 
 def no_layers(pypod: Pypod) -> bool:
@@ -351,3 +395,36 @@ def test_image_trust(place: Place) -> None:
     place.write(".config/containers/policy.json", '{"default": [], "x": 1}')
     place.pypod(*trust, *set_, "-t", "accept", "a.io").fails(125, "invalid policy in", 'Unknown key "x"')
     place.pypod(*trust, "show").fails(125, "invalid policy in")
+
+
+def test_sigstore(place: Place) -> None:
+    """Signatures attached to images, as cosign has them. Debian's podman is built without (see test_podman5.py)."""
+    for name in ("key", "other"):
+        made = [box.need("openssl"), "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", place.home / name]
+        subprocess.run(made, check=True, capture_output=True)
+        public = [box.need("openssl"), "ec", "-in", place.home / name, "-pubout"]
+        place.write(f"{name}.pub", subprocess.run(public, check=True, capture_output=True, text=True).stdout)
+    image = place.image("seven")
+    place.pypod("push", "-q", INSECURE, "localhost/seven", image).ok()
+    attach(place, image, place.home / "key", image)
+
+    def pull(key: str, words: str = "", **more: object) -> None:
+        place.policy([{"type": "sigstoreSigned", "keyPath": str(place.home / f"{key}.pub"), **more}])
+        place.empty()
+        if not words:
+            place.pull(image).ok()
+            return
+        place.pull(image).fails(125, f"Source image rejected: {words}")
+        assert no_layers(place.pypod)
+
+    pull("key", "A signature was required, but no signature exists")  # attachments are not looked for unasked
+    text = f"default-docker:\n  lookaside: file://{place.lookaside}\n  use-sigstore-attachments: true\n"
+    place.write(".config/containers/registries.d/r.yaml", text)
+    pull("other", "Invalid signature: cryptographic signature verification failed")
+    pull("key")
+    place.pypod("push", "-q", INSECURE, image).fails(125, "sigstore signatures are not written to registries")
+    elsewhere = "registry.example.com/seven:1"
+    place.accept_all()
+    attach(place, image, place.home / "key", elsewhere)
+    pull("key", f"Signature for identity {elsewhere} is not accepted")
+    pull("key", signedIdentity={"type": "exactReference", "dockerReference": elsewhere})

@@ -189,9 +189,9 @@ def test_only_what_is_above_decides(image: Reference, data: st.DataObject) -> No
     assert decides({"docker": dict.fromkeys(chosen)}, "docker", image) == expected
 
 
-@pytest.mark.parametrize("kind, wrong", [("reject", "rejected by policy"), ("sigstoreSigned", "sigstoreSigned")])
+@pytest.mark.parametrize("kind, wrong", [("reject", "rejected by policy"), ("signedBaseLayer", "signedBaseLayer")])
 def test_all_requirements_must_hold(kind: str, wrong: str) -> None:
-    second = {"type": kind} if kind == "reject" else {"type": kind, "keyPath": "/k"}
+    second = {"type": kind} if kind == "reject" else {"type": kind, "baseLayerIdentity": EXACT}
     rules = made({"default": [ANY[0], second]})
     with pytest.raises(PolicyError, match=f"^Source image rejected: .*{wrong}"):
         rules.check("docker", reference.parse("q.io/a:1"), b"{}")

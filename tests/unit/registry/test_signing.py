@@ -15,7 +15,7 @@ import pytest
 from pypod.errors import PolicyError
 from pypod.oci import digest as digests
 from pypod.oci import reference
-from pypod.registry import gpg, policy, policy_file, signing
+from pypod.registry import gpg, payload, policy, policy_file, signing
 from support.gpg_keys import LONG_AGO, Keys
 from support.leaks import children, cmdline
 
@@ -54,8 +54,8 @@ def keys() -> Iterator[Keys]:
 
 
 @pytest.fixture
-def verify(keys: Keys) -> Callable[..., signing.Claim]:
-    def call(signature: bytes, *names: str) -> signing.Claim:
+def verify(keys: Keys) -> Callable[..., payload.Claim]:
+    def call(signature: bytes, *names: str) -> payload.Claim:
         with signing.Verifier([keys.public(name) for name in names or ("ann@x.test",)]) as verifier:
             return verifier.verify(signature)
 
@@ -73,7 +73,7 @@ def test_what_is_signed_is_verified(signer: Any, verify: Any, keys: Keys) -> Non
         with signer(name) as signs:
             signature = signs.sign(DIGEST, NAME)
             assert verify(signs.sign(digests.of(b"2"), NAME), name).digest == digests.of(b"2")
-        assert verify(signature, name) == signing.Claim(digest=DIGEST, reference=NAME, key=keys.fingerprint(name))
+        assert verify(signature, name) == payload.Claim(digest=DIGEST, reference=NAME, key=keys.fingerprint(name))
         document = json.loads(keys.gpg("--decrypt", text=signature))
         assert document["optional"]["creator"].startswith("pypod ")
         assert document["critical"] == json.loads(text())["critical"]
