@@ -125,13 +125,15 @@ def test_bad_sections(home: Path, first: str, second: str, message: str) -> None
 def test_files(home: Path) -> None:
     write(home, f"default-docker:\n  lookaside: file://{home}/sig\n")
     assert lookaside.read(IMAGE, DIGEST, SETTINGS) == []
-    one, two, three = SIGNATURE + b"1", SIGNATURE + b"2", b"\0sigstore-json\n{}"
+    one, two, three = SIGNATURE + b"1", SIGNATURE + b"2", SIGNATURE + b"3"
     lookaside.write(IMAGE, DIGEST, [one, two])
     lookaside.write(IMAGE, DIGEST, [two, three])
     place = home / "sig/ns" / f"app@{DIGEST.replace(':', '=')}"
     assert sorted(item.name for item in place.iterdir()) == ["signature-1", "signature-2", "signature-3"]
     assert lookaside.read(IMAGE, DIGEST, SETTINGS) == [one, two, three]
     assert place.stat().st_mode & 0o777 == 0o755
+    with pytest.raises(RegistryError, match="sigstore signatures are not written"):
+        lookaside.write(IMAGE, DIGEST, [b"\0sigstore-json\n{}"])
     for number in range(4, signing.MOST_SIGNATURES + 2):
         (place / f"signature-{number}").write_bytes(SIGNATURE)
     with pytest.raises(RegistryError, match="more than 128"):
