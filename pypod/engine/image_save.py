@@ -30,9 +30,13 @@ def items(store: Store, names: Sequence[str], *, several: bool) -> list[tuple[Im
     """
     result: list[tuple[Image, list[str]]] = []
     for name in names if several else names[:1]:
-        image = store.find_image(name)
+        image = store.find_image(name, lists=True)
         called = images.resolved_name(image, name)
         by_id = called not in image.names or image.id.startswith(name.removeprefix("sha256:"))
+        if image.is_list:
+            from storage import lists
+
+            image = lists.instance(store, image)
         result.append((image, [] if by_id or "@" in name else [called]))
     if not several:
         own = result[0][1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 
+from pypod.base.record import replace
 from pypod.base.text import show
 from pypod.engine import manifest_lists, manifest_source, push, rootless, transports
 from pypod.errors import PypodError, RegistryError, UsageError
@@ -19,7 +20,7 @@ from storage.progress import SILENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pypod.engine.context import Context
@@ -75,8 +76,11 @@ def push_list(
             lookaside.check_writable(reference)
         endpoint = endpoints.for_push(reference, settings, on_retry=progress.say)
         stack.enter_context(endpoint.client)
-        sources = stack.enter_context(manifest_source.Sources(context, store, settings, progress))
-        work = _Work(sources, reference, endpoint, wanted, progress)
+        # Credentials are the destination's: no other registry may see them.
+        others = replace(settings, creds="", cert_dir="")
+        near = stack.enter_context(manifest_source.Sources(context, store, settings, progress))
+        far = stack.enter_context(manifest_source.Sources(context, store, others, progress))
+        work = _Work(store, near, far, reference, endpoint, wanted, progress)
         document = copy.deepcopy(content.document)
         entries = document["manifests"]
         progress.say("Getting image list signatures")
@@ -111,14 +115,17 @@ class _Work:
 
     def __init__(
         self,
-        sources: manifest_source.Sources,
+        store: Store,
+        near: manifest_source.Sources,
+        far: manifest_source.Sources,
         reference: Reference,
         endpoint: Endpoint,
         wanted: Wish,
         progress: Progress,
     ) -> None:
-        self.sources = sources
-        self.store = sources.store
+        self.store = store
+        self.near = near  # what reads the registry that is pushed to
+        self.far = far  # and others
         self.reference = reference
         self.endpoint = endpoint
         self.wanted = wanted
@@ -177,8 +184,9 @@ class _Work:
             answer = endpoint.client.manifest(endpoint.repository, pinned.digest, limit=limit)
             return endpoint, answer.data, answer.media_type
 
-        endpoint, data, media_type = self.sources.work.somewhere(pinned, ask)
-        kept = self.sources.allowed(named, data, endpoint)
+        sources = self.near if named.domain == self.reference.domain else self.far
+        endpoint, data, media_type = sources.work.somewhere(pinned, ask)
+        kept = sources.allowed(named, data, endpoint)
         if self.wanted.remove_signatures:
             kept = []
         packing = self.wanted.packing
@@ -195,7 +203,13 @@ class _Work:
         entry.update(mediaType=copied.media_type, digest=copied.digest, size=len(copied.data))
         return list(kept)
 
-    def _accept(self, digest: str, kept: Sequence[bytes]) -> Any:
+    def _accept(self, digest: str, kept: Sequence[bytes]) -> Callable[[str], None]:
+        """What is asked before a manifest is sent; that signatures can be written is seen at once."""
+        if kept:
+            from pypod.registry import lookaside
+
+            lookaside.check_writable(self.reference, kept)
+
         def accept(written: str) -> None:
             if kept and written != digest:
                 raise PypodError(

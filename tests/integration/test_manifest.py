@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,9 @@ def test_commands_for_images_cope_with_lists(lists: Pypod, shared_dir: Path) -> 
     assert lists("history", "-q", "--no-trunc", "list").ok().lines[0] == bb
     assert lists("run", "--rm", "list", "echo", "ran").ok().out == "ran\n"
     lists("save", "-q", "-o", shared_dir / "saved.tar", "list").ok()
+    with tarfile.open(shared_dir / "saved.tar") as archive:
+        saved = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
+    assert saved[0]["RepoTags"] == ["localhost/list:latest"] and saved[0]["Config"] == f"{bb}.json"
     lists("push", "-q", "list", f"dir:{shared_dir}/dir").ok()
     assert bb in {path.name for path in (shared_dir / "dir").iterdir()}
     # Names are the list's own.
@@ -272,3 +276,15 @@ def test_a_list_knows_where_its_images_are(fresh: Pypod, registry: Registry, far
     assert pulled["Architecture"] == "amd64" and pulled["RepoDigests"][0].startswith(f"{far}@sha256:")
     fresh("pull", "-q", PLAIN, "--arch", "arm64", "list").ok()
     assert fresh("manifest", "exists", "list").code == 0
+
+
+def test_credentials_are_the_destinations(lists: Pypod) -> None:
+    with Registry(users={"u": "p"}) as source, Registry(users={"u": "p"}) as target:
+        lists("push", "-q", PLAIN, "--creds", "u:p", "bb:1", f"{source.host}/a:1").ok()
+        lists("manifest", "create", PLAIN, "--creds", "u:p", "list", f"docker://{source.host}/a:1").ok()
+        lists("rmi", "bb:1").ok()
+        push = ("manifest", "push", PLAIN, "--creds", "u:p", "list")
+        lists(*push, f"{source.host}/b:1").ok()
+        source.forget()
+        lists(*push, f"{target.host}/b:1").fails(125, source.host, "unauthorized")
+        assert {item.status for item in source.requests} == {401}
