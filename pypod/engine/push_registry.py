@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pypod.base.record import record
 from pypod.engine import blob_cache
-from pypod.errors import ConnectionCut, PypodError, RegistryError
+from pypod.errors import ConnectionCut, NotThere, PypodError, RegistryError, Unauthorized
 from pypod.oci import digest as digests
 from pypod.oci import manifest_write
 from pypod.oci import reference as references
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from storage.squeeze import Packing
     from storage.store import Store
 
+_KINDS = (manifest_write.OCI, manifest_write.DOCKER)
 PARALLEL = 6  # layers at once, as podman
 _PATIENCE = 5  # seconds for uploads to be cancelled
 _MOST_MOUNTS = 4  # repositories that are asked for one blob
@@ -211,15 +212,40 @@ def push(
             if not blob.foreign:
                 blob_cache.note(store, diff_id, blob, place)
         progress.begin("manifest", "Writing manifest to image destination")
-        data = outgoing.manifest(work.kind, blobs)
+        pushed = _manifest(work, blobs, tag, accept)
+        progress.end("manifest")
+    return pushed
+
+
+def _manifest(work: _Push, blobs: Sequence[Blob], tag: str, accept: Callable[[str], None] | None) -> Pushed:
+    """Send the manifest. Where nobody has chosen its kind and the registry refuses it, the other kind is tried."""
+    kinds = [work.kind]
+    used = {blob.compression for blob in blobs}
+    if not work.form.kind and not digests.valid(tag):
+        kinds += [kind for kind in _KINDS if kind != work.kind and used <= manifest_write.compressions(kind)]
+    refused: RegistryError | None = None
+    for kind in kinds:
+        data = work.image.manifest(kind, blobs)
         digest = digests.of(data)
         if digests.valid(tag) and tag != digest:
-            raise RegistryError(f"cannot push to {place}@{tag}: the manifest has the digest {digest}")
+            raise RegistryError(
+                f"cannot push to {work.host}/{work.repository}@{tag}: the manifest has the digest {digest}"
+            )
         if accept is not None:
-            accept(digest)
-        work.client.put_manifest(work.repository, tag or digest, data, work.kind)
-        progress.end("manifest")
-    return Pushed(data=data, media_type=work.kind, digest=digest)
+            try:
+                accept(digest)
+            except PypodError as error:
+                raise refused or error from None
+        try:
+            work.client.put_manifest(work.repository, tag or digest, data, kind)
+        except (ConnectionCut, Unauthorized, NotThere):
+            raise
+        except RegistryError as error:
+            refused = refused or error
+            continue
+        return Pushed(data=data, media_type=kind, digest=digest)
+    assert refused is not None
+    raise refused
 
 
 def _cpus() -> int:
