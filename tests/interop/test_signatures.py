@@ -428,3 +428,17 @@ def test_sigstore(place: Place) -> None:
     attach(place, image, place.home / "key", elsewhere)
     pull("key", f"Signature for identity {elsewhere} is not accepted")
     pull("key", signedIdentity={"type": "exactReference", "dockerReference": elsewhere})
+
+
+@pytest.mark.parametrize("mode", ["rootless"], indirect=True)
+def test_the_standard_place(place: Place) -> None:
+    """Without configuration a rootless user's signatures are in the user's home, for podman too."""
+    (place.home / ".config/containers/registries.d/r.yaml").unlink()
+    image = place.image("eight")
+    place.pypod("push", "-q", INSECURE, "--sign-by", "ann@x.test", "localhost/eight", image).ok()
+    [made] = (place.home / ".local/share/containers/sigstore/ns").glob("eight@sha256=*/signature-1")
+    assert made.stat().st_uid == place.pypod.user.uid
+    place.policy(signed_by(place.ann))
+    place.podman("pull", "-q", INSECURE, image).ok()
+    place.empty()
+    place.pull(image).ok()
