@@ -240,3 +240,35 @@ def test_sigstore_signatures(five: Five, busybox_tar: Path) -> None:
         five(f"{skopeo} copy -q --src-tls-verify=false docker://{image} dir:/store/theirs")
     [kept] = pypod.graphroot.glob("overlay-images/*/signatures")
     assert kept.read_bytes() == (store / "theirs/signature-1").read_bytes()
+
+
+def test_lists_of_images(five: Five, busybox_tar: Path) -> None:
+    """Each extends, annotates, reads and removes the other's list, and finds its image."""
+    pypod = five.pypod
+    pypod("import", busybox_tar, "bb:1").ok()
+    pypod("import", "--arch", "arm64", busybox_tar, "bb:arm").ok()
+    id = pypod("manifest", "create", "ours", "bb:1").ok().out.strip()
+    assert five("podman manifest add ours containers-storage:localhost/bb:arm") == [id]
+    document = pypod("manifest", "inspect", "ours").ok().json
+    assert [item["platform"]["architecture"] for item in document["manifests"]] == ["amd64", "arm64"]
+    arm = document["manifests"][1]["digest"]
+    five(f"podman manifest annotate --annotation k=v ours {arm} >/dev/null")
+    five("podman manifest annotate --index --annotation top=1 ours >/dev/null")
+    document = pypod("manifest", "inspect", "ours").ok().json
+    assert document["annotations"] == {"top": "1"} and document["manifests"][1]["annotations"] == {"k": "v"}
+    assert json.loads("".join(five("podman manifest inspect ours"))) == document
+    assert five("podman image inspect --format '{{.Architecture}}' ours") == ["amd64"]
+
+    [theirs] = five("podman manifest create theirs bb:1")
+    assert pypod("manifest", "exists", "theirs").code == 0
+    pypod("manifest", "add", "--annotation", "a=b", "theirs", "bb:arm").ok()
+    document = json.loads("".join(five("podman manifest inspect theirs")))
+    assert document["manifests"][1]["annotations"] == {"a": "b"}
+    assert pypod("run", "--rm", "theirs", "echo", "x").ok().out == "x\n"
+    pypod("manifest", "remove", "theirs", arm).ok()
+    assert len(json.loads("".join(five("podman manifest inspect theirs")))["manifests"]) == 1
+    assert five("podman system check") == []
+    pypod("system", "check").ok()
+    assert five(f"podman manifest rm ours | grep {id}") == [f"Deleted: {id}"]
+    assert f"Deleted: {theirs}" in pypod("manifest", "rm", "theirs").ok().lines
+    assert len(five("podman images -qa; podman system check")) == 2
