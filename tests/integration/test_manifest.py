@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import tarfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -288,3 +290,40 @@ def test_credentials_are_the_destinations(lists: Pypod) -> None:
         source.forget()
         lists(*push, f"{target.host}/b:1").fails(125, source.host, "unauthorized")
         assert {item.status for item in source.requests} == {401}
+
+
+def put(registry: Registry, name: str, document: dict[str, Any]) -> str:
+    """Upload a manifest as it is; its digest."""
+    repository, tag = name.rsplit(":", 1)
+    data = json.dumps(document).encode()
+    url = f"http://{registry.host}/v2/{repository}/manifests/{tag}"
+    request = urllib.request.Request(url, data, {"Content-Type": document["mediaType"]}, method="PUT")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return str(answer.headers["Docker-Content-Digest"])
+
+
+def test_odd_manifests_in_registries(fresh: Pypod, registry: Registry, other: Registry, far: str) -> None:
+    repository = far[far.index("/") + 1 :]
+    data, document = remote(registry, f"{repository}:both")
+    inner = {"mediaType": OCI_INDEX, "digest": "sha256:" + hashlib.sha256(data).hexdigest(), "size": len(data)}
+    inner["platform"] = {"os": "linux", "architecture": "amd64"}
+    put(registry, f"{repository}:nested", {**document, "manifests": [inner]})
+    fresh("manifest", "create", PLAIN, "list", f"docker://{far}:nested").fails(125, "lists within lists")
+    fresh("manifest", "create", PLAIN, "--all", "list", f"docker://{far}:nested").fails(125, "lists within lists")
+    assert fresh("images", "-q").ok().out == ""
+    # An artifact has no platform, and goes along.
+    single = remote(registry, f"{repository}:arm64")[1]
+    single["config"]["mediaType"] = "application/vnd.example.thing"
+    digest = put(registry, f"{repository}:thing", single)
+    fresh("manifest", "create", PLAIN, "list", f"docker://{far}:thing", f"docker://{far}:amd64").ok()
+    [thing, _] = fresh("manifest", "inspect", "list").ok().json["manifests"]
+    assert thing["digest"] == digest and "platform" not in thing
+    fresh("manifest", "push", PLAIN, "list", f"{other.host}/{fresh.mode}/things:1").ok()
+    assert remote(other, f"{fresh.mode}/things@{digest}")[1] == single
+    fresh("manifest", "push", PLAIN, "-f", "v2s2", "list", f"{other.host}/x:1").fails(125, "artifact")
+    # What has gone from its registry is told by its digest.
+    address = f"http://{registry.host}/v2/{repository}/manifests/{digest}"
+    with urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=20):
+        pass
+    fresh("manifest", "push", PLAIN, "list", f"{other.host}/{fresh.mode}/gone:1").fails(125, digest)
+    assert other.count("PUT", "/gone/manifests/1") == 0
