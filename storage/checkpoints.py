@@ -11,10 +11,12 @@ from storage import inflate, sha256, stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 EVERY = 1 << 20  # bytes of a blob between two marks
+_FLUSH = b"\0\0\xff\xff"  # where parallel gzip ends a block: at a byte, with nothing held back (RFC 1951, 3.2.4)
+_FIRST_FLUSH = 3 << 19  # bytes within which such a blob has one: blocks are of 1 MiB
 
 
 @record
@@ -41,6 +43,31 @@ class _Mark:
         self.offset = offset
         self.sum = b""
         self.between: inflate.Between | None = None
+
+
+class _Flushes(stream.Source):
+    """What ``source`` has, where ``wanted`` says so only up to a flush point first; ``reached`` is told of that when
+    what is before it has been dealt with.
+    """
+
+    def __init__(self, source: stream.Source, wanted: Callable[[], bool], reached: Callable[[int], None]) -> None:
+        super().__init__(source.read)
+        self._wanted = wanted
+        self._reached = reached
+        self._taken = 0
+        self._at_point = False
+        self._rest = b""
+
+    def read(self, count: int) -> bytes:
+        if self._at_point:
+            self._at_point = False
+            self._reached(self._taken)
+        data, self._rest = self._rest or super().read(count), b""
+        if self._wanted() and (end := data.rfind(_FLUSH) + len(_FLUSH)) >= len(_FLUSH):
+            data, self._rest = data[:end], data[end:]
+            self._at_point = True
+        self._taken += len(data)
+        return data
 
 
 class Tracker:
@@ -90,8 +117,34 @@ class Tracker:
     def content(self, source: stream.Source, window: bytes = b"") -> Iterator[bytes]:
         """What ``source``, which stands at ``start``'s offset, decompresses to. ``window``: what came before it."""
         if self.kind == stream.PLAIN:
-            yield from stream.chunks(source, stream.PLAIN)
-            return
+            return stream.chunks(source, stream.PLAIN)
+        if self._start is None and _FLUSH in source.peek(_FIRST_FLUSH):
+            return self._flushed(source)
+        return self._blocks(source, window)
+
+    def _placed(self, between: inflate.Between) -> None:
+        """The mark that waits has its place."""
+        assert self._waiting is not None
+        self._waiting.between = between
+        self._keep(self._waiting)
+        self._waiting = None
+
+    def _flushed(self, source: stream.Source) -> Iterator[bytes]:
+        """By the fastest decompressor there is, which stops nowhere by itself: at the flush points of the blob."""
+        whole = stream.CHUNK * 4  # a piece of this size may not be the last that the bytes before give
+        given = size = 0
+
+        def reached(taken: int) -> None:
+            if size < whole and self._waiting is not None:
+                self._placed(inflate.Between(taken=taken, given=given))
+
+        for piece in stream.chunks(_Flushes(source, lambda: self._waiting is not None, reached), stream.GZIP):
+            size = len(piece)
+            given += size
+            yield piece
+
+    def _blocks(self, source: stream.Source, window: bytes) -> Iterator[bytes]:
+        """By zlib, which stops between two blocks wherever it is asked to."""
         start = self._start.between if self._start is not None else None
         one = inflate.Inflater(start, window)
         skip = start.taken - self._start.offset if self._start is not None and start is not None else 0
@@ -104,9 +157,8 @@ class Tracker:
                 one.wanted = self._waiting is not None
                 yield from one.feed(data)
                 if one.place is not None and self._waiting is not None:
-                    self._waiting.between, one.place = one.place, None
-                    self._keep(self._waiting)
-                    self._waiting = None
+                    self._placed(one.place)
+                    one.place = None
             one.finish()
         except (ValueError, MemoryError) as error:
             raise stream.broken(stream.GZIP, error) from None

@@ -12,7 +12,7 @@ import threading
 from pypod.base.record import record, replace
 from pypod.errors import BadArchive, ConnectionCut, StorageError
 from pypod.oci import digest as digests
-from storage import checkpoints, export, flow, limits, partial, space, staged, stream
+from storage import checkpoints, export, flow, limits, overlay, partial, space, staged, stream
 from storage.commit import Commit, layer_id, verify
 from storage.progress import SILENT, Writing
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
 
+_LARGE = 8 << 20  # bytes that a decompressor keeps: more than zstd's usual levels need
 _TRACKED = 4 << 20  # bytes of a blob below which a try that is cut off begins anew
 
 
@@ -127,7 +128,9 @@ class _Places:
         store.prepare()
         home = "" if store.driver == "vfs" else store.image_home
         names = sorted({blob.digest for blob in blobs}) if home else []
-        self.of: dict[str, Place] = {name: partial.Place(home, name) for name in names}
+        # A layer that was unpacked by other rules is not the same.
+        rules = (store.mount_program, store.force_mask, store.ignore_chown_errors, overlay.in_user_namespace())
+        self.of: dict[str, Place] = {name: partial.Place(home, name, repr(rules)) for name in names}
         self._progress = progress
 
     def __enter__(self) -> _Places:
@@ -148,6 +151,19 @@ class _Places:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._release(value is not None and _worth_keeping(value))
+
+    def needed(self, blobs: Sequence[LayerBlob]) -> int:
+        """The bytes that are still to come, at least: as they are compressed."""
+        result = 0
+        for blob in blobs:
+            place = self.of.get(blob.digest)
+            kept = place.cut() if place is not None else None
+            if place is None or place.whole() is None:
+                # What was there of a layer that was cut off is there twice for a while.
+                result += (
+                    max(blob.size, 0) if kept is None else max(blob.size - kept[0].offset, 0) + kept[0].between.given
+                )
+        return result
 
     def _release(self, keep: bool) -> None:
         for place in self.of.values():
@@ -171,6 +187,7 @@ class _Fetch:
         self._progress = progress
         self._bodies: set[Body] = set()
         self._lock = threading.Lock()
+        self.large = threading.Lock()  # whoever has it may take much memory
         self._over: BaseException | None = None  # why all have to stop
         self._twins: dict[tuple[str, str], Layer] = {
             (layer.diff_digest, str(layer.raw.get("compressed-diff-digest"))): layer
@@ -251,7 +268,12 @@ class _Fetch:
     def _copy(self, blob: LayerBlob, place: Place, twin: Layer) -> Staged:
         """The same layer stands on other layers already."""
         pieces = export.layer(self._store, twin.id)
-        made = self._unpack(place, stream.Source(lambda count: next(pieces, b"")), stream.PLAIN, lambda count: None)
+
+        def read(count: int) -> bytes:
+            self.check()
+            return next(pieces, b"")
+
+        made = self._unpack(place, stream.Source(read), stream.PLAIN, lambda count: None)
         verify(made.passed, 0, "", -1, blob.diff_id)
         made.passed = replace(made.passed, blob=blob.digest)
         made.size, made.kind = int(twin.raw.get("compressed-size") or 0), int(twin.raw.get("compression") or 0)
@@ -267,13 +289,15 @@ class _Fetch:
             source = stream.Source(read)
             source.size = offset
             kind = start.kind if start is not None else stream.compression_of(source.peek(6))
+            memory = stream.zstd_window(source.peek(18)) if kind == stream.ZSTD else 0
             tracker = None
             if start is not None or (not 0 <= blob.size < _TRACKED and checkpoints.supported(kind)):
                 tracker = checkpoints.Tracker(kind, start)
             content = partial.content(start, before) if start is not None else None
-            made = self._unpack(
-                place, source, kind, lambda count: self._progress.advance(key, count), tracker, content
-            )
+            with _Alone(self, memory > _LARGE):
+                made = self._unpack(
+                    place, source, kind, lambda count: self._progress.advance(key, count), tracker, content
+                )
         verify(made.passed, made.size, blob.digest, blob.size, blob.diff_id)
         if made.size >= partial.LEAST:
             place.keep_whole(made)
@@ -291,14 +315,16 @@ class _Fetch:
     ) -> Staged:
         path = place.new()
         directory, split = f"{path}/layer", f"{path}/split"
+        again = _Again(self, before) if before is not None else None
         extractor = staged.alone(self._store, directory, split, f"{path}/shadow")
         try:
-            passed = flow.run(source, kind, extractor, self._store.limits, advance, tracker=tracker, before=before)
+            passed = flow.run(source, kind, extractor, self._store.limits, advance, tracker=tracker, before=again)
             extractor.seal()
             return staged.finished(extractor, directory, split, kind, passed, source.size)
         except ConnectionCut:
             # Whoever stopped us has had an error, or this is one.
-            if tracker is not None and (self._over is None or _worth_keeping(self._over)):
+            keep = self._over is None or _worth_keeping(self._over)
+            if tracker is not None and keep and (again is None or again.done):
                 last = tracker.last
                 if last is not None and last.offset >= partial.LEAST:
                     extractor.cut()
@@ -309,14 +335,18 @@ class _Fetch:
             extractor.close()
 
     def opened(self, blob: LayerBlob, offset: int) -> Body:
+        """A body that ``_stop`` closes. Raises ConnectionCut if that has been called already."""
         self.check()
         body = self._open(blob, offset)
         with self._lock:
             self._bodies.add(body)
-        self.check()
+            over = self._over is not None
+        if over:
+            body.close()
         return body
 
     def check(self) -> None:
+        """Raises ConnectionCut if the work is over."""
         if self._over is not None:
             raise ConnectionCut("interrupted")
 
@@ -324,6 +354,37 @@ class _Fetch:
         with self._lock:
             self._bodies.discard(body)
         body.close()
+
+
+class _Alone:
+    """For the length of a ``with`` block: of the layers that need much memory there is one at a time."""
+
+    def __init__(self, work: _Fetch, much: bool) -> None:
+        self._work = work
+        self._much = much
+
+    def __enter__(self) -> None:
+        while self._much and not self._work.large.acquire(timeout=0.2):
+            self._work.check()
+
+    def __exit__(self, *_: object) -> None:
+        if self._much:
+            self._work.large.release()
+
+
+class _Again:
+    """The content that was there before the cut; ``done`` when all of it has been taken."""
+
+    def __init__(self, work: _Fetch, pieces: Iterator[bytes]) -> None:
+        self._work = work
+        self._pieces = pieces
+        self.done = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._work.check()
+            yield piece
+        self.done = True
 
 
 class _Reading:

@@ -99,7 +99,7 @@ class Inflater:
                 self._z.inflatePrime(ctypes.byref(self._stream), start.bits, start.last >> (8 - start.bits))
             if window:
                 self._z.inflateSetDictionary(ctypes.byref(self._stream), window[-WINDOW:], len(window[-WINDOW:]))
-        self._between = start is None  # members
+        self._between = False  # members
 
     def _begin(self, kind: int) -> None:
         self.close()
@@ -128,12 +128,12 @@ class Inflater:
                 self._trailer -= step
                 at += step
                 continue
-            if self._between and self._given:
+            if self._between:
                 if not data[at]:  # padding
                     at += 1
                     continue
                 self._begin(_GZIP)
-            self._between = False
+                self._between = False
             stream.next_in, stream.avail_in = start + at, len(data) - at
             while True:
                 stream.next_out, stream.avail_out = out, _OUT
@@ -160,5 +160,5 @@ class Inflater:
 
     def finish(self) -> None:
         """After the last byte. Raises ValueError if there should be more."""
-        if not self._between or self._trailer:
+        if self._taken and (not self._between or self._trailer):
             raise ValueError("it ends in the middle of the data")

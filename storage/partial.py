@@ -39,9 +39,13 @@ def _boot() -> str:
 
 
 class Place:
-    """Where the layer of one blob comes to be. ``acquire`` it first, ``release`` it at any rate."""
+    """Where the layer of one blob comes to be. ``acquire`` it first, ``release`` it at any rate.
 
-    def __init__(self, home: str, digest: str) -> None:
+    ``how`` says how layers are unpacked now: what was kept by other rules is not taken.
+    """
+
+    def __init__(self, home: str, digest: str, how: str = "") -> None:
+        self._how = how
         self.parent = f"{home}/staging"
         self.path = f"{self.parent}/{_PREFIX}{digest.partition(':')[2]}"
         self.lock = RecordLock(f"{self.path}/staging.lock")
@@ -124,7 +128,7 @@ class Place:
 
     def whole(self) -> Staged | None:
         """The layer that an earlier pull has finished."""
-        state = self._read()
+        state = self._mine()
         try:
             kept = state["whole"]
             passed = flow.Passed(blob=kept["blob"], content=kept["content"], size=int(kept["content_size"]))
@@ -140,7 +144,7 @@ class Place:
 
     def cut(self) -> tuple[Checkpoint, str] | None:
         """Where an earlier pull was cut off, and the directory of its try."""
-        state = self._read()
+        state = self._mine()
         try:
             kept = state["cut"]
             between = inflate.Between(
@@ -166,7 +170,7 @@ class Place:
 
     def _write(self, **what: Any) -> None:
         try:
-            files.replace_json(self._state, {"boot": _boot(), "number": self._number, **what})
+            files.replace_json(self._state, {"boot": _boot(), "how": self._how, "number": self._number, **what})
         except OSError as error:
             raise StorageError(f"cannot write in {self.parent}: {reason(error)}") from None
         self._drop_others(self._number)
@@ -176,7 +180,12 @@ class Place:
             if name.isdigit() and name != str(number):
                 trees.remove(f"{self.path}/dir/{name}")
 
-    def _read(self) -> dict[str, Any]:
+    def _mine(self) -> dict[str, Any]:
+        state = self.state()
+        return state if state.get("how") == self._how else {}
+
+    def state(self) -> dict[str, Any]:
+        """What is kept, {} for nothing that is worth anything."""
         try:
             state = fastjson.loads(files.read(self._state, _MOST))
             return state if isinstance(state, dict) and state["boot"] == _boot() else {}
@@ -220,7 +229,7 @@ def sweep(home: str, *, age: float = AGE) -> list[str]:
         except StorageError:
             continue
         try:
-            kept = place._read()
+            kept = place.state()
             written = os.stat(place._state).st_mtime if kept else 0.0
             if not 0 <= time.time() - written < age:
                 _remove(place.path)

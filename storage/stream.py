@@ -194,6 +194,21 @@ def _others(source: Source, kind: int) -> Iterator[bytes]:
         first = False
 
 
+def zstd_window(start: bytes) -> int:
+    """The bytes that decompressing a zstd frame keeps in memory, by its first 18 bytes (RFC 8878, 3.1.1.1); 0 if
+    they are no frame's.
+    """
+    if compression_of(start) != ZSTD or start[1:4] == _SKIPPABLE or len(start) < 18:
+        return 0
+    kind = start[4]
+    if kind >> 5 & 1:
+        length = (1, 2, 4, 8)[kind >> 6]
+        at = 5 + (0, 1, 2, 4)[kind & 3]
+        return int.from_bytes(start[at : at + length], "little") + (256 if length == 2 else 0)
+    base = 1 << (10 + (start[5] >> 3))
+    return base + base // 8 * (start[5] & 7)
+
+
 def _zstd(source: Source) -> Iterator[bytes]:
     """Frame by frame and block by block (RFC 8878, 3.1.1): a block gives at most 128 KiB, however little it takes."""
     import zstandard

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pypod.errors import BadArchive, ConnectionCut, RegistryError
-from storage import checkpoints, export, fetch, inflate, partial, sha256
+from storage import checkpoints, export, fetch, inflate, partial, sha256, stream
 from storage.fetch import LayerBlob
 from storage.progress import Progress
 from storage.store import Store
@@ -191,6 +191,7 @@ def test_vfs(tmp_path: Path) -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of small layers, so that tests need no large ones."""
     monkeypatch.setattr(checkpoints, "EVERY", 30_000)
+    monkeypatch.setattr(checkpoints, "_FIRST_FLUSH", 20_000)
     monkeypatch.setattr(partial, "LEAST", 20_000)
     monkeypatch.setattr(fetch, "_TRACKED", 1)
 
@@ -301,6 +302,7 @@ def test_a_kept_layer_that_has_suffered_begins_anew(store: Store) -> None:
         lambda place: change(place, "bits", 9),
         lambda place: change(place, "kind", 77),
         lambda place: change(place, "kind", 0),
+        lambda place: change(place, "given", 5),
     ]
     for number, spoil in enumerate(states):
         with pytest.raises(ConnectionCut):
@@ -369,7 +371,7 @@ import json, sys, time
 sys.path[:0] = {path!r}
 import test_fetch as t
 from storage import checkpoints, fetch, partial
-checkpoints.EVERY, partial.LEAST, fetch._TRACKED = 30_000, 20_000, 1
+checkpoints.EVERY, checkpoints._FIRST_FLUSH, partial.LEAST, fetch._TRACKED = 30_000, 20_000, 20_000, 1
 from pypod.entry import _catch_signals
 _catch_signals()
 source = t.Source(*[t.tar(number, 10) for number in range(3)])
@@ -400,8 +402,9 @@ def start(store: Store, slow: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_pull_that_is_ended_by_a_signal(tmp_path: Path, number: signal.Signals, monkeypatch: Any) -> None:
+def test_a_pull_that_is_ended_by_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     store = Store(str(tmp_path / "g"), str(tmp_path / "r"))
     program = start(store, "last")
     assert program.stdout and program.stdout.readline() == "slow\n"
@@ -410,9 +413,6 @@ def test_a_pull_that_is_ended_by_a_signal(tmp_path: Path, number: signal.Signals
     program.communicate(timeout=20)
     assert program.returncode
     assert not store.images() and not store.layers()
-    for name, value in (("EVERY", 30_000), ("LEAST", 20_000)):
-        monkeypatch.setattr(checkpoints if name == "EVERY" else partial, name, value)
-    monkeypatch.setattr(fetch, "_TRACKED", 1)
     tars = [tar(index, 10) for index in range(3)]
     source = Source(*tars)
     check(store, source.fetch(store), tars)
@@ -448,6 +448,20 @@ def test_who_waits_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
     first.communicate()
 
 
+@pytest.mark.parametrize("level", [1, 3, 19, 22])
+def test_the_memory_that_zstd_needs(level: int) -> None:
+    for size in (100, 300, 70_000, 3_000_000):
+        for known in (True, False):
+            parameters = zstandard.ZstdCompressionParameters.from_level(
+                level, source_size=size, write_content_size=known
+            )
+            packed = zstandard.ZstdCompressor(compression_params=parameters).compress(
+                random.Random(1).randbytes(size)
+            )
+            assert stream.zstd_window(packed[:18]) == zstandard.get_frame_parameters(packed).window_size
+    assert stream.zstd_window(b"\x28\xb5\x2f\xfd") == 0
+
+
 @given(st.binary(max_size=5000), st.integers(0, 5000))
 def test_a_sum_goes_on_from_its_state(data: bytes, cut: int) -> None:
     one = sha256.Sha256()
@@ -456,6 +470,16 @@ def test_a_sum_goes_on_from_its_state(data: bytes, cut: int) -> None:
     other.update(data[cut:])
     assert other.hexdigest() == hashlib.sha256(data).hexdigest()
     assert one.hexdigest() == hashlib.sha256(data[:cut]).hexdigest()
+
+
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+def test_empty_members_of_gzip(step: int) -> None:
+    for tail in (gzip.compress(b"x" * 100), bytes(512), gzip.compress(b""), b""):
+        data = gzip.compress(b"") + tail
+        one = inflate.Inflater()
+        pieces = [piece for at in range(0, len(data), step) for piece in one.feed(data[at : at + step])]
+        one.finish()
+        assert b"".join(pieces) == (b"x" * 100 if len(tail) > 20 and tail[0] else b"")
 
 
 @settings(deadline=None)
