@@ -14,10 +14,6 @@ _PLAIN = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILUR
 _REFUSED = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "ACCESS_DENIED")
 
 
-class Refused(ConnectionCut):
-    """Nothing listens there."""
-
-
 class NotTls(RegistryError):
     """The server does not speak TLS."""
 
@@ -53,8 +49,6 @@ def explain(error: BaseException, host: str) -> RegistryError:
         return kind(f"cannot find {through}: {root.strerror}")
     if isinstance(root, TimeoutError):
         return ConnectionCut(f"{through} does not answer: {root.strerror or root}")
-    if isinstance(root, ConnectionRefusedError):
-        return Refused(f"cannot reach {through}: {root.strerror}")
     if isinstance(root, http.client.RemoteDisconnected):
         return CutBeforeAnswer(f"{through} closed the connection without an answer")
     if isinstance(root, (ConnectionResetError, BrokenPipeError)):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pypod.errors import ConnectionCut, RegistryError, Unauthorized
 from pypod.registry import answers, challenge
 from pypod.registry.access import Credentials, Tls
-from pypod.registry.causes import NotTls, Refused
+from pypod.registry.causes import NotTls
 from pypod.registry.http import SILENCE, Reply, Transport
 from pypod.registry.redirect import MOST_REDIRECTS, REDIRECTS, origin, target
 from pypod.registry.tokens import Tokens
@@ -200,7 +200,7 @@ class Session:
         try:
             self._transport.send("GET", f"{secure}/v2/", {}, own=True).discard()
             return secure
-        except (NotTls, Refused) as error:
+        except (NotTls, ConnectionCut) as error:
             first = self._named(error, what)
         except RegistryError as error:
             raise self._named(error, what) from None

@@ -7,6 +7,7 @@ end.
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 import ssl
@@ -128,6 +129,15 @@ class _Connection(HTTPConnection):
 
 class _TlsConnection(HTTPSConnection):
     response_class = TimedResponse
+
+    def send(self, data: Any) -> None:
+        try:
+            super().send(data)
+        except ssl.SSLError as error:
+            # A server that refuses a body says why, and closes. For a plain socket urllib3 knows, and reads on.
+            if self.sock is None or isinstance(error, ssl.SSLCertVerificationError):
+                raise
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe") from error
 
 
 class _Pool(HTTPConnectionPool):

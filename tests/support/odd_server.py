@@ -66,6 +66,10 @@ class Call(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         try:
+            early = self.server.odd.early
+            if early is not None and early(self):
+                self.close_connection = True
+                return
             self.body = self._read_body()
             call = copy.copy(self)  # as the next request of this connection overwrites it
             self.server.odd.calls.append(call)
@@ -111,7 +115,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class OddServer:
-    """``host`` is "localhost:PORT", ``url`` has the scheme, ``calls`` is what was asked so far."""
+    """``host`` is "localhost:PORT", ``url`` has the scheme, ``calls`` is what was asked so far.
+
+    ``early`` sees each request before its body is read; if it answers (and returns True), the connection is closed.
+    """
 
     def __init__(
         self,
@@ -119,8 +126,10 @@ class OddServer:
         *,
         certificates: Certificates | None = None,
         client_authority: bool = False,
+        early: Callable[[Call], bool] | None = None,
     ) -> None:
         self.answer = answer
+        self.early = early
         self.calls: list[Call] = []
         self._server = _Server(("127.0.0.1", 0), Call)
         self._server.odd = self

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pypod.errors import ConnectionCut, RegistryError, StorageError
+from pypod.errors import ConnectionCut, RegistryError, StorageError, Unauthorized
 from pypod.registry import upload
 from pypod.registry.client import Client
 from support.odd_server import Call, OddServer
@@ -197,6 +197,24 @@ def test_begins_anew_where_the_upload_is_lost(status: int, serve: Serve, connect
     server = serve(registry := Losing(), tls=True)
     assert connect(server).upload_blob("a", parts) == (DIGEST, len(DATA))
     assert registry.blobs[DIGEST] == DATA and not registry.open
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_refusal_before_the_body_has_been_read(tls: bool, serve: Serve, connect: Connect) -> None:
+    def early(call: Call) -> bool:
+        if call.command != "PATCH":
+            return False
+        call.send(403, b'{"errors":[{"code":"DENIED","message":"quota exceeded"}]}')
+        return True
+
+    def much() -> Iterator[bytes]:
+        for _ in range(50):
+            yield bytes(1 << 20)
+
+    server = serve(registry := Uploads(), tls=tls, early=early)
+    with pytest.raises(Unauthorized, match="denied: quota exceeded"):
+        connect(server).upload_blob("a", much)
+    assert registry.count == 1 and not registry.open
 
 
 def test_gives_up_and_cancels(serve: Serve, connect: Connect) -> None:
