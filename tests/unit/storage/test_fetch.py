@@ -210,8 +210,10 @@ def test_a_layer_that_was_cut_off_goes_on(store: Store, packer: str, share: floa
     source.cut, source.asked, source.sent = {}, [], 0
     image = source.fetch(store)
     check(store, image, tars)
-    assert source.sent <= whole.size * (1 - share) + 250_000
-    assert [name for name, _ in source.asked] == [whole.digest]
+    # The other layer may have been cut off by this one's end.
+    again = source.blobs[0].size if len(source.asked) > 1 else 0
+    assert source.sent <= whole.size * (1 - share) + again + 250_000
+    assert whole.digest in [name for name, _ in source.asked]
 
 
 @pytest.mark.usefixtures("small")
