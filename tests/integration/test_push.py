@@ -520,3 +520,13 @@ def test_interrupted_it_leaves_nothing(image: Pypod, plain: Registry, wire: Wire
             # docker-registry 2.8 refuses: an upload of which it has more than it has told cannot be named any more.
             assert plain.count("DELETE", BLOBS) == 1
     assert not (plain.data / "docker/registry/v2/repositories/stopped/_manifests").exists()
+
+
+def test_a_damaged_layer(image: Pypod, plain: Registry, large: str) -> None:
+    assert image.graphroot
+    [layer] = made.layers(image, large)
+    with open(image.graphroot / "overlay" / layer[7:] / "diff/large", "r+b") as file:
+        file.seek(10 << 20)
+        file.write(b"damaged")
+    image("push", "--tls-verify=false", large, f"{plain.host}/damaged:1").fails(125, "large", "rebuild")
+    assert plain.count("PUT") == 0 and plain.count("DELETE", BLOBS) == 1
