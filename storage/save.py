@@ -210,13 +210,13 @@ def _oci(work: _Save, image: Outgoing, out: output.Output) -> str:
         descriptor["annotations"] = {REF_NAME: image.names[-1]}
     descriptors = [descriptor]
     if isinstance(out, output.Directory):
-        descriptors = [*_others(out.path, descriptor), descriptor]
+        descriptors = [*others(out.path, descriptor), descriptor]
     out.add("oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
     out.add("index.json", fastjson.dumps({"schemaVersion": 2, "manifests": descriptors}).encode())
     return digest
 
 
-def _others(path: str, descriptor: dict[str, Any]) -> list[dict[str, Any]]:
+def others(path: str, descriptor: dict[str, Any]) -> list[dict[str, Any]]:
     """What a layout directory has already, without an image of the same name."""
     from pypod.base import files
 
@@ -252,7 +252,7 @@ def _docker_dir(work: _Save, image: Outgoing, out: output.Directory, kind: str, 
                 "cannot write the image with its signatures: they are for another manifest than the one it gets here",
                 hint="leave them behind with --remove-signatures",
             )
-    _clear(out.path)
+    clear(out.path)
     blobs = _blobs(work, image, out, place)
     work.small(out, image.image.id, f"Copying config {image.config_digest}", image.config)
     manifest = image.manifest(kind, blobs)
@@ -263,7 +263,7 @@ def _docker_dir(work: _Save, image: Outgoing, out: output.Directory, kind: str, 
     return digest_of(manifest)
 
 
-def _clear(path: str) -> None:
+def clear(path: str) -> None:
     """Only what such a directory holds is replaced by another image.
 
     Raises PypodError where there is something else.
@@ -274,5 +274,9 @@ def _clear(path: str) -> None:
     if "version" not in names:
         raise PypodError(f"cannot write {path}: it is not empty, and not of this format")
     for name in names:
-        if name in ("version", "manifest.json") or name.startswith("signature-") or len(name) == 64:
+        if (
+            name in ("version", "manifest.json")
+            or name.startswith("signature-")
+            or len(name.removesuffix(".manifest.json")) == 64
+        ):
             os.unlink(f"{path}/{name}")

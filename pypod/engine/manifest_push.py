@@ -1,4 +1,4 @@
-"""``manifest push``: a list and its images to a registry.
+"""``manifest push``: a list and its images to a registry, or into a directory.
 
 An image goes from where the list says that it is: from the store, or from its registry without a stop here. It keeps
 its manifest where that is possible; if not, the list that is sent has the digest that it got.
@@ -10,7 +10,7 @@ import copy
 
 from pypod.base.record import replace
 from pypod.base.text import show
-from pypod.engine import manifest_lists, manifest_source, push, rootless, transports
+from pypod.engine import list_files, manifest_lists, manifest_source, push, rootless, transports
 from pypod.errors import PypodError, RegistryError, UsageError
 from pypod.oci import manifest_list
 from pypod.oci import reference as references
@@ -57,11 +57,13 @@ def push_list(
 
     image = manifest_lists.find(store, typed)
     to = push.destination_of(image, typed, given)
-    if to.kind not in ("", "docker"):
-        raise UsageError(f"cannot push a list to {show(str(to))}: only registries hold lists")
-    reference = push.place(to.rest)
-    if not reference.tag:
-        raise UsageError(f"cannot push a list to {reference}: it needs a tag")
+    reference: Reference | None = None
+    if to.kind in ("", "docker"):
+        reference = push.place(to.rest)
+        if not reference.tag:
+            raise UsageError(f"cannot push a list to {reference}: it needs a tag")
+    else:
+        list_files.refuse(to, bool(wanted.sign_by))
     content = lists.content(image)
     with ExitStack() as stack:
         signer = None
@@ -72,15 +74,21 @@ def push_list(
         rootless.enter_user(context)
         from pypod.registry import endpoints, lookaside
 
-        if signer is not None:
-            lookaside.check_writable(reference)
-        endpoint = endpoints.for_push(reference, settings, on_retry=progress.say)
-        stack.enter_context(endpoint.client)
+        if reference is None:
+            endpoint = list_files.endpoint(stack, to, wanted.kind)
+            wanted = _for_files(to, wanted)
+        else:
+            if signer is not None:
+                lookaside.check_writable(reference)
+            endpoint = endpoints.for_push(reference, settings, on_retry=progress.say)
+            stack.enter_context(endpoint.client)
         # Credentials are the destination's: no other registry may see them.
         others = replace(settings, creds="", cert_dir="")
         near = stack.enter_context(manifest_source.Sources(context, store, settings, progress))
         far = stack.enter_context(manifest_source.Sources(context, store, others, progress))
-        work = _Work(store, near, far, reference, endpoint, wanted, progress)
+        # An index may hold manifests of Docker's (but in a layout), and not the other way round.
+        strict = wanted.kind if wanted.kind == DOCKER_MANIFEST or to.kind == "oci" else ""
+        work = _Work(store, near, far, reference, endpoint, wanted, strict, progress)
         document = copy.deepcopy(content.document)
         entries = document["manifests"]
         progress.say("Getting image list signatures")
@@ -93,15 +101,24 @@ def push_list(
             made[entry["digest"]] = kept
         data, kind = _written(document, wanted.kind)
         progress.say("Writing manifest list to image destination")
-        digest = endpoint.client.put_manifest(endpoint.repository, reference.tag, data, kind)
+        tag = reference.tag if reference is not None else ""
+        digest = endpoint.client.put_manifest(endpoint.repository, tag, data, kind)
         made[digest] = []
+        progress.say("Storing list signatures")
         for known, kept in made.items():
             if signer is not None:
                 progress.say("Creating signature: Signing image using simple signing")
                 kept.append(signer.sign(known, str(reference)))
-            lookaside.write(reference, known, kept)
-        progress.say("Storing list signatures")
+            if reference is not None:
+                lookaside.write(reference, known, kept)
     return str(digest)
+
+
+def _for_files(to: transports.Transport, wanted: Wish) -> Wish:
+    """An OCI layout holds OCI's manifests alone; "dir" has the layers as they are, if nobody wants others."""
+    if to.kind == "oci":
+        return replace(wanted, kind=OCI_MANIFEST)
+    return replace(wanted, packing=wanted.packing or squeeze.PLAIN)
 
 
 def _written(document: manifest_list.Document, kind: str) -> tuple[bytes, str]:
@@ -118,9 +135,10 @@ class _Work:
         store: Store,
         near: manifest_source.Sources,
         far: manifest_source.Sources,
-        reference: Reference,
+        reference: Reference | None,
         endpoint: Endpoint,
         wanted: Wish,
+        kind: str,
         progress: Progress,
     ) -> None:
         self.store = store
@@ -129,8 +147,7 @@ class _Work:
         self.reference = reference
         self.endpoint = endpoint
         self.wanted = wanted
-        # An index may hold manifests of Docker's, but not the other way round.
-        self.kind = wanted.kind if wanted.kind == DOCKER_MANIFEST else ""
+        self.kind = kind  # what manifests must be, "" for what they are
         self.progress = progress
 
     def image(self, content: Content, entry: dict[str, Any]) -> list[bytes]:
@@ -184,7 +201,7 @@ class _Work:
             answer = endpoint.client.manifest(endpoint.repository, pinned.digest, limit=limit)
             return endpoint, answer.data, answer.media_type
 
-        sources = self.near if named.domain == self.reference.domain else self.far
+        sources = self.near if self.reference is not None and named.domain == self.reference.domain else self.far
         endpoint, data, media_type = sources.work.somewhere(pinned, ask)
         kept = sources.allowed(named, data, endpoint)
         if self.wanted.remove_signatures:
@@ -205,7 +222,12 @@ class _Work:
 
     def _accept(self, digest: str, kept: Sequence[bytes]) -> Callable[[str], None]:
         """What is asked before a manifest is sent; that signatures can be written is seen at once."""
-        if kept:
+        if kept and self.reference is None:
+            raise PypodError(
+                f"cannot push image {digest} with its signatures: they have no place in {self.endpoint.location}",
+                hint="leave them behind with --remove-signatures",
+            )
+        if kept and self.reference is not None:
             from pypod.registry import lookaside
 
             lookaside.check_writable(self.reference, kept)

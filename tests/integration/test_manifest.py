@@ -139,7 +139,7 @@ def test_what_is_refused_changes_nothing(lists: Pypod, registry: Registry) -> No
     lists("manifest", "inspect", "bb:1").fails(125, "localhost/bb:1: image is not a manifest list")
     lists("manifest", "inspect", "localhost/nope").fails(125, "image not known")
     lists("manifest", "push", "list").fails(125, "localhost/list:latest", "no registry")
-    lists("manifest", "push", "list", "oci:/tmp/x").fails(125, "only registries hold lists")
+    lists("manifest", "push", "list", "oci-archive:/nowhere/x").fails(125, "registries, oci: and dir: hold lists")
     lists("manifest", "push", "--add-compression", "zstd", "list", "localhost:1/x").fails(125, "--add-compression")
     lists("manifest", "push", "bb:1", "localhost:1/x").fails(125, "image is not a manifest list")
     assert lists("manifest", "inspect", "list").ok().out == before
@@ -290,6 +290,47 @@ def test_credentials_are_the_destinations(lists: Pypod) -> None:
         source.forget()
         lists(*push, f"{target.host}/b:1").fails(125, source.host, "unauthorized")
         assert {item.status for item in source.requests} == {401}
+
+
+def test_directories_hold_lists(
+    fresh: Pypod, registry: Registry, far: str, busybox_tar: Path, shared_dir: Path
+) -> None:
+    fresh("import", busybox_tar, "bb:1").ok()
+    fresh("manifest", "create", PLAIN, "list", "bb:1", f"docker://{far}:arm64").ok()
+    document = fresh("manifest", "inspect", "list").ok().json
+    for name, kind in ((f"oci:{shared_dir}/layout:both", OCI_INDEX), (f"dir:{shared_dir}/dir", OCI_INDEX)):
+        fresh("manifest", "push", PLAIN, "list", name).ok()
+        fresh("manifest", "push", PLAIN, "-q", "list", name).ok()
+        argv = ["skopeo", "inspect", "--raw", name]
+        found = json.loads(subprocess.run(argv, check=True, capture_output=True, cwd="/").stdout)
+        assert found["mediaType"] == kind and platforms(found) == ["linux/amd64", "linux/arm64/v8"]
+        assert found["manifests"][1] == document["manifests"][1]
+        for platform in ("amd64", "arm64"):
+            into = shared_dir / "out" / f"{platform}.tar"
+            into.parent.mkdir(exist_ok=True)
+            copy = ["skopeo", "--override-arch", platform, "copy", "-q", name, f"oci-archive:{into}"]
+            subprocess.run(copy, check=True, capture_output=True, cwd="/")
+            into.unlink()
+        if name.startswith("oci:"):
+            pulled = fresh("pull", "-q", "--arch", "arm64", name).ok().out.strip()
+            fresh("rmi", "-f", pulled).ok()
+    # In "dir" nothing is compressed that was not: the list has the digests that it has in the store.
+    assert found == document
+    assert len(json.loads((shared_dir / "layout/index.json").read_text())["manifests"]) == 1
+    assert not [path for path in shared_dir.rglob("*") if ".tmp" in path.name or path.name.startswith("blob-")]
+    fresh("manifest", "push", "-f", "v2s2", "list", f"oci:{shared_dir}/layout").fails(125, "OCI manifests")
+    (shared_dir / "mine").mkdir(mode=0o777)
+    (shared_dir / "mine").chmod(0o777)
+    (shared_dir / "mine" / "precious").write_text("x")
+    fresh("manifest", "push", "list", f"dir:{shared_dir}/mine").fails(125, "not empty")
+    registry.kill()
+    try:
+        before = sorted(shared_dir.rglob("*"))
+        push = ("manifest", "push", PLAIN, "-q", "--retry", "0", "list", f"oci:{shared_dir}/new")
+        fresh(*push).fails(125, registry.host)
+        assert sorted(shared_dir.rglob("*")) == before
+    finally:
+        registry.start()
 
 
 def put(registry: Registry, name: str, document: dict[str, Any]) -> str:
