@@ -167,6 +167,8 @@ class Transport:
                 request.headers.pop("Content-Length", None)
             if length >= 0:
                 request.headers["Content-Length"] = str(length)
+            elif body is not None:
+                request.headers["Transfer-Encoding"] = "chunked"
             request.body = body  # type: ignore[assignment]
             timeout = min(CONNECT, silence), silence
             with wire.watched(watch):
