@@ -284,11 +284,10 @@ class Commit:
             self._flush()
         id = hashlib.sha256(config).hexdigest()
         data: list[tuple[str, bytes, str]] = [(f"sha256:{id}", config, f"sha256:{id}")]
-        for content in manifests:
-            digest = "sha256:" + hashlib.sha256(content).hexdigest()
-            data.append((f"manifest-{digest}", content, digest))
-        main = data[1][2]
-        data.insert(2, ("manifest", manifests[0], main))
+        for content in reversed(manifests):
+            main = "sha256:" + hashlib.sha256(content).hexdigest()
+            data.append((f"manifest-{main}", content, main))
+        data.append(("manifest", manifests[0], main))
         data += keeping.big_data(main, signatures)
         with store.layers_lock() as lock:
             made = self._place(lock)
@@ -301,6 +300,7 @@ class Commit:
                     names=names,
                     layer=self.top,
                     created=created,
+                    digest=data[1][2],
                     data=data,
                     metadata=lambda old: keeping.metadata(main, signatures, old),
                     signed=bool(signatures),

@@ -125,6 +125,7 @@ def add(
     names: Sequence[str],
     layer: str,
     created: str,
+    digest: str,
     data: Sequence[tuple[str, bytes, str]],
     metadata: Callable[[str], str],
     signed: bool = False,
@@ -153,7 +154,7 @@ def add(
             raise
         row: Row = dict(old) if old is not None else {"id": id}
         if old is None:
-            row["digest"] = next(digest for key, _, digest in data if key == "manifest")
+            row["digest"] = digest
         had = row.get("names") or []
         row["names"] = [*names, *(name for name in had if name not in names)]
         history = row.get("names-history") or []
@@ -164,10 +165,10 @@ def add(
             row["metadata"] = metadata(str(row.get("metadata") or ""))
         keys = list(row.get("big-data-names") or [])
         sizes, sums = dict(row.get("big-data-sizes") or {}), dict(row.get("big-data-digests") or {})
-        for key, content, digest in data:
+        for key, content, checksum in data:
             if key not in keys:
                 keys.append(key)
-            sizes[key], sums[key] = len(content), digest
+            sizes[key], sums[key] = len(content), checksum
         row["big-data-names"], row["big-data-sizes"], row["big-data-digests"] = keys, sizes, sums
         if old is None:
             row["created"] = created

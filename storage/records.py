@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @record
 class Image:
-    """One image. ``id`` is the hex of the config's digest, ``digest`` that of its manifest."""
+    """One image. ``id`` is the hex of the config's digest.
+
+    ``digest`` is that of what its name led to first: its manifest, or the index that it was chosen from.
+    """
 
     id: str
     digest: str = ""
@@ -40,6 +43,11 @@ class Image:
     read_only: bool = False  # it lives in an additional image store
     directory: str = ""  # where its big data is
     raw: Row = {}
+
+    @property
+    def manifest_digest(self) -> str:
+        """That of its own manifest, "" if the record does not say."""
+        return self.big_data_digests.get("manifest") or self.digest
 
     @property
     def is_list(self) -> bool:

@@ -247,7 +247,7 @@ def _docker_dir(work: _Save, image: Outgoing, out: output.Directory, kind: str, 
 
     if signatures:
         plain = [Blob(digest=digest, size=image.size(layer, digest)) for layer, digest in image.layers]
-        if work.packing.format or digest_of(image.manifest(kind, plain)) != image.image.digest:
+        if work.packing.format or digest_of(image.manifest(kind, plain)) != image.image.manifest_digest:
             raise PypodError(
                 "cannot write the image with its signatures: they are for another manifest than the one it gets here",
                 hint="leave them behind with --remove-signatures",

@@ -53,12 +53,12 @@ def read(image: Image, manifest: str = "") -> list[bytes]:
 
     Raises StorageError.
     """
-    manifest = manifest or image.digest
+    manifest = manifest or image.manifest_digest
     key = f"signature-{manifest.partition(':')[2]}"
     try:
         document = fastjson.loads(image.metadata) if image.metadata else {}
         sizes = (document.get(_ALL) or {}).get(manifest) or []
-        if not sizes and manifest == image.digest:
+        if not sizes and manifest == image.manifest_digest:
             key, sizes = "signatures", document.get(_LAST) or []
         if not sizes:
             return []

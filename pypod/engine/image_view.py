@@ -81,7 +81,7 @@ def document(
         "Annotations": manifest.get("annotations") or {},
         "ManifestType": kind,
         "User": inner.get("User") or "",
-        "History": history,
+        "History": history or None,
         "NamesHistory": names_history,
     }
     if inner.get("Healthcheck"):

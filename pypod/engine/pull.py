@@ -126,8 +126,6 @@ def _is_id(text: str) -> bool:
 
 
 def _local(store: Store, typed: str, request: Request) -> _Local | None:
-    from pypod.engine import images
-
     try:
         image = store.find_image(typed, lists=True)
         if image.is_list:
@@ -136,7 +134,6 @@ def _local(store: Store, typed: str, request: Request) -> _Local | None:
             image = lists.instance(store, image, request.platform)
     except NoSuchImage:
         return None
-    name = images.resolved_name(image, typed)
     fits = True
     if request.platform is not None:
         try:
@@ -149,8 +146,21 @@ def _local(store: Store, typed: str, request: Request) -> _Local | None:
             variant=str(config.get("variant") or ""),
         )
         fits = bool(request.platform.fits(its))
-    by_id = name not in image.names or image.id.startswith(typed.removeprefix("sha256:"))
-    return _Local(image=image, name="" if by_id else name, fits=fits)
+    return _Local(image=image, name=_name_here(image, typed), fits=fits)
+
+
+def _name_here(image: Image, typed: str) -> str:
+    """The complete name under which an image was found, "" if it was by its id."""
+    from storage import image_find
+
+    if image.id.startswith(typed.removeprefix("sha256:")):
+        return ""
+    if "@" in typed:
+        return typed
+    name, tag, _ = references.split(typed)
+    known = [typed, *image_find.candidates(typed)]
+    loose = f"/{name}:{tag or 'latest'}"
+    return next((item for item in image.names if item in known or item.endswith(loose)), typed)
 
 
 def _listed(store: Store, typed: str, request: Request) -> Reference | None:

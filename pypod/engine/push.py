@@ -183,7 +183,7 @@ def _to_registry(
     from pypod.registry import endpoints, lookaside
 
     def accept(digest: str) -> None:
-        if kept and digest != image.digest:
+        if kept and digest != image.manifest_digest:
             raise _unfit("they are for another manifest than the one that it gets there")
 
     with ExitStack() as stack:

@@ -34,6 +34,6 @@ def push(context: Context, store: Store, image: Image, text: str, *, progress: P
     if target is store:
         with Writing(progress, f"sha256:{image.id}"):
             store.tag(image.id, [full])
-        return image.digest
+        return image.manifest_digest
     store_copy.copy(store, image, target, [full], progress)
     return digests.of(store.image_data(image, "manifest"))

@@ -51,7 +51,7 @@ def inspect(found: Described) -> dict[str, Any]:
     """The same with podman's JSON keys, as far as it is known before a pull."""
     return image_view.document(
         id=digests.of(found.data)[7:],
-        digest=digests.of(found.own) if found.own else "",
+        digest=digests.of(found.raw) if found.raw else "",
         tags=found.tags,
         repo_digests=found.digests,
         config=found.config.document,

@@ -121,6 +121,7 @@ def test_the_platform_of_an_index(fresh: Pypod, place: Place) -> None:
     found = fresh("image", "inspect", name).ok().json[0]
     repository = place.name("multi")
     assert found["RepoDigests"] == sorted(f"{repository}@{item.digest}" for item in (place.mine, place.index))
+    assert found["Digest"] == place.index.digest
     assert fresh("pull", "-q", NO_TLS, "--platform", OTHER, name).ok().lines == [place.other.id]
     assert images(fresh) == {place.mine.id: [], place.other.id: [name]}
     assert fresh("pull", "-q", NO_TLS, "--arch", "s390x", "--policy=missing", name).ok().lines == [place.other.id]
@@ -132,6 +133,7 @@ def test_the_platform_of_an_index(fresh: Pypod, place: Place) -> None:
     # An index is known by its digest, too.
     pinned = f"{repository}@{place.index.digest}"
     assert fresh("pull", "-q", NO_TLS, pinned).ok().lines == [place.mine.id]
+    assert images(fresh)[place.mine.id] == [pinned, name]
     # An image that is for one platform only is what it is, and that is said.
     done = fresh("pull", NO_TLS, place.name("multi:other")).ok()
     assert f"image platform ({OTHER})" in done.err and done.lines == [place.other.id]
@@ -407,3 +409,10 @@ def test_a_container_is_not_replaced_by_one_that_cannot_be(fresh: Pypod, place: 
     fresh("create", "-q", NO_TLS, "--name", "c", place.name("a:1"), "/x").ok()
     fresh("create", NO_TLS, "--name", "c", "--replace", place.name("nosuch"), "/x").fails(125, "manifest unknown")
     assert fresh.names() == ["c"]
+
+
+def test_a_run_with_ids_of_its_own_pulls(fresh: Pypod, place: Place, auto: dict[str, str]) -> None:
+    """Who has pulled must be able to go into further namespaces."""
+    mode = "auto" if auto else "keep-id"
+    run = ("run", "--rm", "-q", "--network", "none", f"--userns={mode}", NO_TLS, place.name("shell:1"), "echo", "x")
+    assert fresh(*run, env=auto).ok().out == "x\n"
