@@ -210,8 +210,12 @@ def _candidates(name: str, request: Request) -> tuple[list[Reference], str, bool
     if found.ask and len(candidates) > 1 and request.choose is not None:
         candidates = [request.choose(candidates)]
         return [pinned(item) for item in candidates], "", True
-    source = f'Resolving "{references.split(name)[0]}" using {found.source}' if found.source else ""
-    return [pinned(item) for item in candidates], source, found.ask
+    if found.ask and len(candidates) > 1 and found.mode == "enforcing":
+        raise RegistryError(
+            f'short-name resolution enforced but cannot prompt without a TTY: "{show(name)}"',
+            hint="say which registry, or set short-name-mode in registries.conf",
+        )
+    return [pinned(item) for item in candidates], found.said, False
 
 
 def _all_of(typed: str, problems: list[PypodError]) -> PypodError:

@@ -1,17 +1,18 @@
-"""Where a reference is pulled from and pushed to."""
+"""Where a reference is pulled from and pushed to: registries.conf, credentials and TLS files put together."""
 
 from __future__ import annotations
 
-import os
-
 from pypod.base.record import record
-from pypod.registry.client import Client, Credentials, Tls
+from pypod.errors import ConfigError, RegistryError
+from pypod.registry import authfile, certs, registries_conf
+from pypod.registry.client import Client, Credentials
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pypod.oci.reference import Reference
+    from pypod.registry.registries_conf import Place, Registry
     from pypod.registry.settings import Settings
 
     OnRetry = Callable[[str], None] | None
@@ -28,30 +29,106 @@ class Endpoint:
 
 
 def for_pull(reference: Reference, settings: Settings, *, on_retry: OnRetry = None) -> list[Endpoint]:
-    """The places to try, in order."""
-    return [for_push(reference, settings, on_retry=on_retry)]
+    """The places to try, in order: mirrors, then the registry itself.
+
+    Raises RegistryError if registries.conf blocks it, ConfigError.
+    """
+    known = registries_conf.load(settings.registries_conf)
+    table = _table(known, reference)
+    result = []
+    if table is not None:
+        kind = "digest-only" if reference.digest else "tag-only"
+        for mirror in table.mirrors:
+            if mirror.when in ("all", kind):
+                name = _rewritten(table, mirror.location, reference)
+                result.append(_endpoint(name, mirror, settings, known.helpers, on_retry, mirror=True))
+    return [*result, _primary(table, reference, settings, known.helpers, on_retry)]
 
 
 def for_push(reference: Reference, settings: Settings, *, on_retry: OnRetry = None) -> Endpoint:
-    """The place to push to."""
-    client = host_client(reference.domain, settings, on_retry=on_retry)
-    return Endpoint(client=client, repository=reference.path, location=reference.name)
+    """The place to push to: mirrors get nothing. Raises RegistryError, ConfigError."""
+    known = registries_conf.load(settings.registries_conf)
+    return _primary(_table(known, reference), reference, settings, known.helpers, on_retry)
 
 
 def host_client(host: str, settings: Settings, *, on_retry: OnRetry = None) -> Client:
-    """The client of one registry."""
-    credentials = None
-    if settings.creds:
-        username, _, password = settings.creds.partition(":")
-        credentials = Credentials(username=username, password=password)
-    names = sorted(os.listdir(settings.cert_dir)) if settings.cert_dir else []
-    authorities = tuple(f"{settings.cert_dir}/{name}" for name in names if name.endswith(".crt"))
+    """The client of a registry, for what is about no image: login, search. Raises RegistryError, ConfigError."""
+    known = registries_conf.load(settings.registries_conf)
+    found = next((item for item in known.registries if registries_conf.matches(item.prefix, host)), None)
+    if found is not None and found.blocked:
+        raise _blocked(found)
+    insecure = found is not None and found.place.insecure
+    return _client(host, host, insecure, settings, known.helpers, on_retry)
+
+
+def _table(known: registries_conf.Registries, reference: Reference) -> Registry | None:
+    table = known.find(reference)
+    if table is not None and table.blocked:
+        raise _blocked(table)
+    return table
+
+
+def _blocked(table: Registry) -> RegistryError:
+    return RegistryError(f"registry {table.prefix} is blocked in registries.conf or registries.conf.d")
+
+
+def _rewritten(table: Registry, location: str, reference: Reference) -> str:
+    """The name (HOST/PATH) that an image has at a location."""
+    name = str(reference)
+    rest = name[registries_conf.matches(table.prefix, name) :]
+    whole = location + rest if location else name
+    bare = whole.removesuffix(f"@{reference.digest}") if reference.digest else whole
+    return bare.removesuffix(f":{reference.tag}") if reference.tag else bare
+
+
+def _primary(
+    table: Registry | None,
+    reference: Reference,
+    settings: Settings,
+    configured: Sequence[str],
+    on_retry: OnRetry,
+) -> Endpoint:
+    if table is None:
+        return _endpoint(reference.name, None, settings, configured, on_retry)
+    name = _rewritten(table, table.place.location, reference)
+    return _endpoint(name, table.place, settings, configured, on_retry)
+
+
+def _endpoint(
+    name: str,
+    place: Place | None,
+    settings: Settings,
+    configured: Sequence[str],
+    on_retry: OnRetry,
+    *,
+    mirror: bool = False,
+) -> Endpoint:
+    host, _, repository = name.partition("/")
+    if not repository:
+        raise ConfigError(f"cannot use registries.conf: location {name!r} leaves no repository")
+    insecure = place is not None and place.insecure
+    client = _client(host, name, insecure, settings, configured, on_retry)
+    return Endpoint(client=client, repository=repository, location=name, mirror=mirror)
+
+
+def _client(
+    host: str, name: str, insecure: bool, settings: Settings, configured: Sequence[str], on_retry: OnRetry
+) -> Client:
+    if settings.tls_verify is not None:
+        insecure = not settings.tls_verify
     return Client(
         host,
-        insecure=settings.tls_verify is False,
-        tls=Tls(verify=settings.tls_verify is not False, authorities=authorities),
-        credentials=credentials,
+        insecure=insecure,
+        tls=certs.tls(host, settings.cert_dir, verify=not insecure),
+        credentials=_credentials(name, settings, configured),
         retries=settings.retries,
         retry_delay=settings.retry_delay,
         on_retry=on_retry,
     )
+
+
+def _credentials(name: str, settings: Settings, configured: Sequence[str]) -> Credentials | None:
+    if settings.creds:
+        username, _, password = settings.creds.partition(":")
+        return Credentials(username=username, password=password)
+    return authfile.find(name, settings.authfile, configured)

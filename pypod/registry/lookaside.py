@@ -10,7 +10,7 @@ import os
 from pypod.base import files, locks
 from pypod.errors import ConfigError, RegistryError, reason
 from pypod.oci import digest as digests
-from pypod.registry import registries_d, signing
+from pypod.registry import places, registries_d, signing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def standard(home: str = "") -> str:
     """The directory that serves where nothing is configured: root's, or the user's (also in a user namespace)."""
-    if os.environ.get("_CONTAINERS_ROOTLESS_UID", "0") == "0" and os.geteuid() == 0:
+    if places.user_id() == 0:
         return "/var/lib/containers/sigstore"
     return f"{home or os.path.expanduser('~')}/.local/share/containers/sigstore"
 
