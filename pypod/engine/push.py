@@ -182,9 +182,15 @@ def _to_registry(
     from pypod.engine import push_registry
     from pypod.registry import endpoints, lookaside
 
+    made: dict[str, bytes] = {}
+
     def accept(digest: str) -> None:
+        """Before the manifest is sent: what cannot be signed is not there then."""
         if kept and digest != image.manifest_digest:
             raise _unfit("they are for another manifest than the one that it gets there")
+        if signer is not None:
+            progress.say("Creating signature: Signing image using simple signing")
+            made[digest] = signer.sign(digest, str(reference))
 
     with ExitStack() as stack:
         signer = None
@@ -210,13 +216,9 @@ def _to_registry(
             accept=accept,
             progress=progress,
         )
-        made = list(kept)
-        if signer is not None:
-            progress.say("Creating signature: Signing image using simple signing")
-            made.append(signer.sign(pushed.digest, str(reference)))
-        if made:
+        if signer or kept:
             progress.say("Storing signatures")
-            lookaside.write(reference, pushed.digest, made)
+            lookaside.write(reference, pushed.digest, [*kept, *([made[pushed.digest]] if signer else [])])
     return pushed.digest
 
 

@@ -254,7 +254,25 @@ def test_what_pypod_signs(place: Place) -> None:
     place.pull(image).ok()
 
 
-def test_by_digest_and_run(place: Place) -> None:
+def test_passphrases(place: Place) -> None:
+    """What cannot be signed does not get its name in the registry."""
+    name = f"mia{os.urandom(2).hex()}@x.test"
+    place.keys.make(name, passphrase="open sesame")
+    place.keys.forget()
+    own = f"nine-{place.pypod.mode}"
+    image = place.image(own)
+    push = ("push", "-q", INSECURE, "--sign-by", name, f"localhost/{own}", image)
+    place.write("wrong", "open sesam\n")
+    place.write("right", "open sesame\n")
+    for flags in ((), ("--sign-passphrase-file", place.home / "wrong")):
+        failed = place.pypod(*push, *flags).fails(125, f"cannot sign {image} with key {name}: signing failed")
+        assert "sesam" not in failed.err
+        assert place.skopeo("inspect", INSECURE, f"docker://{image}").code != 0
+    place.pypod(*push, "--sign-passphrase-file", place.home / "right").ok()
+    assert len(place.signatures(image)) == 1
+
+
+def test_by_digest(place: Place) -> None:
     image = place.image("three")
     place.pypod("push", "-q", INSECURE, "--sign-by", "ann@x.test", "localhost/three", image).ok()
     place.policy(signed_by(place.ann))

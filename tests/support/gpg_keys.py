@@ -61,6 +61,16 @@ class Keys:
         path = self.home / "openpgp-revocs.d" / f"{self.fingerprint(name)}.rev"
         self.gpg("--import", text=path.read_text().replace(":-----BEGIN", "-----BEGIN").encode())
 
+    def forget(self) -> None:
+        """Have the agent forget all passphrases."""
+        subprocess.run(
+            ["gpg-connect-agent", "--homedir", str(self.home), "--no-autostart", "reloadagent", "/bye"],
+            capture_output=True,
+            check=False,
+            cwd="/",
+            **self.user.popen_options(),
+        )
+
     def close(self) -> None:
         """End the agent and remove everything."""
         subprocess.run(
