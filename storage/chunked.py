@@ -15,7 +15,7 @@ import struct
 import time
 
 from pypod.base import fastjson
-from storage import stream, tar
+from storage import squeeze, stream, tar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,10 +157,10 @@ def _time(nanoseconds: int) -> str:
 class _Frames:
     """Writes zstd frames; ``size`` bytes have been written."""
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, threads: int) -> None:
         import zstandard
 
-        self._zstd = zstandard
+        self._threads = threads
         self._level = level
         self._one = zstandard.ZstdCompressor(level=level)
         self.size = 0
@@ -172,8 +172,7 @@ class _Frames:
 
     def long_frame(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         """A frame of pieces; several threads compress it."""
-        threads = min(os.cpu_count() or 1, 8)
-        one = self._zstd.ZstdCompressor(level=self._level, threads=threads).compressobj()
+        one = squeeze.zstd_stream(self._level, self._threads)
         for piece in pieces:
             if data := one.compress(piece):
                 self.size += len(data)
@@ -188,14 +187,16 @@ class _Frames:
         return struct.pack("<II", _SKIPPABLE, len(data)) + data
 
 
-def pack(split: str, pieces: Iterable[bytes], level: int | None, notes: dict[str, str]) -> Iterator[bytes]:
+def pack(
+    split: str, pieces: Iterable[bytes], level: int | None, notes: dict[str, str], threads: int = 1
+) -> Iterator[bytes]:
     """A layer's archive ``pieces`` in this format; ``split`` is its tar-split file.
 
     At the end ``notes`` has the blob's annotations. It stays empty, and the blob is ordinary zstd, where the format
     cannot describe the archive: names twice or not UTF-8, sparse files, no tar-split. Raises StorageError.
     """
     headers = _Headers(iter(pieces))
-    frames = _Frames(3 if level is None else level)
+    frames = _Frames(3 if level is None else level, threads)
     table = _Table()
     reader = tar.Reader(headers)  # type: ignore[arg-type]
     pending = b""

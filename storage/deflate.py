@@ -86,7 +86,7 @@ def gzip(
     """The gzip stream of ``pieces``. It does not depend on how they are cut, nor on the number of threads.
 
     ``level`` is zlib's, 0 to 9; what is best for its time if it is None. ``pool``: threads that several streams
-    share, where there are several at once.
+    share, where there are several at once; ``threads`` blocks of this one are on their way then.
     """
     from concurrent.futures import ThreadPoolExecutor
 

@@ -83,6 +83,7 @@ class _Push:
         self.pool = pool
         self.stop = stop
         self.progress = progress
+        self.beside = max(1, min(PARALLEL, len(image.layers)))
         self.sources = _repositories(image.image, self.host, self.repository)
 
     def blob(self, number: int) -> Blob:
@@ -149,7 +150,7 @@ class _Push:
         def open_() -> Iterator[bytes]:
             notes.clear()
             pieces = self._watched(self.image.pieces(layer, diff_id, self.progress))
-            return squeeze.packed(self.image, layer, pieces, self.packing, notes, self.pool)
+            return squeeze.packed(self.image, layer, pieces, self.packing, notes, self.pool, self.beside)
 
         digest, size = self.client.upload_blob(self.repository, open_)
         return manifest_write.Blob(
@@ -203,7 +204,7 @@ def push(
 
     outgoing = Outgoing(store, image)
     stop = threading.Event()
-    with ThreadPoolExecutor(_cpus()) as pool:
+    with ThreadPoolExecutor(squeeze.processors()) as pool:
         work = _Push(outgoing, endpoint, form, pool, stop, progress)
         blobs = _layers(work, stop)
         work.config()
@@ -246,12 +247,6 @@ def _manifest(work: _Push, blobs: Sequence[Blob], tag: str, accept: Callable[[st
         return Pushed(data=data, media_type=kind, digest=digest)
     assert refused is not None
     raise refused
-
-
-def _cpus() -> int:
-    import os
-
-    return min(os.cpu_count() or 1, 8)
 
 
 def _layers(work: _Push, stop: Event) -> list[Blob]:
