@@ -203,6 +203,7 @@ def _candidates(name: str, request: Request) -> tuple[list[Reference], str, bool
     """The references that a name may stand for, what is said of them, and whether the choice is to be remembered."""
     if references.has_registry(name):
         return [whole(name)], "", False
+    whole(name)  # what cannot be a name is told from what stands for nothing
     from pypod.registry import shortnames
 
     found = shortnames.resolve(name, request.settings)

@@ -349,6 +349,8 @@ def test_every_other_place(fresh: Pypod, place: Place, shared_dir: Path) -> None
         ("containers-storage:nosuch", "not known"),
         ("docker-daemon:x:1", "not supported"),
         ("docker-archive:", "nothing follows"),
+        ("no name", "invalid reference format"),
+        ("docker://Upper", "lowercase"),
     ]
     for source, message in refused:
         fresh("pull", source).fails(125, message)
