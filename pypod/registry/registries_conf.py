@@ -84,7 +84,7 @@ def matches(prefix: str, name: str) -> int:
 
 
 def paths(named: str = "") -> list[str]:
-    """The files that exist, in the order in which they apply: ``named``, the user's or the system's, then drop-ins."""
+    """The files that exist, as they apply: ``named``, the user's or the system's, then drop-ins."""
     own = f"{places.config()}/registries.conf"
     user = conf.drop_ins(f"{places.config()}/registries.conf.d")
     named = named or os.environ.get("CONTAINERS_REGISTRIES_CONF", "")
