@@ -208,6 +208,7 @@ class _Work:
             kept = []
         packing = self.wanted.packing
         copied = registry_copy.copy(
+            self.store,
             endpoint,
             data,
             media_type,

@@ -1,23 +1,28 @@
-"""One image from a registry to a registry, blob by blob: mounted where both are one, else streamed through."""
+"""One image from a registry to a registry, blob by blob: mounted from where the destination is known to have it, else
+streamed through.
+"""
 
 from __future__ import annotations
 
 from pypod.base.record import record
+from pypod.engine import blob_cache
 from pypod.errors import BadArchive, PypodError, UsageError
 from pypod.oci import digest as digests
 from pypod.oci import manifest, manifest_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from threading import Event
 
     from pypod.oci.manifest import Descriptor, Manifest
     from pypod.registry.endpoints import Endpoint
     from storage.progress import Progress
+    from storage.store import Store
 
 _PARALLEL = 6
 _PIECE = 1 << 18  # bytes
+_MOST_MOUNTS = 4  # repositories that are asked for one blob
 
 
 @record
@@ -34,6 +39,7 @@ class _Stopped(Exception):
 
 
 def copy(
+    store: Store,
     source: Endpoint,
     data: bytes,
     media_type: str,
@@ -65,7 +71,7 @@ def copy(
                 "registry as it is",
                 hint="pull it, and add it to the list from the store",
             )
-    _blobs(source, target, found, progress)
+    _blobs(store, source, target, found, progress)
     digest = digests.of(written)
     progress.begin("manifest", "Writing manifest to image destination")
     if accept is not None:
@@ -103,7 +109,7 @@ def _is_foreign(item: Descriptor) -> bool:
     return manifest_write.is_foreign({"mediaType": item.media_type, "urls": item.urls})
 
 
-def _blobs(source: Endpoint, target: Endpoint, wanted: Manifest, progress: Progress) -> None:
+def _blobs(store: Store, source: Endpoint, target: Endpoint, wanted: Manifest, progress: Progress) -> None:
     """All blobs of an image in the target's repository. The first failure stops the others, and is the one raised."""
     import threading
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -112,7 +118,10 @@ def _blobs(source: Endpoint, target: Endpoint, wanted: Manifest, progress: Progr
     each = {item.digest: (item, f"Copying blob {item.digest}") for item in wanted.layers}
     each[wanted.config.digest] = (wanted.config, f"Copying config {wanted.config.digest}")
     pool = ThreadPoolExecutor(_PARALLEL)
-    futures = [pool.submit(_blob, source, target, item, what, stop, progress) for item, what in each.values()]
+    futures = [
+        pool.submit(_blob, source, target, item, what, _repositories(store, source, target, item), stop, progress)
+        for item, what in each.values()
+    ]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:
@@ -123,9 +132,31 @@ def _blobs(source: Endpoint, target: Endpoint, wanted: Manifest, progress: Progr
             error = None if item.cancelled() else item.exception()
             if isinstance(error, kind) and not isinstance(error, _Stopped):
                 raise error
+    for layer in wanted.layers:
+        if layer.size >= 0 and not _is_foreign(layer):
+            # Only what is beyond doubt: the blob as content of its own, not as whose layer it claims to be.
+            place = f"{target.client.host}/{target.repository}"
+            blob_cache.note(store, layer.digest, manifest_write.Blob(digest=layer.digest, size=layer.size), place)
 
 
-def _blob(source: Endpoint, target: Endpoint, item: Descriptor, what: str, stop: Event, progress: Progress) -> None:
+def _repositories(store: Store, source: Endpoint, target: Endpoint, item: Descriptor) -> list[str]:
+    """The other repositories of the target's registry that are known to have a blob."""
+    found = [source.repository] if source.client.host == target.client.host else []
+    for known in blob_cache.find(store, item.digest):
+        if known.blob.digest == item.digest:
+            found += known.repositories(target.client.host)
+    return [name for name in dict.fromkeys(found) if name != target.repository][:_MOST_MOUNTS]
+
+
+def _blob(
+    source: Endpoint,
+    target: Endpoint,
+    item: Descriptor,
+    what: str,
+    mounts: Sequence[str],
+    stop: Event,
+    progress: Progress,
+) -> None:
     """Runs in a thread."""
     if _is_foreign(item):
         progress.begin(item.digest, what)
@@ -139,11 +170,11 @@ def _blob(source: Endpoint, target: Endpoint, item: Descriptor, what: str, stop:
         progress.begin(item.digest, what)
         progress.end(item.digest, "skipped: already exists")
         return
-    same = source.client.host == client.host
-    if same and client.mount_blob(target.repository, item.digest, source.repository):
-        progress.begin(item.digest, what)
-        progress.end(item.digest, f"mounted from {source.repository}")
-        return
+    for repository in mounts:
+        if client.mount_blob(target.repository, item.digest, repository):
+            progress.begin(item.digest, what)
+            progress.end(item.digest, f"mounted from {repository}")
+            return
 
     def pieces() -> Iterator[bytes]:
         progress.begin(item.digest, what, item.size)

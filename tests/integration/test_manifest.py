@@ -262,6 +262,11 @@ def test_images_go_from_registry_to_registry(fresh: Pypod, registry: Registry, o
     other.forget()
     fresh("manifest", "push", PLAIN, "list", f"{other.host}/{fresh.mode}/over:2").ok()
     assert other.count("POST") == 0
+    # Another repository there gets the layers from the one that is known to have them.
+    other.forget()
+    fresh("manifest", "push", PLAIN, "list", f"{other.host}/{fresh.mode}/more:1").ok()
+    assert remote(other, f"{fresh.mode}/more:1")[0] == data
+    assert other.count("POST", "mount=") >= 1 and other.count("PATCH") == 0
     fresh("manifest", "push", PLAIN, "-f", "v2s2", "list", f"{other.host}/{fresh.mode}/over:3").ok()
     docker = remote(other, f"{fresh.mode}/over:3")[1]
     assert docker["mediaType"] == DOCKER_LIST and platforms(docker) == platforms(document)
