@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -285,7 +286,7 @@ def test_a_list_knows_where_its_images_are(fresh: Pypod, registry: Registry, far
     assert fresh("manifest", "exists", "list").code == 0
 
 
-def test_credentials_are_the_destinations(lists: Pypod) -> None:
+def test_credentials_are_the_destinations(lists: Pypod, shared_dir: Path) -> None:
     with Registry(users={"u": "p"}) as source, Registry(users={"u": "p"}) as target:
         lists("push", "-q", PLAIN, "--creds", "u:p", "bb:1", f"{source.host}/a:1").ok()
         lists("manifest", "create", PLAIN, "--creds", "u:p", "list", f"docker://{source.host}/a:1").ok()
@@ -295,6 +296,9 @@ def test_credentials_are_the_destinations(lists: Pypod) -> None:
         source.forget()
         lists(*push, f"{target.host}/b:1").fails(125, source.host, "unauthorized")
         assert {item.status for item in source.requests} == {401}
+        auth = {"auths": {source.host: {"auth": base64.b64encode(b"u:p").decode()}}}
+        (shared_dir / "auth.json").write_text(json.dumps(auth))
+        lists(*push, "--authfile", shared_dir / "auth.json", f"{target.host}/b:1").ok()
 
 
 def test_directories_hold_lists(
