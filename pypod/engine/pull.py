@@ -238,6 +238,7 @@ def _tags(work: pull_registry.Work, candidates: list[Reference]) -> list[Image]:
         result = []
         for tag in tags:
             result.append(work.image(references.Reference(domain=candidate.domain, path=candidate.path, tag=tag)))
+            work.close()  # there may be thousands
         return result
     raise _all_of(candidates[0].name, problems)
 

@@ -70,13 +70,14 @@ class Work:
         self.request = request
         self._trust = trust
         self._progress = progress
-        self._endpoints: dict[tuple[str, bool], list[Endpoint]] = {}
+        self._endpoints: dict[str, list[Endpoint]] = {}
 
     def close(self) -> None:
         """Close the connections."""
         for found in self._endpoints.values():
             for endpoint in found:
                 endpoint.client.close()
+        self._endpoints = {}
 
     def image(self, reference: Reference) -> Image:
         """Pull one image, and have it named ``reference``."""
@@ -124,7 +125,7 @@ class Work:
     def _places(self, reference: Reference) -> list[Endpoint]:
         from pypod.registry import endpoints
 
-        key = (reference.name, bool(reference.digest))
+        key = str(reference)  # registries.conf may speak of a single tag
         if key not in self._endpoints:
             self._endpoints[key] = endpoints.for_pull(reference, self.request.settings, on_retry=self._progress.say)
         return self._endpoints[key]

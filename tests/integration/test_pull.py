@@ -418,3 +418,33 @@ def test_a_run_with_ids_of_its_own_pulls(fresh: Pypod, place: Place, auto: dict[
     mode = "auto" if auto else "keep-id"
     run = ("run", "--rm", "-q", "--network", "none", f"--userns={mode}", NO_TLS, place.name("shell:1"), "echo", "x")
     assert fresh(*run, env=auto).ok().out == "x\n"
+
+
+def test_mirrors_and_short_names(fresh: Pypod, place: Place, shared_dir: Path) -> None:
+    host = place.registry.host
+    with Registry() as mirror:
+        base = {"etc/": b"", "etc/base": b"x" * 5000}
+        copy = Remote(mirror.port).image("copy/a", "1", [base, {"etc/one": b"1"}], platform=HERE)
+        assert copy.digest == place.one.digest
+        conf = shared_dir / "registries.conf"
+        conf.write_text(
+            f"unqualified-search-registries = ['{host}']\n"
+            f"[[registry]]\nlocation = '{host}'\ninsecure = true\n"
+            f"[[registry.mirror]]\nlocation = 'localhost:1/none'\ninsecure = true\n"
+            f"[[registry.mirror]]\nlocation = '{mirror.host}/copy'\ninsecure = true\n"
+        )
+        env = {"CONTAINERS_REGISTRIES_CONF": str(conf)}
+        done = fresh("pull", "--retry", "0", "a:1", env=env).ok()
+        assert done.err.splitlines()[:2] == [
+            f'Resolving "a" using unqualified-search registries ({conf})',
+            f"Trying to pull {host}/a:1...",
+        ]
+        assert images(fresh) == {place.one.id: [f"{host}/a:1"]}
+        assert place.registry.requests == [] and mirror.count("GET", "/blobs/") == 3
+        # What the mirror has not comes from the registry; so does all when it is down.
+        assert fresh("pull", "-q", "--retry", "0", "a:2", env=env).ok().lines == [place.two.id]
+        done = fresh("pull", "--retry", "0", "a:nope", env=env)
+        done.fails(125, "mirrors also failed", "localhost:1", mirror.host, "manifest unknown")
+        mirror.kill()
+        fresh("rmi", "-a", "-f").ok()
+        assert fresh("pull", "-q", "--retry", "0", f"{host}/a:1", env=env).ok().lines == [place.one.id]

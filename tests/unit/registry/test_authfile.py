@@ -69,7 +69,14 @@ def test_the_most_specific_key_wins(home: Path) -> None:
             "https://old.example/v1/": auth("old:p"),
         },
     )
-    names = ("r.example", "r.example/x", "r.example/a/x", "r.example/ab", "r.example/a/b/image", "docker.io/library/x")
+    names = (
+        "r.example",
+        "r.example/x",
+        "r.example/a/x",
+        "r.example/ab",
+        "r.example/a/b/image",
+        "docker.io/library/x",
+    )
     assert [user(name, str(path)) for name in names] == ["host", "host", "a", "host", "image", "hub"]
     assert user("old.example/x", str(path)) == "old"
     assert user("other.example/x", str(path)) == ""

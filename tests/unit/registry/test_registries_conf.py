@@ -45,7 +45,11 @@ def test_which_files_count(home: Path) -> None:
     (own / "registries.conf.d/20.conf").write_text('[aliases]\nx = "own.example/x"')
     (own / "registries.conf.d/not-read.txt").write_text("[")
     known = registries_conf.load()
-    assert (known.unqualified, known.mode, known.aliases["x"].name) == (("etc.example",), "enforcing", "own.example/x")
+    assert (known.unqualified, known.mode, known.aliases["x"].name) == (
+        ("etc.example",),
+        "enforcing",
+        "own.example/x",
+    )
     (own / "registries.conf").write_text('unqualified-search-registries = ["own.example"]')
     known = registries_conf.load()
     assert (known.unqualified, known.mode) == (("own.example",), "permissive")  # nothing of /etc
@@ -174,7 +178,9 @@ def test_what_is_wrong_is_said_with_the_file(home: Path, text: str, cause: str) 
 def test_short_names(home: Path) -> None:
     found = shortnames.resolve("alpine:3", Settings())
     assert [str(item) for item in found.candidates] == ["docker.io/library/alpine:3"] and not found.ask
-    settings = system(home, 'unqualified-search-registries = ["a.example", "docker.io"]\n[aliases]\nx = "b.example/y"')
+    settings = system(
+        home, 'unqualified-search-registries = ["a.example", "docker.io"]\n[aliases]\nx = "b.example/y"'
+    )
     found = shortnames.resolve("alpine", settings)
     assert [str(item) for item in found.candidates] == ["a.example/alpine", "docker.io/library/alpine"]
     assert found.ask and f"({home}/etc/registries.conf)" in found.said
@@ -185,7 +191,9 @@ def test_short_names(home: Path) -> None:
     assert [item.name for item in shortnames.resolve("alpine:9", settings).candidates] == ["b.example/y"]
     assert [str(item) for item in shortnames.resolve("team/tool:9", settings).candidates] == ["c.example/tool:9"]
     assert shortnames.alias_file() == f"{home}/home/.cache/containers/short-name-aliases.conf"
-    settings = system(home, 'short-name-mode = "disabled"\nunqualified-search-registries = ["a.example", "b.example"]')
+    settings = system(
+        home, 'short-name-mode = "disabled"\nunqualified-search-registries = ["a.example", "b.example"]'
+    )
     found = shortnames.resolve("alpine", settings)
     assert not found.ask and [item.domain for item in found.candidates] == ["a.example", "b.example"]
 
