@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.base.record import record
+from pypod.base.record import record, replace
 from pypod.errors import ConfigError, RegistryError
 from pypod.registry import authfile, certs, registries_conf
 from pypod.registry.client import Client, Credentials
@@ -41,7 +41,8 @@ def for_pull(reference: Reference, settings: Settings, *, on_retry: OnRetry = No
         for mirror in table.mirrors:
             if mirror.when in ("all", kind):
                 name = _rewritten(table, mirror.location, reference)
-                result.append(_endpoint(name, mirror, settings, known.helpers, on_retry, mirror=True))
+                own = _for_host(name, reference, settings)
+                result.append(_endpoint(name, mirror, own, known.helpers, on_retry, mirror=True))
     return [*result, _primary(table, reference, settings, known.helpers, on_retry)]
 
 
@@ -91,7 +92,12 @@ def _primary(
     if table is None:
         return _endpoint(reference.name, None, settings, configured, on_retry)
     name = _rewritten(table, table.place.location, reference)
-    return _endpoint(name, table.place, settings, configured, on_retry)
+    return _endpoint(name, table.place, _for_host(name, reference, settings), configured, on_retry)
+
+
+def _for_host(name: str, reference: Reference, settings: Settings) -> Settings:
+    """--creds are for the registry that the user named: what registries.conf puts in its place does not see them."""
+    return settings if name.partition("/")[0] == reference.domain else replace(settings, creds="")
 
 
 def _endpoint(
