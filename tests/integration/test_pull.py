@@ -352,7 +352,7 @@ def test_every_other_place(fresh: Pypod, place: Place, shared_dir: Path) -> None
         ("no name", "invalid reference format"),
         ("docker://Upper", "lowercase"),
     ]
-    for source, message in refused:
+    for source, message in refused if fresh.rootless else ():
         fresh("pull", source).fails(125, message)
     untouched(fresh)
 
