@@ -48,3 +48,31 @@ PUSH = (
     ("sign-passphrase-file", "str", None, "FILE", "The passphrase of the key is in this file"),
     ("signature-policy", "str", None, "FILE", ""),
 )
+
+_COMPATIBLE = (("compat-auth-file", "str", None, "FILE", "Credentials are in this file, as Docker has it"),)
+LOGIN = (
+    *ACCESS,
+    *_COMPATIBLE,
+    ("get-login", "bool", False, "", "Show who is logged in to the registry"),
+    ("password p", "str", None, "PASSWORD", "Password (others may see it: better --password-stdin)"),
+    ("password-stdin", "bool", False, "", "Take the password from stdin"),
+    ("secret", "str", None, "NAME", ""),
+    ("username u", "str", None, "NAME", "Username"),
+    ("verbose v", "bool", False, "", "Show where the credentials are kept"),
+)
+LOGOUT = (
+    ("all a", "bool", False, "", "Forget all credentials of the file"),
+    ACCESS[0],
+    *_COMPATIBLE,
+)
+SEARCH = (
+    *ACCESS,
+    *CREDS,
+    *RETRY,
+    ("compatible", "bool", False, "", "Show stars, and what is official and automated"),
+    ("filter f", "list", (), "FILTER", "Only these: stars=NUMBER, is-official, is-automated"),
+    ("format", "str", None, "FORMAT", "Print JSON, or by a Go template"),
+    ("limit", "uint", None, "NUMBER", "How many of one registry (default 25)"),
+    ("list-tags", "bool", False, "", "The tags of a repository"),
+    ("no-trunc", "bool", False, "", "Whole descriptions"),
+)

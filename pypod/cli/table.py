@@ -307,6 +307,24 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (0, 0),
         "",
     ),
+    "login": (
+        "login",
+        "Log in to a registry",
+        _SYSTEM,
+        "options_registry.LOGIN",
+        "[options] [REGISTRY]",
+        (0, 1),
+        "",
+    ),
+    "logout": (
+        "login:logout",
+        "Forget the credentials for a registry",
+        _SYSTEM,
+        "options_registry.LOGOUT",
+        "[options] [REGISTRY]",
+        (0, 1),
+        "",
+    ),
     "logs": (
         "logs",
         "Show what containers wrote",
@@ -526,6 +544,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", "need at least 1 argument"),
         "image",
     ),
+    "search": (
+        "search",
+        "Search registries for images",
+        _IMAGE,
+        "options_registry.SEARCH",
+        "[options] TERM",
+        (1, 1),
+        "",
+    ),
     "start": (
         "start",
         "Start containers",
@@ -708,7 +735,7 @@ ALIASES = {
     "volume remove": "volume rm",
 }
 
-_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "pull", "push", "save", "tag", "untag"))
+_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "pull", "push", "save", "search", "tag", "untag"))
 
 
 class Command:
