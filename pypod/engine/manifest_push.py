@@ -98,6 +98,8 @@ def push_list(
             digest = entry["digest"]
             progress.say(f"Copying image {digest} ({number + 1}/{len(entries)})")
             kept = work.image(content, entry)
+            if kept and reference is not None:
+                lookaside.check_writable(reference, kept)
             made[entry["digest"]] = kept
         data, kind = _written(document, wanted.kind)
         progress.say("Writing manifest list to image destination")

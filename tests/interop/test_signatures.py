@@ -37,7 +37,7 @@ class Place:
 
     def __init__(self, fresh: Pypod, registry: Registry, home: Path, keys: Keys) -> None:
         self.registry, self.home, self.keys = registry, home, keys
-        user = dataclasses.replace(fresh.user, env={"HOME": str(home), **keys.env})
+        user = dataclasses.replace(fresh.user, env={"HOME": str(home), "TMPDIR": str(home), **keys.env})
         self.pypod = Pypod(fresh.program, user, graphroot=fresh.graphroot, runroot=fresh.runroot, mode=fresh.mode)
         self.pypod.cwd = "/"
         self.lookaside = home / "sigs"
@@ -460,3 +460,21 @@ def test_the_standard_place(place: Place) -> None:
     place.podman("pull", "-q", INSECURE, image).ok()
     place.empty()
     place.pull(image).ok()
+
+
+def test_lists(place: Place) -> None:
+    """manifest push signs the list and its images; podman verifies one of them, skopeo all."""
+    for name in ("here", "there"):
+        place.image(name)
+    image = f"{place.registry.host}/ns/list:1"
+    place.pypod("manifest", "create", "localhost/list").ok()
+    for name, arch in (("here", "amd64"), ("there", "arm64")):
+        place.pypod("manifest", "add", "--arch", arch, "localhost/list", f"localhost/{name}").ok()
+    push = ("manifest", "push", "-q", "--all", INSECURE, "--sign-by", "ann@x.test", "localhost/list")
+    place.pypod(*push, f"docker://{image}").ok()
+    place.policy(signed_by(place.ann))
+    place.podman("pull", "-q", INSECURE, image).ok()
+    place.skopeo("copy", "-q", "--all", "--src-tls-verify=false", f"docker://{image}", f"dir:{place.home}/d").ok()
+    assert len(list((place.home / "d").glob("*signature-1"))) == 3
+    place.empty()
+    place.pypod("pull", "-q", INSECURE, "--arch", "arm64", image).ok()
