@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from storage.image_find import ShortNames
     from storage.limits import Limits
     from storage.progress import Progress
     from storage.trash import Staging
@@ -45,6 +46,7 @@ class Store:
         sync: bool = True,
         rootless: bool = False,
         limits: Limits | None = None,
+        short_names: ShortNames | None = None,
     ) -> None:
         if driver not in ("overlay", "vfs"):
             raise StorageError(f'cannot use storage driver "{driver}": there are overlay and vfs')
@@ -61,6 +63,7 @@ class Store:
         self.mountopt = mountopt
         self.additional = tuple(additional_image_stores)
         self.rootless = rootless
+        self.short_names = short_names  # what names without a registry stand for, beyond localhost and docker.io
         self._limits = limits
         self.home = f"{graphroot}/{driver}"
         self.layers_dir = f"{graphroot}/{driver}-layers"
@@ -167,15 +170,15 @@ class Store:
         tables = [self.image_table, *(store[2] for store in self.read_only_stores)]
         return any(row["id"] == id for table in tables for row in table.rows())
 
-    def find_image(self, reference: str, registries: Sequence[str] = (), *, lists: bool = False) -> Image:
+    def find_image(self, reference: str, *, lists: bool = False) -> Image:
         """The image that ``reference`` names: an id or its beginning, a name with or without registry and tag.
 
-        ``registries`` are the unqualified-search registries. Of a list of images it is the one for this machine,
-        or with ``lists`` the list itself. Raises NoSuchImage.
+        Of a list of images it is the one for this machine, or with ``lists`` the list itself. Raises NoSuchImage, and
+        what ``short_names`` raises.
         """
         from storage import image_find
 
-        found = image_find.find(self.images(), reference, registries)
+        found = image_find.find(self.images(), reference, self.short_names)
         if lists or not found.is_list:
             return found
         from storage import lists as lists_of_images

@@ -44,7 +44,7 @@ def request(options: Mapping[str, Any], *, policy: str, all_tags: bool = False) 
 
     Raises UsageError, PypodError.
     """
-    from pypod.cli import registry_settings
+    from pypod.cli import registry_settings, shortname_prompt
 
     if options.get("decryption_key"):
         raise UsageError("--decryption-key is not supported: encrypted images cannot be pulled", code=125)
@@ -54,6 +54,7 @@ def request(options: Mapping[str, Any], *, policy: str, all_tags: bool = False) 
         platform=platform(options),
         all_tags=all_tags,
         signature_policy=options.get("signature_policy") or "",
+        choose=shortname_prompt.chooser(),
     )
 
 

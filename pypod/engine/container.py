@@ -131,7 +131,19 @@ def open_store(context: Context) -> Store:
         sync=conf.sync,
         rootless=context.rootless,
         limits=limits,
+        short_names=short_names,
     )
+
+
+def short_names(name: str) -> tuple[str, tuple[str, ...]]:
+    """What a name without a registry stands for by registries.conf: its alias or "", and where to look for it.
+
+    Raises ConfigError.
+    """
+    from pypod.registry import shortnames
+    from pypod.registry.settings import Settings
+
+    return shortnames.here(name, Settings())
 
 
 def load(context: Context, store: Store, found: StorageRecord) -> Container:

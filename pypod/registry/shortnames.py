@@ -79,6 +79,16 @@ def resolve(name: str, settings: Settings) -> Resolution:
     )
 
 
+def here(name: str, settings: Settings) -> tuple[str, tuple[str, ...]]:
+    """What ``name``, without registry, tag and digest, may be called in the store: its alias or "", and registries.
+
+    As podman has it, short-name-mode has no part in that. Raises ConfigError.
+    """
+    known = registries_conf.load(settings.registries_conf)
+    alias = aliases(known).get(name)
+    return alias.name if alias is not None else "", known.unqualified or ()
+
+
 def aliases(known: registries_conf.Registries) -> dict[str, Alias]:
     """Those of all files; the user's choices come before what is configured. Raises ConfigError."""
     path = alias_file()
