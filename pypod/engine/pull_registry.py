@@ -120,7 +120,11 @@ class Work:
                 if not endpoint.mirror:
                     raise _told(error, reference, mirrors) from None
                 mirrors.append(f"[{endpoint.location}: {error.message}]")
-        raise _told(RegistryError("no registry to pull it from"), reference, mirrors)
+        raise _told(
+            RegistryError("the registry itself is blocked in registries.conf or registries.conf.d"),
+            reference,
+            mirrors,
+        )
 
     def _places(self, reference: Reference) -> list[Endpoint]:
         from pypod.registry import endpoints

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pypod.base.record import record, replace
+from pypod.base.text import show
 from pypod.errors import ConfigError, RegistryError
+from pypod.oci import reference as references
 from pypod.registry import authfile, certs, registries_conf
 from pypod.registry.client import Client, Credentials
 
@@ -29,48 +31,44 @@ class Endpoint:
 
 
 def for_pull(reference: Reference, settings: Settings, *, on_retry: OnRetry = None) -> list[Endpoint]:
-    """The places to try, in order: mirrors, then the registry itself.
+    """The places to try, in order: mirrors, then the registry itself. Of a blocked one there are only the mirrors.
 
-    Raises RegistryError if registries.conf blocks it, ConfigError.
+    Raises RegistryError if registries.conf leaves none, ConfigError.
     """
     known = registries_conf.load(settings.registries_conf)
-    table = _table(known, reference)
+    table = known.find(reference)
     result = []
     if table is not None:
         kind = "digest-only" if reference.digest else "tag-only"
         for mirror in table.mirrors:
-            if mirror.when in ("all", kind):
-                name = _rewritten(table, mirror.location, reference)
+            name = _rewritten(table, mirror.location, reference)
+            barred = known.find_name(name)
+            if mirror.when in ("all", kind) and (barred is None or not barred.blocked):
                 own = _for_host(name, reference, settings)
                 result.append(_endpoint(name, mirror, own, known.helpers, on_retry, mirror=True))
-    return [*result, _primary(table, reference, settings, known.helpers, on_retry)]
+    # OpenShift's NeverContactSource is a blocked registry with mirrors.
+    if table is None or not table.blocked or not result:
+        result.append(_primary(known, reference, settings, on_retry))
+    return result
 
 
 def for_push(reference: Reference, settings: Settings, *, on_retry: OnRetry = None) -> Endpoint:
     """The place to push to: mirrors get nothing. Raises RegistryError, ConfigError."""
-    known = registries_conf.load(settings.registries_conf)
-    return _primary(_table(known, reference), reference, settings, known.helpers, on_retry)
+    return _primary(registries_conf.load(settings.registries_conf), reference, settings, on_retry)
 
 
 def host_client(host: str, settings: Settings, *, on_retry: OnRetry = None) -> Client:
     """The client of a registry, for what is about no image: login, search. Raises RegistryError, ConfigError."""
     known = registries_conf.load(settings.registries_conf)
-    found = next((item for item in known.registries if registries_conf.matches(item.prefix, host)), None)
-    if found is not None and found.blocked:
-        raise _blocked(found)
+    found = _allowed(known.find_name(host))
     insecure = found is not None and found.place.insecure
     return _client(host, host, insecure, settings, known.helpers, on_retry)
 
 
-def _table(known: registries_conf.Registries, reference: Reference) -> Registry | None:
-    table = known.find(reference)
+def _allowed(table: Registry | None) -> Registry | None:
     if table is not None and table.blocked:
-        raise _blocked(table)
+        raise RegistryError(f"registry {table.prefix} is blocked in registries.conf or registries.conf.d")
     return table
-
-
-def _blocked(table: Registry) -> RegistryError:
-    return RegistryError(f"registry {table.prefix} is blocked in registries.conf or registries.conf.d")
 
 
 def _rewritten(table: Registry, location: str, reference: Reference) -> str:
@@ -78,21 +76,25 @@ def _rewritten(table: Registry, location: str, reference: Reference) -> str:
     name = str(reference)
     rest = name[registries_conf.matches(table.prefix, name) :]
     whole = location + rest if location else name
-    bare = whole.removesuffix(f"@{reference.digest}") if reference.digest else whole
-    return bare.removesuffix(f":{reference.tag}") if reference.tag else bare
+    try:
+        if not references.has_registry(whole):
+            raise references.BadReference("it does not begin with a registry")
+        return references.parse(whole).name
+    except references.BadReference as error:
+        raise ConfigError(
+            f"cannot use registries.conf: with location {location!r} {show(name)} is {show(whole)!r}: {error.message}"
+        ) from None
 
 
 def _primary(
-    table: Registry | None,
-    reference: Reference,
-    settings: Settings,
-    configured: Sequence[str],
-    on_retry: OnRetry,
+    known: registries_conf.Registries, reference: Reference, settings: Settings, on_retry: OnRetry
 ) -> Endpoint:
+    table = _allowed(known.find(reference))
     if table is None:
-        return _endpoint(reference.name, None, settings, configured, on_retry)
+        return _endpoint(reference.name, None, settings, known.helpers, on_retry)
     name = _rewritten(table, table.place.location, reference)
-    return _endpoint(name, table.place, _for_host(name, reference, settings), configured, on_retry)
+    _allowed(known.find_name(name))
+    return _endpoint(name, table.place, _for_host(name, reference, settings), known.helpers, on_retry)
 
 
 def _for_host(name: str, reference: Reference, settings: Settings) -> Settings:
@@ -110,8 +112,6 @@ def _endpoint(
     mirror: bool = False,
 ) -> Endpoint:
     host, _, repository = name.partition("/")
-    if not repository:
-        raise ConfigError(f"cannot use registries.conf: location {name!r} leaves no repository")
     insecure = place is not None and place.insecure
     client = _client(host, name, insecure, settings, configured, on_retry)
     return Endpoint(client=client, repository=repository, location=name, mirror=mirror)

@@ -62,10 +62,14 @@ class Registries:
 
     def find(self, reference: Reference) -> Registry | None:
         """The table with the longest prefix of a reference."""
+        return self.find_name(str(reference))
+
+    def find_name(self, name: str) -> Registry | None:
+        """The table with the longest prefix of HOST[/PATH]."""
         best: Registry | None = None
         length = 0
         for registry in self.registries:
-            matched = matches(registry.prefix, str(reference))
+            matched = matches(registry.prefix, name)
             # Of two that match as much, one without a wildcard says more.
             if matched > length or (matched == length and best is not None and best.prefix[0] == "*"):
                 best, length = registry, matched
@@ -134,12 +138,19 @@ def _with(known: Registries, path: str, document: dict[str, Any], first: bool) -
         if not first:
             raise _fail(path, "[registries] is version 1, which drop-in files cannot have")
         return _version_1(path, old)
-    by_prefix = {item.prefix: item for item in known.registries}
+    own: dict[str, Registry] = {}
     for table in _get(path, document, "registry", list, []):
         if not isinstance(table, dict):
             raise _fail(path, "registry must be a list of tables")
         registry = _registry(path, table)
-        by_prefix[registry.prefix] = registry
+        other = own.setdefault(registry.prefix, registry)
+        for key, one, two in (
+            ("insecure", other.place.insecure, registry.place.insecure),
+            ("blocked", other.blocked, registry.blocked),
+        ):
+            if one is not two:
+                raise _fail(path, f"registry {registry.prefix!r} is defined multiple times with conflicting {key!r}")
+    by_prefix = {**{item.prefix: item for item in known.registries}, **own}
     mode = _get(path, document, "short-name-mode", str, "") or known.mode
     if mode not in MODES:
         raise _fail(path, f"short-name-mode is {mode!r}: it must be {', '.join(MODES)}")
