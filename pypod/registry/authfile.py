@@ -103,28 +103,38 @@ def _keys(name: str) -> Iterator[str]:
 def find(name: str, authfile: str = "", configured: Sequence[str] = ()) -> Credentials | None:
     """The credentials for HOST or HOST/REPOSITORY; None for none.
 
-    ``configured``: the helpers of registries.conf. Raises ConfigError.
+    ``configured``: the helpers of registries.conf; one that fails is told if none of the others has any. Raises
+    ConfigError.
     """
-    host = name.partition("/")[0]
+    failed: ConfigError | None = None
     for helper in configured or (_INSIDE,):
-        if helper != _INSIDE:
-            found = helpers.get(helper, host)
-            if found is not None:
-                return found
+        try:
+            if helper == _INSIDE:
+                found = _in_files(name, authfile)
+            else:
+                found = helpers.get(helper, name.partition("/")[0])
+        except ConfigError as error:
+            failed = failed or error
             continue
-        for file in sources(authfile):
-            found = _in_document(read(file), file, name, host)
-            if found is not None:
-                return found
+        if found is not None:
+            return found
+    if failed is not None:
+        raise failed
+    return None
+
+
+def _in_files(name: str, authfile: str) -> Credentials | None:
+    for file in sources(authfile):
+        found = _in_document(read(file), file, name, name.partition("/")[0])
+        if found is not None:
+            return found
     return None
 
 
 def _in_document(document: dict[str, Any], file: File, name: str, host: str) -> Credentials | None:
-    helper = _helper(document, host)
+    helper = _own_helper(document, host)
     if helper:
-        found = helpers.get(helper, _stored_as(host))
-        if found is not None or helper != document.get("credsStore"):
-            return found
+        return helpers.get(helper, _stored_as(host))
     auths = document.get("auths") or {}
     for key in _keys(name):
         if key in auths:
@@ -137,17 +147,28 @@ def _in_document(document: dict[str, Any], file: File, name: str, host: str) -> 
             found = _entry(value, file.path, key)
             if found is not None:
                 return found
-    return None
+    # podman knows no credsStore: what it finds counts first.
+    general = _general_helper(document)
+    return helpers.get(general, _stored_as(host)) if general else None
 
 
-def _helper(document: dict[str, Any], host: str) -> str:
-    """The helper that a file names for a registry, "" for none."""
+def _own_helper(document: dict[str, Any], host: str) -> str:
+    """The helper that a file names for this registry, "" for none."""
     known = document.get("credHelpers") or {}
     for key in (host, *(_DOCKER_HUB if host == "docker.io" else ())):
         if isinstance(known.get(key), str) and known[key]:
             return str(known[key])
+    return ""
+
+
+def _general_helper(document: dict[str, Any]) -> str:
+    """The helper that a file names for all registries, "" for none."""
     general = document.get("credsStore")
     return general if isinstance(general, str) else ""
+
+
+def _helper(document: dict[str, Any], host: str) -> str:
+    return _own_helper(document, host) or _general_helper(document)
 
 
 def _stored_as(host: str) -> str:
@@ -207,6 +228,7 @@ def store(name: str, credentials: Credentials, path: str) -> str:
     helper = _helper(read(File(path=path)), host)
     if helper:
         helpers.store(helper, _stored_as(host), credentials)
+        _forget(name, path)  # older ones would count first
         return f"docker-credential-{helper}"
     text = f"{credentials.username}:{credentials.password}".encode()
     entry = {"auth": base64.b64encode(text).decode()}
@@ -227,6 +249,11 @@ def erase(name: str, path: str) -> bool:
     document = read(File(path=path))
     helper = _helper(document, host)
     gone = bool(helper) and helpers.erase(helper, _stored_as(host))
+    return _forget(name, path) or gone
+
+
+def _forget(name: str, path: str) -> bool:
+    """Take a key out of "auths"; whether it was there."""
 
     def change(document: dict[str, Any]) -> bool:
         auths = document.get("auths") or {}
@@ -234,9 +261,7 @@ def erase(name: str, path: str) -> bool:
         document["auths"] = {key: value for key, value in auths.items() if key not in doomed}
         return bool(doomed)
 
-    if document.get("auths"):
-        gone = _change(path, change) or gone
-    return gone
+    return bool(read(File(path=path)).get("auths")) and _change(path, change)
 
 
 def erase_all(path: str) -> list[str]:

@@ -175,6 +175,15 @@ def test_helpers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert authfile.find("r.example", "", ["toy"]) is not None  # credential-helpers of registries.conf
     store = str(write(home / "store.json", auths={"x.example": auth("x:p")}, credsStore="toy"))
     assert (user("r.example", store), user("x.example", store)) == ("helped", "x")
+    # What the store keeps from now on is not hidden by what was in the file.
+    write(home / "store.json", auths={"r.example": auth("old:p"), "x.example": auth("x:p")}, credsStore="toy")
+    assert user("r.example", store) == "old"
+    authfile.store("r.example", Credentials(username="u", password="p"), store)
+    assert user("r.example", store) == "helped"
+    # Of several a broken one does not hide the next, and is told if none has any.
+    assert authfile.find("r.example", "", ["lost", "toy"]) is not None
+    with pytest.raises(ConfigError, match="docker-credential-lost"):
+        authfile.find("none.example", "", ["lost", "toy"])
 
 
 def test_certificates(home: Path) -> None:
