@@ -53,9 +53,10 @@ $(VENV)/.pypod-test: $(VENV)/.pypod
 	@rm -rf build pypod.egg-info
 	@touch $@
 
-# TESTS names files or options for pytest: make test TESTS='tests/unit -x'
+# TESTS names files or options for pytest: make test TESTS='tests/unit -x'. JOBS files at once: much of the time is waiting.
+JOBS ?= 3
 test: test-build
-	@$(bin)/pytest $(TESTS)
+	@$(bin)/pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 lint: test-build
 	@$(MAKE) --no-print-directory lint-style lint-format lint-types lint-c

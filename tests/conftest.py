@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,17 @@ _said: list[str] = []
 def say() -> Callable[[str], None]:
     """Takes lines with figures that the summary of the run shows."""
     return _said.append
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # A worker's lines go to the process that writes the summary.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["said"] = _said
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _said.extend(getattr(node, "workeroutput", {}).get("said", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
