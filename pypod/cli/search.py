@@ -37,6 +37,7 @@ def run(invocation: Invocation) -> int:
             "Stars": item.stars,
             "Official": item.official,
             "Automated": item.automated,
+            "Tag": "",
         }
         for item in found
     ]

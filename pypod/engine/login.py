@@ -27,7 +27,7 @@ def target(typed: str, settings: Settings) -> tuple[Target, str]:
     if not typed:
         known = registries_conf.load(settings.registries_conf)
         if not known.unqualified:
-            raise UsageError("please provide a registry: none is configured to be the default", code=125)
+            raise UsageError("no registries found in registries.conf, a registry must be provided", code=125)
         typed = known.unqualified[0]
         said = f"registry not specified, default to the first registry {typed!r} from registries.conf"
     if typed.startswith(("http://", "https://")):

@@ -88,7 +88,7 @@ def test_the_default_file_is_found_by_all(pypod: Pypod, who: User, registry: Reg
     pypod("push", "--cert-dir", registry.certs_dir, "localhost/bb:1", f"{registry.host}/c:1", env=env).ok()
     found = pypod("search", "--cert-dir", registry.certs_dir, "--format", "json", f"{registry.host}/c", env=env).ok()
     assert [item["Name"] for item in found.json] == [f"{registry.host}/c"]
-    assert set(found.json[0]) == {"Index", "Name", "Description", "Stars", "Official", "Automated"}
+    assert set(found.json[0]) == {"Index", "Name", "Description", "Stars", "Official", "Automated", "Tag"}
     tags = pypod("search", "--list-tags", "--cert-dir", registry.certs_dir, f"{registry.host}/c", env=env).ok()
     assert tags.lines[0].split() == ["NAME", "TAG"] and tags.lines[1].split() == [f"{registry.host}/c", "1"]
     table = pypod("search", "--cert-dir", registry.certs_dir, f"{registry.host}/", env=env).ok()
