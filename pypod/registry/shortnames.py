@@ -52,7 +52,7 @@ def resolve(name: str, settings: Settings) -> Resolution:
     bare, tag, digest = references.split(name)
     references.parse(name)  # a name that cannot be one is told before anything is looked up
     end = (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
-    alias = aliases(known).get(bare) if known.mode != "disabled" else None
+    alias = aliases(known).get(bare)
     if alias is not None:
         return Resolution(
             candidates=(references.parse(alias.name + end),),

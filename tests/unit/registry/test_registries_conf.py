@@ -194,8 +194,9 @@ def test_short_names(home: Path) -> None:
     settings = system(
         home, 'short-name-mode = "disabled"\nunqualified-search-registries = ["a.example", "b.example"]'
     )
-    found = shortnames.resolve("alpine", settings)
+    found = shortnames.resolve("busybox", settings)
     assert not found.ask and [item.domain for item in found.candidates] == ["a.example", "b.example"]
+    assert [item.name for item in shortnames.resolve("alpine", settings).candidates] == ["b.example/y"]
 
 
 def test_an_empty_list_means_no_registry(home: Path) -> None:
