@@ -117,6 +117,40 @@ def test_the_question_is_not_on_stdout(fresh: Pypod, two: Two, configured: Confi
     assert out.read_text() == f"{two.two.id}\n"
 
 
+def test_more_registries_than_lines(fresh: Pypod, two: Two, configured: Configured) -> None:
+    """The list moves under a small window; numbers may have two digits."""
+    none = ", ".join(f'"r{number}.example"' for number in range(30))
+    configured.write(f'unqualified-search-registries = [{none}, "{two.second.host}"]\n')
+    for keys in ("\x1b[A\r", "31\r"):
+        with fresh.terminal("pull", NO_TLS, f"{NAME}:1", env=configured.env, rows=8, columns=30) as terminal:
+            terminal.expect("r5.example")
+            assert b"r6.example" not in terminal.output
+            terminal.send(keys)
+            assert terminal.wait() == 0, terminal.output
+        assert two.two.id.encode() in terminal.output
+        fresh("rmi", two.two.id).ok()
+        configured.forget()
+
+
+def test_run_asks_before_the_container_has_the_terminal(
+    fresh: Pypod, two: Two, configured: Configured, busybox_tar: Path
+) -> None:
+    name = f"{NAME}-shell"
+    Remote(two.second.port).image(name, "1", [busybox_tar.read_bytes()], platform=HERE)
+    configured.write(search(two, "enforcing"))
+    with fresh.terminal(
+        "run", "--rm", "-it", "--network=none", NO_TLS, f"{name}:1", "sh", env=configured.env
+    ) as terminal:
+        terminal.expect("Please select an image")
+        terminal.expect(re.escape(f"{two.second.host}/{name}:1"))
+        terminal.send("2\r")
+        terminal.expect("# ")
+        terminal.send("echo x$((1 + 1))y\n")
+        terminal.expect("x2y")
+        terminal.send("exit 7\n")
+        assert terminal.wait() == 7, terminal.output
+
+
 @pytest.mark.parametrize(("key", "code"), [("\x03", -2), ("\x04", 125)])
 def test_nothing_is_chosen(fresh: Pypod, two: Two, configured: Configured, key: str, code: int) -> None:
     configured.write(search(two, "enforcing"))

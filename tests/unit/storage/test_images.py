@@ -75,6 +75,39 @@ def test_find_by_id_and_digest(store: Store, some: dict[str, str]) -> None:
             store.find_image(word)
 
 
+def test_when_configured_names_count(store: Store, some: dict[str, str]) -> None:
+    """Files are read only where they can make a difference; the order is podman's."""
+    asked: list[str] = []
+
+    def short_names(name: str) -> tuple[str, tuple[str, ...]]:
+        asked.append(name)
+        return ("alias.example/other" if name == "al" else ""), ("one.example", "two.example")
+
+    store.short_names = short_names
+    image = store.find_image(some["ours"])
+    for word in ("bb", "bb:1", image.id, image.id[:10], f"sha256:{image.id}", "localhost/bb:1"):
+        assert store.find_image(word).id == image.id
+    with pytest.raises(NoSuchImage):
+        store.find_image("quay.io/not/here")
+    assert asked == []
+    names = [
+        "alias.example/other:1",
+        "localhost/al:1",
+        "one.example/al:1",
+        "two.example/al:1",
+        "docker.io/library/al:1",
+    ]
+    made_of = {name: made(store, name).id for name in names}
+    for name, identity in made_of.items():
+        store.tag(identity, [name])
+    for name, identity in made_of.items():
+        assert store.find_image("al:1").id == identity, name
+        store.untag(identity, [name])
+    assert set(asked) == {"al"}
+    with pytest.raises(NoSuchImage):
+        store.find_image("al:1")
+
+
 def test_an_ambiguous_prefix_is_nobody(store: Store) -> None:
     ids = [made(store, str(number)).id for number in range(17)]
     twice = next(one[0] for one in ids if sum(other[0] == one[0] for other in ids) > 1)
