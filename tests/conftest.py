@@ -135,21 +135,44 @@ def _make_place(base: Path, name: str, user: users.User) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def store(mode: str, who: users.User, base: Path, program: Path, busybox_tar: Path) -> Iterator[Pypod]:
+def stores(
+    base: Path, program: Path, busybox_tar: Path, rootless_user: users.User
+) -> Iterator[Callable[[str, users.User], Pypod]]:
+    """Makes the store of a mode once: files that run at the same time go from mode to mode and back.
+
+    The user must outlive it.
+    """
+    made: dict[str, Pypod] = {}
+
+    def get(mode: str, who: users.User) -> Pypod:
+        if mode not in made:
+            graphroot, runroot = _make_place(base, mode, who)
+            made[mode] = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode)
+            made[mode]("import", busybox_tar, IMAGE).ok()
+        return made[mode]
+
+    yield get
+    for pypod in made.values():
+        pypod("rm", "-f", "-a", "-t", "0")
+
+
+@pytest.fixture(scope="session")
+def store(mode: str, who: users.User, stores: Callable[[str, users.User], Pypod]) -> Pypod:
     """pypod as one kind of user, with a store that holds the busybox image."""
-    graphroot, runroot = _make_place(base, mode, who)
-    pypod = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode)
-    pypod("import", busybox_tar, IMAGE).ok()
-    yield pypod
-    pypod("rm", "-f", "-a", "-t", "0")
+    return stores(mode, who)
+
+
+_clean: dict[str, leaks.Snapshot] = {}
 
 
 @pytest.fixture(scope="session")
 def clean(store: Pypod) -> leaks.Snapshot:
     """What the store holds before any test ran."""
-    store("run", "--rm", IMAGE, "true")  # what the first run makes once
-    store("rm", "-f", "-a", "-t", "0")
-    return leaks.snapshot(store)
+    if store.mode not in _clean:
+        store("run", "--rm", IMAGE, "true")  # what the first run makes once
+        store("rm", "-f", "-a", "-t", "0")
+        _clean[store.mode] = leaks.snapshot(store)
+    return _clean[store.mode]
 
 
 @pytest.fixture(scope="module")
