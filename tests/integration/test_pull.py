@@ -65,10 +65,12 @@ def untouched(pypod: Pypod) -> None:
 def test_a_tag(fresh: Pypod, place: Place) -> None:
     done = fresh("pull", NO_TLS, place.name("a:1")).ok()
     assert done.lines == [place.one.id]
-    assert done.err.splitlines() == [
+    said = done.err.splitlines()
+    said[2:4] = sorted(said[2:4])  # the layers come side by side
+    assert said == [
         f"Trying to pull {place.name('a:1')}...",
         "Getting image source signatures",
-        *[f"Copying blob {item}" for item in place.one.layers],
+        *sorted(f"Copying blob {item}" for item in place.one.layers),
         f"Copying config {place.one.config}",
         "Writing manifest to image destination",
     ]
