@@ -207,7 +207,7 @@ class _Fetch:
                         blob = todo.pop()
                     except IndexError:
                         break
-                    done[blob.digest] = self._layer(blob)
+                    done[blob.digest] = self._named(blob)
             except BaseException as error:
                 ended.put(error)
             else:
@@ -236,6 +236,15 @@ class _Fetch:
             bodies = list(self._bodies)
         for body in bodies:
             body.close()
+
+    def _named(self, blob: LayerBlob) -> Staged:
+        """The layer; what is wrong with it is said with its digest."""
+        try:
+            return self._layer(blob)
+        except BadArchive as error:
+            if blob.digest not in error.message and blob.diff_id not in error.message:
+                error.message = f"layer {blob.digest}: {error.message.removeprefix('broken archive: ')}"
+            raise
 
     def _layer(self, blob: LayerBlob) -> Staged:
         """One layer, in a thread: kept from another try, a copy of one that the store has, or fetched."""
