@@ -1,7 +1,7 @@
 # make demo     install what Debian lacks, build, and run a first container without network
 # make test     build if needed, then run every test that can run on this machine
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
-# make build | lint | test-kill | bench | bench-storage | clean
+# make build | lint | test-kill | bench | bench-storage bench-registry | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
 # could not be run by other users.
@@ -12,7 +12,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test test-kill lint lint-style lint-format lint-types lint-c bench bench-storage fuzz packages clean
+.PHONY: demo build test-build test test-kill lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -92,6 +92,9 @@ bench: build
 
 bench-storage: build
 	$(bin)/python bench/storage.py
+
+bench-registry: build
+	$(bin)/python bench/registry.py
 
 clean:
 	rm -rf build dist pypod.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

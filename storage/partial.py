@@ -1,9 +1,10 @@
-"""Layers on their way from a registry, each in a place of its own that the next try finds: ``overlay/staging``.
+"""Layers on their way from a registry, each in a place of its own that the next try finds.
 
-``staging/pypod-HEX`` belongs to the blob with that digest, and to whoever holds ``staging.lock`` in it
-(containers/storage has the same layout for partial pulls, and removes what nobody holds). Below ``dir`` there is a
-numbered directory for each try, and ``state.json``, which says what the newest is worth: a whole layer, or one that
-was cut off.
+While it is fetched a blob's layer is in ``overlay/tempdirs``, under a lock with the blob's digest in its name, as all
+that is being made (``trash``). What is worth to be kept of a try that was cut off is moved to ``overlay/staging``,
+where containers/storage has partial pulls; podman 5 may take away what lies there, podman 4 does with each command.
+Below ``dir`` there is a numbered directory for each try, and ``state.json``, which says what the newest is worth: a
+whole layer, or one that was cut off.
 
 What was unpacked is all that is kept; no blob is ever on disk. The content before the cut is rebuilt from the files
 by tar-split, as for an export, and goes through a new unpacker; only the place in the blob and the state of its
@@ -46,9 +47,11 @@ class Place:
 
     def __init__(self, home: str, digest: str, how: str = "") -> None:
         self._how = how
-        self.parent = f"{home}/staging"
-        self.path = f"{self.parent}/{_PREFIX}{digest.partition(':')[2]}"
-        self.lock = RecordLock(f"{self.path}/staging.lock")
+        name = f"{_PREFIX}{digest.partition(':')[2]}"
+        self.parent = f"{home}/tempdirs"
+        self.path = f"{self.parent}/temp-dir-{name}"
+        self.lock = RecordLock(f"{self.parent}/lock-{name}")
+        self.kept = f"{home}/staging/{name}"
         self._number = 0
 
     def acquire(self, *, blocking: bool = True) -> bool:
@@ -60,6 +63,7 @@ class Place:
                     return False
                 # The holder before us may have removed the file.
                 if os.stat(self.lock.path).st_ino == os.fstat(self.lock.fd).st_ino:
+                    self._take()
                     files.make_directory(f"{self.path}/dir")
                     return True
                 self.lock.release()
@@ -70,15 +74,40 @@ class Place:
                     cause = reason(error) if isinstance(error, OSError) else error.message
                     raise StorageError(f"cannot make a staging area in {self.parent}: {cause}") from None
 
+    def _take(self) -> None:
+        """Go on with what was kept, unless a killed process has left newer things."""
+        if os.path.exists(self.path):
+            _remove(self.kept)
+            return
+        try:
+            os.rename(self.kept, self.path)
+            os.rmdir(os.path.dirname(self.kept))
+        except OSError:
+            pass  # there is none, or there are more
+
     def release(self, *, keep: bool = False) -> None:
         """Give it back; with ``keep`` what is worth it stays."""
         if self.lock.fd < 0:
             return
         try:
-            if not keep or not os.path.exists(self._state):
-                _remove(self.path)
+            if keep and os.path.exists(self._state):
+                self._keep()
+            _remove(self.path)
+            os.unlink(self.lock.path)
+        except OSError:
+            pass  # what stays is what a killed process leaves
         finally:
             self.lock.release()
+        try:
+            os.rmdir(self.parent)
+        except OSError:
+            pass
+
+    def _keep(self) -> None:
+        files.make_directory(os.path.dirname(self.kept))
+        files.replace(f"{self.path}/staging.lock", b"")  # podman 5 looks for it
+        _remove(self.kept, parent=False)
+        os.rename(self.path, self.kept)
 
     def new(self) -> str:
         """A new directory for a try. Raises StorageError."""
@@ -210,13 +239,12 @@ def content(place: Checkpoint, path: str) -> Iterator[bytes]:
 
 
 def sweep(home: str, *, age: float = AGE) -> list[str]:
-    """Remove what nobody works on and nobody will go on with: a killed pull's, of before the last boot, or older than
-    ``age`` seconds; the paths of what was removed.
+    """Remove what is kept and nobody will go on with: of before the last boot, or older than ``age`` seconds; the
+    paths of what was removed.
     """
-    parent = f"{home}/staging"
     removed = []
     try:
-        names = os.listdir(parent)
+        names = os.listdir(f"{home}/staging")
     except OSError:
         return []
     for name in names:
@@ -224,28 +252,29 @@ def sweep(home: str, *, age: float = AGE) -> list[str]:
             continue
         place = Place(home, f":{name.removeprefix(_PREFIX)}")
         try:
-            if not os.path.isdir(place.path) or not place.lock.acquire(blocking=False):
+            if not place.acquire(blocking=False):
                 continue
         except StorageError:
             continue
+        keep = False
         try:
-            kept = place.state()
-            written = os.stat(place._state).st_mtime if kept else 0.0
-            if not 0 <= time.time() - written < age:
-                _remove(place.path)
-                removed.append(place.path)
+            written = os.stat(place._state).st_mtime if place.state() else 0.0
+            keep = 0 <= time.time() - written < age
         except OSError:
             pass
         finally:
-            place.lock.release()
+            place.release(keep=keep)
+        if not keep:
+            removed.append(place.kept)
     return removed
 
 
-def _remove(path: str) -> None:
-    """Remove a place whose lock is held."""
+def _remove(path: str, *, parent: bool = True) -> None:
+    """Remove a place whose lock is held, and the directory that it was in if that is empty now."""
     try:
-        trees.remove(f"{path}/dir")
-        files.remove_tree(path)
-        os.rmdir(os.path.dirname(path))
+        if os.path.exists(path):
+            trees.remove(path)
+        if parent:
+            os.rmdir(os.path.dirname(path))
     except OSError:
         pass
