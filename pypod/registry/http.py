@@ -155,7 +155,10 @@ class Transport:
         """
         request = PreparedRequest()
         all_headers = {"User-Agent": f"pypod/{__version__}", "Accept-Encoding": "identity", **headers}
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise RegistryError(f"not a URL: {url[:200]!r}") from None
         host = parts.netloc.rpartition("@")[2]
         try:
             request.prepare(method=method, url=url, headers=all_headers)

@@ -44,7 +44,10 @@ def _next(reply: Reply, what: str) -> str:
     found = _NEXT.search(reply.headers.get("Link", "")[:_MOST_LINK])
     if found is None:
         return ""
-    url: str = urljoin(reply.url, found[1])
+    try:
+        url: str = urljoin(reply.url, found[1])
+    except ValueError:
+        raise RegistryError(f"{what}: the next page is nowhere: {answers.shown(found[1])}") from None
     if origin(url) != origin(reply.url):
         raise RegistryError(f"{what}: the next page is said to be on another host: {answers.shown(url)}")
     return url

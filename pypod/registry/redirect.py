@@ -17,8 +17,11 @@ _PORTS = {"https": 443, "http": 80}
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port: who gets an Authorization header."""
-    parts = urlsplit(url)
+    """Scheme, host and port: who gets an Authorization header. Of what is no URL: nobody."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", "", -1
     try:
         port = parts.port or _PORTS.get(parts.scheme, 0)
     except ValueError:  # 65536 and more: nothing can be sent there

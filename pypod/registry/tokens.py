@@ -92,10 +92,14 @@ class Tokens:
             return True
 
     def _checked_realm(self, realm: str, registry: str) -> str:
-        url = urljoin(registry, realm)
-        parts = urlsplit(url)
         allowed = ("https",) if registry.startswith("https:") else ("https", "http")
-        if parts.scheme not in allowed or not parts.hostname or parts.username is not None:
+        try:
+            url = urljoin(registry, realm)
+            parts = urlsplit(url)
+            fine = parts.scheme in allowed and bool(parts.hostname) and parts.username is None
+        except ValueError:
+            fine = False
+        if not fine:
             raise RegistryError(f"{self._host} names a token server that must not be asked: {answers.shown(realm)}")
         return url
 
