@@ -135,7 +135,7 @@ def layer_size(registry: Registry, name: str) -> int:
 def cut_in_half(pypod: Pypod, registry: Registry, relay: Relay, name: str) -> int:
     """A pull whose registry is killed half-way; the bytes that a whole one takes, about."""
     whole = layer_size(registry, name)
-    relay.limit, relay.over = whole // 2, lambda: bool(registry.kill())
+    relay.received, relay.limit, relay.over = 0, whole // 2, lambda: bool(registry.kill())
     done = pypod(
         "pull", "-q", "--tls-verify=false", "--retry", "1", "--retry-delay", "10ms", f"{relay.host}/{name}:1"
     )
