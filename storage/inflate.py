@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 
 from pypod.base.record import record
+from storage import libraries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,20 +57,13 @@ class Between:
     last: int = 0
 
 
-_library: Any = None
+def _declare(library: Any) -> None:
+    library.zlibVersion.restype = ctypes.c_char_p
+    library.inflateSetDictionary.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint]
 
 
 def _load() -> Any:
-    global _library
-    if _library is None:
-        try:
-            found = ctypes.CDLL("libz.so.1")
-            found.zlibVersion.restype = ctypes.c_char_p
-            found.inflateSetDictionary.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint]
-            _library = found
-        except (OSError, AttributeError):
-            _library = False
-    return _library or None
+    return libraries.load("libz.so.1", _declare)
 
 
 def available() -> bool:

@@ -5,28 +5,23 @@ from __future__ import annotations
 import ctypes
 import sys
 
+from storage import libraries
+
 _CONTEXT = 112  # bytes of SHA256_CTX (openssl/sha.h): plain numbers, no pointers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_library: Any = None
+
+def _declare(library: Any) -> None:
+    library.SHA256_Init.argtypes = [ctypes.c_void_p]
+    library.SHA256_Update.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    library.SHA256_Final.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
 
 
 def _load() -> Any:
-    """libcrypto, None where it is not to be had or lacks the functions."""
-    global _library
-    if _library is None:
-        try:
-            found = ctypes.CDLL("libcrypto.so.3")
-            found.SHA256_Init.argtypes = [ctypes.c_void_p]
-            found.SHA256_Update.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
-            found.SHA256_Final.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-            _library = found
-        except (OSError, AttributeError):
-            _library = False
-    return _library or None
+    return libraries.load("libcrypto.so.3", _declare)
 
 
 def available() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from pypod.errors import NotThere, RegistryError
 from pypod.registry import answers
@@ -48,6 +48,9 @@ def _next(reply: Reply, what: str) -> str:
         url: str = urljoin(reply.url, found[1])
     except ValueError:
         raise RegistryError(f"{what}: the next page is nowhere: {answers.shown(found[1])}") from None
+    if urlsplit(url).username is not None:
+        # It would be sent in the place of our own credentials.
+        raise RegistryError(f"{what}: the next page is said to want a password of the server's own")
     if origin(url) != origin(reply.url):
         raise RegistryError(f"{what}: the next page is said to be on another host: {answers.shown(url)}")
     return url

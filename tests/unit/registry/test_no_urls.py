@@ -45,3 +45,9 @@ def test_a_foreign_layers_place(url: str) -> None:
         Transport(Tls()).send("GET", url, {})
     with Client("127.0.0.1:1", retries=0) as client, pytest.raises(RegistryError, match="127.0.0.1:1"):
         client.open_blob("a", "sha256:" + "0" * 64, urls=(url,)).read(1)
+
+
+def test_a_page_with_a_password() -> None:
+    link = '<https://a:b@registry.example/v2/a/tags/list?n=2>; rel="next"'
+    with pytest.raises(RegistryError, match="password"):
+        pages._next(_Reply({"Link": link}), "listing tags")  # type: ignore[arg-type]
