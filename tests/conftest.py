@@ -55,7 +55,7 @@ def program(base: Path) -> Path:
 _said: list[str] = []
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def say() -> Callable[[str], None]:
     """Takes lines with figures that the summary of the run shows."""
     return _said.append

@@ -470,11 +470,9 @@ _done: list[str] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def count() -> Iterator[None]:
+def count(say: Callable[[str], None]) -> Iterator[None]:
     yield
-    from conftest import _said
-
-    _said.append(
+    say(
         f"registry faults: {len(_done)} of {len(CASES)} cases as they should be, no wrong image, no leftover, "
         "no secret told"
     )
