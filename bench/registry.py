@@ -1,11 +1,11 @@
-"""Pulls and pushes beside podman's, in pairs, from a real registry on the loopback.
+"""Pulls beside podman's, in pairs, from a real registry on the loopback.
 
     make bench-registry
     bench/registry.py [--rounds 3] [--mode rootless|root|both] [--images small,big] [--places tmpfs,ext4] [--tls]
 
 The images are those of bench/storage.py, pushed by skopeo, which compresses them. Each pull has a fresh file system;
-pypod flushes what it writes to disk, podman does not. A push goes to a new repository of the same registry: podman
-compresses anew, pypod finds what it has pulled. Needs root, podman, skopeo, runc, docker-registry and busybox-static.
+pypod flushes what it writes to disk, podman does not. Needs root, podman, skopeo, runc, docker-registry and
+busybox-static.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ class Bench:
         self.base, self.user, self.programs, self.registry = base, user, programs, registry
         self.flags = ["--cert-dir", str(registry.certs_dir)] if tls else ["--tls-verify=false"]
         self.samples: dict[tuple[str, str, str], dict[str, list[Sample]]] = {}
-        self.pushes = 0
 
     def measured(self, key: tuple[str, str, str], tool: Tool, watch: Stopwatch, *words: str) -> None:
         sample = watch([*tool.prefix, *words])
@@ -42,15 +41,12 @@ class Bench:
     def sequence(self, name: str, place: str, image: str) -> None:
         """What one program does on one fresh file system."""
         source = f"{self.registry.host}/{image}:1"
-        self.pushes += 1
         with file_system(self.base, place, self.user) as directory:
             tool = new_tool(name, self.programs[name], directory / "s", self.user, find_runtime())
             watch = Stopwatch(self.user)
             try:
                 call(tool, self.user, "images")  # podman makes its pause process
                 self.measured(("pull", image, place), tool, watch, "pull", "-q", *self.flags, source)
-                target = f"{self.registry.host}/pushed{self.pushes}:1"
-                self.measured(("push", image, place), tool, watch, "push", "-q", *self.flags, source, target)
             finally:
                 watch.close()
                 if name == "podman" and self.user.switch:
@@ -66,7 +62,7 @@ class Bench:
                 "pypod_s": round(median(found["pypod"], "wall"), 3),
                 "podman_s": round(median(found["podman"], "wall"), 3),
                 "ratio": round(median(found["pypod"], "wall") / median(found["podman"], "wall"), 3),
-                "bar": BAR if command == "pull" else 1.0,
+                "bar": BAR,
                 "pypod_mib": round(max(item.memory for item in found["pypod"]), 1),
                 "podman_mib": round(max(item.memory for item in found["podman"]), 1),
             }
