@@ -1,4 +1,4 @@
-"""A pull whose registry dies half-way, and goes on when it is there again; podman beside what is kept of it."""
+"""pypod and skopeo with one registry; a pull whose registry dies half-way, and podman beside what is kept of it."""
 
 from __future__ import annotations
 
@@ -183,3 +183,44 @@ def test_podman_works_on_the_store_meanwhile(
     tools.podman("rmi", "-f", f"{registry.host}/{name}:1").ok()
     pypod("pull", "-q", "--tls-verify=false", f"{relay.host}/{name}:1").ok()
     pypod("system", "check").ok()
+
+
+def test_to_and_fro_with_tls_and_a_password(fresh: Pypod, busybox_tar: Path, shared_dir: Path) -> None:
+    """What either pushes the other reads under the same digest; an index for two platforms as well."""
+    with Registry(tls=True, users={"u": "p"}) as registry:
+        certs, auth, told = registry.certs_dir, shared_dir / "auth.json", shared_dir / "digest"
+        access = ("--authfile", auth, "--cert-dir", certs)
+
+        def seen(name: str, *words: str) -> str:
+            return fresh.as_user(box.need("skopeo"), "inspect", *access, *words, f"docker://{name}").ok().out
+
+        fresh("login", *access, "-u", "u", "--password-stdin", registry.host, input=b"p").ok()
+        fresh("import", "-q", busybox_tar, "localhost/one:1").ok()
+        ours, theirs = f"{registry.host}/ours/one", f"{registry.host}/theirs/one"
+        fresh("push", "-q", *access, "--digestfile", told, "localhost/one:1", f"{ours}:1").ok()
+        pushed = told.read_text()
+        assert seen(f"{ours}:1", "--format", "{{.Digest}}").strip() == pushed
+        ids = fresh("images", "-q", "--no-trunc").ok().lines
+        fresh("rmi", "-a").ok()
+        for name in (f"{ours}:1", f"{ours}@{pushed}"):
+            [id] = fresh("pull", "-q", *access, name).ok().lines
+            assert f"sha256:{id}" in ids
+            assert fresh("image", "inspect", "-f", "{{.Digest}}", name).ok().out.strip() == pushed
+        copy = ("--src-cert-dir", certs, "--dest-cert-dir", certs, "--authfile", auth)
+        fresh.as_user(box.need("skopeo"), "copy", "-q", *copy, f"docker://{ours}:1", f"docker://{theirs}:1").ok()
+        assert fresh("pull", "-q", *access, f"{theirs}:1").ok().lines == [id]
+        assert fresh("image", "inspect", "-f", "{{.Digest}}", f"{theirs}:1").ok().out.strip() == pushed
+
+        both = f"{registry.host}/both:1"
+        fresh("manifest", "create", "both").ok()
+        fresh("manifest", "add", "both", f"{ours}:1").ok()
+        fresh("manifest", "add", *access, "--arch", "arm64", "both", f"docker://{theirs}:1").ok()
+        fresh("manifest", "push", "--all", *access, "--digestfile", told, "both", f"docker://{both}").ok()
+        raw = seen(both, "--raw")
+        assert digest(raw.encode()) == told.read_text()
+        assert {item["platform"]["architecture"] for item in json.loads(raw)["manifests"]} >= {"arm64"}
+        fresh("rmi", "-a", "-f").ok()
+        assert fresh("pull", "-q", *access, "--arch", "arm64", both).ok().lines == [id]
+        refused = fresh("pull", "-q", "--cert-dir", certs, "--creds", "u:wrong", both)
+        refused.fails(125, "unauthorized")
+        assert "wrong" not in refused.err
