@@ -41,7 +41,7 @@ def info(context: Context, store: Store) -> dict[str, Any]:
     return {
         "host": _host(context),
         "store": _store(context, store),
-        "registries": _registries(context),
+        "registries": _registries(),
         "plugins": {
             "volume": ["local"],
             "network": ["bridge", "macvlan", "ipvlan"],
@@ -296,19 +296,30 @@ def _file_system(place: str) -> str:
     return {"ext2": "extfs", "ext3": "extfs", "ext4": "extfs"}.get(kind, kind or "unknown")
 
 
-def _registries(context: Context) -> dict[str, Any]:
-    import tomllib
+def _registries() -> dict[str, Any]:
+    """podman's: where short names are looked for, and each table of registries.conf by its prefix.
 
-    home = os.environ.get("XDG_CONFIG_HOME") or context.home + "/.config"
-    for path in (
-        os.environ.get("CONTAINERS_REGISTRIES_CONF", ""),
-        home + "/containers/registries.conf" if context.rootless else "",
-        "/etc/containers/registries.conf",
-    ):
-        if path and os.path.exists(path):
-            try:
-                found = tomllib.loads(_read(path)).get("unqualified-search-registries")
-            except tomllib.TOMLDecodeError:
-                return {}
-            return {"search": found} if found else {}
-    return {}
+    Raises ConfigError.
+    """
+    from pypod.registry import registries_conf
+
+    def place(found: registries_conf.Place, plain: str = "all") -> dict[str, Any]:
+        when = "" if found.when == plain else found.when
+        return {"Location": found.location, "Insecure": found.insecure, "PullFromMirror": when}
+
+    known = registries_conf.load()
+    result: dict[str, Any] = {}
+    for item in known.registries:
+        # mirror-by-digest-only is a registry's word for what each of its mirrors may say.
+        by_digest = bool(item.mirrors) and all(mirror.when == "digest-only" for mirror in item.mirrors)
+        plain = "digest-only" if by_digest else "all"
+        result[item.prefix] = {
+            "Prefix": item.prefix,
+            **place(item.place),
+            "Mirrors": [place(mirror, plain) for mirror in item.mirrors] or None,
+            "Blocked": item.blocked,
+            "MirrorByDigestOnly": by_digest,
+        }
+    if known.unqualified:
+        result["search"] = list(known.unqualified)
+    return result

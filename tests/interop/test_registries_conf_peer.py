@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -243,3 +244,39 @@ def test_the_same_places(fresh: Pypod, pair: Pair, shared_dir: Path, case: str) 
     assert pair.asked() == expected, shown
     if ours.code:
         ours.fails(125)
+
+
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
+def test_info_shows_what_podman_shows(fresh: Pypod, shared_dir: Path) -> None:
+    conf = shared_dir / "registries.conf"
+    conf.write_text(
+        """
+        unqualified-search-registries = ["a.example", "b.example"]
+        [[registry]]
+        location = "b.example"
+        mirror-by-digest-only = true
+        [[registry.mirror]]
+        location = "m.example/x"
+        insecure = true
+        [[registry]]
+        prefix = "*.c.example"
+        location = "d.example"
+        [[registry.mirror]]
+        location = "m.example"
+        pull-from-mirror = "tag-only"
+        [[registry]]
+        location = "e.example"
+        blocked = true
+        """
+    )
+    env = {"CONTAINERS_REGISTRIES_CONF": str(conf)}
+    ours = fresh("info", "--format", "{{json .Registries}}", env=env).ok().json
+    places = ["--root", shared_dir / "g", "--runroot", shared_dir / "r", "--storage-driver", "overlay"]
+    theirs = subprocess.run(
+        [box.need("podman"), *places, "info", "--format", "{{json .Registries}}"],
+        capture_output=True,
+        check=True,
+        env={**fresh.environment(), **env},
+        cwd="/",
+    )
+    assert ours == json.loads(theirs.stdout)
