@@ -1,7 +1,7 @@
 # make demo     install what Debian lacks, build, and run a first container without network
 # make test     build if needed, then run every test that can run on this machine
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
-# make build | lint | test-kill | bench | bench-storage bench-registry | clean
+# make build | lint | test-kill | bench | bench-storage | bench-registry | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
 # could not be run by other users.

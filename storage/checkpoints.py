@@ -11,7 +11,7 @@ from storage import inflate, sha256, stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
 EVERY = 1 << 20  # bytes of a blob between two marks
@@ -114,13 +114,20 @@ class Tracker:
     def hexdigest(self) -> str:
         return self._sum.hexdigest()
 
-    def content(self, source: stream.Source, window: bytes = b"") -> Iterator[bytes]:
-        """What ``source``, which stands at ``start``'s offset, decompresses to. ``window``: what came before it."""
+    def content(self, source: stream.Source, before: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """All that the blob decompresses to: ``before``, the content up to ``start``, and then what comes from
+        ``source``, which stands at ``start``'s offset.
+        """
+        window = b""
+        for piece in before:
+            window = (window + piece if len(piece) < inflate.WINDOW else piece)[-inflate.WINDOW :]
+            yield piece
         if self.kind == stream.PLAIN:
-            return stream.chunks(source, stream.PLAIN)
-        if self._start is None and _FLUSH in source.peek(_FIRST_FLUSH):
-            return self._flushed(source)
-        return self._blocks(source, window)
+            yield from stream.chunks(source, stream.PLAIN)
+        elif self._start is None and _FLUSH in source.peek(_FIRST_FLUSH):
+            yield from self._flushed(source)
+        else:
+            yield from self._blocks(source, window)
 
     def _placed(self, between: inflate.Between) -> None:
         """The mark that waits has its place."""

@@ -74,12 +74,15 @@ def fetch(
     """
     limits.check(store.limits, "max_layers", len(blobs), "an image")
     missing = _missing(store, blobs)
-    space.require(store.imagestore or store.graphroot, sum(max(blob.size, 0) for blob in missing), "pull the image")
-    with _Places(store, missing, progress) as places:
-        with Commit(store) as commit:
+    while True:
+        with _Places(store, missing, progress) as places, Commit(store) as commit:
             rest = list(blobs)
             while rest and commit.reuse(rest[0].diff_id):
                 skipped(progress, rest.pop(0))
+            if not places.have(rest):
+                missing = rest  # a layer that was there has been removed meanwhile
+                continue
+            space.require(store.imagestore or store.graphroot, places.needed(rest), "pull the image")
             if store.driver == "vfs":
                 # A layer of vfs begins as a copy of the one below it.
                 for blob in rest:
@@ -126,11 +129,11 @@ class _Places:
 
     def __init__(self, store: Store, blobs: Iterable[LayerBlob], progress: Progress) -> None:
         store.prepare()
-        home = "" if store.driver == "vfs" else store.image_home
-        names = sorted({blob.digest for blob in blobs}) if home else []
+        self._home = "" if store.driver == "vfs" else store.image_home
+        names = sorted({blob.digest for blob in blobs}) if self._home else []
         # A layer that was unpacked by other rules is not the same.
         rules = (store.mount_program, store.force_mask, store.ignore_chown_errors, overlay.in_user_namespace())
-        self.of: dict[str, Place] = {name: partial.Place(home, name, repr(rules)) for name in names}
+        self.of: dict[str, Place] = {name: partial.Place(self._home, name, repr(rules)) for name in names}
         self._progress = progress
 
     def __enter__(self) -> _Places:
@@ -152,17 +155,20 @@ class _Places:
     ) -> None:
         self._release(value is not None and _worth_keeping(value))
 
+    def have(self, blobs: Iterable[LayerBlob]) -> bool:
+        """Whether each of these layers has its place; vfs needs none."""
+        return not self._home or all(blob.digest in self.of for blob in blobs)
+
     def needed(self, blobs: Sequence[LayerBlob]) -> int:
         """The bytes that are still to come, at least: as they are compressed."""
         result = 0
-        for blob in blobs:
+        for blob in {blob.digest: blob for blob in blobs}.values():
             place = self.of.get(blob.digest)
-            kept = place.cut() if place is not None else None
-            if place is None or place.whole() is None:
-                # What was there of a layer that was cut off is there twice for a while.
-                result += (
-                    max(blob.size, 0) if kept is None else max(blob.size - kept[0].offset, 0) + kept[0].between.given
-                )
+            if place is None:
+                result += max(blob.size, 0)
+            elif place.whole() is None:
+                kept = place.cut()
+                result += max(blob.size - (kept[0].offset if kept is not None else 0), 0)
         return result
 
     def _release(self, keep: bool) -> None:

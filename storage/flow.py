@@ -8,14 +8,13 @@ from storage import stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from storage.checkpoints import Tracker
     from storage.extract import Extractor
     from storage.limits import Limits
 
-WINDOW = 1 << 15  # bytes of content that a decompressor may refer back to
 _SMALL = 1 << 17  # bytes of a layer for which starting threads costs more than it saves
 
 
@@ -49,7 +48,7 @@ def run(
     same = kind == stream.PLAIN and before is None
     content = blob if same else sha256()
     small = before is None and len(source.peek(_SMALL)) < _SMALL
-    pieces = stream.chunks(source, kind) if tracker is None else _resumed(source, tracker, before or ())
+    pieces = stream.chunks(source, kind) if tracker is None else tracker.content(source, before or ())
     pieces = limiting.watched(pieces, source, limits, "a layer", "max_layer_size")
     size = 0
     if small:
@@ -106,11 +105,3 @@ def run(
 
 def _passed(blob: Any, content: Any, size: int) -> Passed:
     return Passed(blob="sha256:" + blob.hexdigest(), content="sha256:" + content.hexdigest(), size=size)
-
-
-def _resumed(source: stream.Source, tracker: Tracker, before: Iterable[bytes]) -> Iterator[bytes]:
-    window = b""
-    for piece in before:
-        window = (window + piece if len(piece) < WINDOW else piece)[-WINDOW:]
-        yield piece
-    yield from tracker.content(source, window)

@@ -92,7 +92,7 @@ class Inflater:
             if start.bits:
                 self._z.inflatePrime(ctypes.byref(self._stream), start.bits, start.last >> (8 - start.bits))
             if window:
-                self._z.inflateSetDictionary(ctypes.byref(self._stream), window[-WINDOW:], len(window[-WINDOW:]))
+                self._z.inflateSetDictionary(ctypes.byref(self._stream), window, len(window))
         self._between = False  # members
 
     def _begin(self, kind: int) -> None:

@@ -172,6 +172,37 @@ def test_what_is_there_is_not_fetched(store: Store) -> None:
     assert [name for name, _ in source.asked] == [source.blobs[2].digest]  # the last one is a copy of the first
 
 
+def test_layers_that_are_removed_before_the_pull_holds_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tars = [tar(number, 5) for number in range(3)]
+    first = Source(*tars[:2]).fetch(store)
+    look = fetch._missing
+
+    def and_then_they_go(where: Store, blobs: Sequence[LayerBlob]) -> list[LayerBlob]:
+        found = look(where, blobs)
+        where.delete_image(first.id)
+        return found
+
+    monkeypatch.setattr(fetch, "_missing", and_then_they_go)
+    source = Source(*tars)
+    check(store, source.fetch(store, "localhost/b:1"), tars)
+    assert len(source.asked) == 3
+
+
+def test_the_room_that_is_asked_for(store: Store, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(fetch.space, "require", lambda place, size, what: asked.append(size))
+    source = Source(tar(1), tar(2))
+    sizes = [blob.size for blob in source.blobs]
+    source.cut[source.blobs[1].digest] = sizes[1] // 2
+    with pytest.raises(ConnectionCut):
+        source.fetch(store, parallel=1)
+    source.cut.clear()
+    source.fetch(store)
+    kept = [offset for name, offset in source.asked if name == source.blobs[1].digest][-1]
+    assert kept > 0
+    assert asked == [sum(sizes), sizes[1] - kept]
+
+
 def test_a_blob_that_stands_twice_is_fetched_once(store: Store) -> None:
     data = tar(1, 5)
     source = Source(data, tar(2, 3), data)
