@@ -66,25 +66,25 @@ static void container_ended(struct monitor *m, int status)
 	m->container_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void child_ended(struct monitor *m, pid_t pid, int status)
+static void child_ended(struct monitor *m, pid_t pid, int status)
 {
 	if (pid == m->runtime_pid && !m->runtime_done) {
 		m->runtime_done = 1;
 		m->runtime_status = status;
 	} else if (pid == m->container_pid) {
 		container_ended(m, status);
-	} else if (!m->container_pid) {
-		/* Perhaps the container, which was faster than its pid file. */
-		struct stray *stray = &m->strays[m->n_strays++ % MAX_STRAYS];
-		stray->pid = pid;
-		stray->status = status;
+	} else if (pid == m->exit_command_pid) {
+		exit_command_ended(m, status);
 	}
 }
 
+/* Until the container's pid is known only the runtime is waited for: a container that is faster than its pid file
+ * stays a zombie, and its status is there when it is asked for. */
 void reap(struct monitor *m)
 {
 	int status;
-	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+	pid_t whose = m->container_pid > 0 ? -1 : m->runtime_pid;
+	for (pid_t pid; (pid = waitpid(whose, &status, WNOHANG)) > 0;)
 		child_ended(m, pid, status);
 }
 
@@ -103,9 +103,6 @@ static void pidfd_ready(struct monitor *m, struct source *source, unsigned event
 
 void watch_container(struct monitor *m)
 {
-	for (unsigned i = 0; i < MAX_STRAYS; i++)
-		if (m->strays[i].pid == m->container_pid)
-			container_ended(m, m->strays[i].status);
 	reap(m);
 	if (m->container_done)
 		return;

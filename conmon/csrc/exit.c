@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LINGER 1000 /* ms: how long streams that are still open when all is done are read for the log */
+
 static int write_exit_file(struct monitor *m, const char *directory, const char *name, int status)
 {
 	char path[PATH_ROOM], text[24];
@@ -63,7 +65,7 @@ static void exit_command_child(struct monitor *m)
 	_exit(127);
 }
 
-void run_exit_command(struct monitor *m)
+static void start_exit_command(struct monitor *m)
 {
 	if (!m->options.exit_command || cleaned_up(m))
 		return;
@@ -76,19 +78,46 @@ void run_exit_command(struct monitor *m)
 	}
 	if (pid == 0)
 		exit_command_child(m);
-	int status;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	m->exit_command_pid = pid;
+}
+
+void exit_command_ended(struct monitor *m, int status)
+{
+	m->exit_command_pid = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status))
 		say(m, 1, "the exit command ended with status %d", WEXITSTATUS(status));
+}
+
+void run_exit_command(struct monitor *m)
+{
+	int status;
+	start_exit_command(m);
+	while (m->exit_command_pid)
+		if (waitpid(m->exit_command_pid, &status, 0) > 0)
+			exit_command_ended(m, status);
+		else if (errno != EINTR)
+			return;
+}
+
+static int exit_command_over(const struct monitor *m)
+{
+	return !m->exit_command_pid;
+}
+
+/* Whoever kept the streams longer than the container lived, with the host's pids for example, is heard for a while. */
+static int stragglers_over(const struct monitor *m)
+{
+	return !m->log.used || stdio_ended(m) || m->now >= m->linger_until;
 }
 
 int finish(struct monitor *m)
 {
 	static const char timed_out[] = "command timed out";
 	int status = m->timed_out ? -1 : m->container_status, failed = 0;
+	m->timeout_at = 0;
 	attach_close(m);
 	stdio_drain(m);
+	drop(m, &m->input);
 	oom_check(m);
 	drop(m, &m->notify);
 	close_inherited(m);
@@ -102,7 +131,12 @@ int finish(struct monitor *m)
 		close_fd(&m->sync_fd);
 	}
 	attach_finish(m);
-	run_exit_command(m);
+	stdio_listen(m);
+	start_exit_command(m);
+	loop(m, exit_command_over);
+	m->linger_until = now_ms() + LINGER;
+	loop(m, stragglers_over);
+	stdio_close(m);
 	log_close_and_sync(m);
 	return failed ? 1 : status & 255;
 }

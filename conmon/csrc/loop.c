@@ -52,6 +52,7 @@ static int wait_time(struct monitor *m)
 	attach_deadline(m, &deadline);
 	sooner(&deadline, m->timeout_at);
 	sooner(&deadline, m->idle_at);
+	sooner(&deadline, m->linger_until);
 	if (!deadline)
 		return -1;
 	int64_t left = deadline - now_ms();
@@ -70,9 +71,9 @@ static void timers(struct monitor *m)
 		release_buffers(m);
 }
 
-void loop(struct monitor *m)
+void loop(struct monitor *m, int (*over)(const struct monitor *m))
 {
-	while (!m->container_done) {
+	while (!over(m)) {
 		struct epoll_event events[16];
 		int count = epoll_wait(m->epoll, events, 16, wait_time(m));
 		if (count < 0 && errno != EINTR)

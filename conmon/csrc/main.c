@@ -113,6 +113,11 @@ static void set_up(struct monitor *m)
 	runtime_start(m);
 }
 
+static int container_ended(const struct monitor *m)
+{
+	return m->container_done;
+}
+
 int main(int argc, char **argv)
 {
 	static struct monitor monitor;
@@ -129,6 +134,6 @@ int main(int argc, char **argv)
 	wait_for_start(m);
 	become_monitor(m);
 	set_up(m);
-	loop(m);
+	loop(m, container_ended);
 	_exit(finish(m));
 }

@@ -18,7 +18,6 @@
 #define RING_HIGH 65536			   /* stop reading the container while a client is this far behind */
 #define INPUT_SIZE 65536
 #define MAX_CLIENTS 64
-#define MAX_STRAYS 16
 #define MAX_FDS 4096
 
 struct monitor;
@@ -58,11 +57,6 @@ struct log {
 	struct stamp stamp;
 };
 
-struct stray {
-	pid_t pid;
-	int status;
-};
-
 struct monitor {
 	struct options options;
 	int argc;
@@ -75,12 +69,10 @@ struct monitor {
 	int oom_score, oom_score_changed;
 	/* Processes. */
 	struct source signals, pidfd;
-	pid_t pid, runtime_pid, container_pid;
+	pid_t pid, runtime_pid, container_pid, exit_command_pid;
 	int runtime_done, runtime_status;
 	int container_done, container_status, timed_out, registered;
-	int64_t timeout_at;
-	struct stray strays[MAX_STRAYS];
-	unsigned n_strays;
+	int64_t timeout_at, linger_until;
 	/* Standard streams. */
 	struct stream out, err;
 	struct source input; /* the container's stdin */
@@ -146,7 +138,7 @@ void watch(struct monitor *m, struct source *source, unsigned events);
 void rewatch(struct monitor *m, struct source *source, unsigned events);
 void unwatch(struct monitor *m, struct source *source);
 void drop(struct monitor *m, struct source *source); /* unwatch and close */
-void loop(struct monitor *m);
+void loop(struct monitor *m, int (*over)(const struct monitor *m)); /* until it says so */
 void sooner(int64_t *deadline, int64_t other); /* 0 means none */
 
 /* start.c */
@@ -161,7 +153,6 @@ void runtime_finished(struct monitor *m);
 /* children.c: signals and the processes' ends. */
 void signals_block(struct monitor *m);
 void signals_open(struct monitor *m);
-void child_ended(struct monitor *m, pid_t pid, int status);
 void watch_container(struct monitor *m);
 void reap(struct monitor *m);
 void timeout_fire(struct monitor *m);
@@ -173,7 +164,9 @@ void stdio_listen(struct monitor *m);
 void stdio_timers(struct monitor *m);
 void stdio_deadline(struct monitor *m, int64_t *deadline);
 void stdio_resume(struct monitor *m);
-void stdio_drain(struct monitor *m);
+void stdio_drain(struct monitor *m);	 /* read what is there now */
+int stdio_ended(const struct monitor *m); /* nobody can write any more */
+void stdio_close(struct monitor *m);
 void stream_open(struct monitor *m, struct stream *stream, int fd, int kind, int tty);
 void input_write(struct monitor *m, size_t length); /* of input_buffer; only while !input_blocked() */
 int input_blocked(const struct monitor *m);
@@ -217,6 +210,7 @@ void notify_open(struct monitor *m);
 
 /* exit.c */
 int finish(struct monitor *m);
-void run_exit_command(struct monitor *m);
+void run_exit_command(struct monitor *m); /* and wait for it */
+void exit_command_ended(struct monitor *m, int status);
 
 #endif

@@ -219,7 +219,7 @@ void stdio_deadline(struct monitor *m, int64_t *deadline)
 	sooner(deadline, m->err.retry_at);
 }
 
-/* What was written before the end; what background processes write afterwards does not hold up the exit. */
+/* What was written before the end. What background processes write meanwhile does not hold up the exit. */
 static void drain(struct monitor *m, struct stream *stream)
 {
 	int waiting = 0;
@@ -233,16 +233,25 @@ static void drain(struct monitor *m, struct stream *stream)
 			break;
 		waiting -= (int)got;
 	}
-	if (stream->source.fd >= 0)
-		stream_end(m, stream);
+	flush(m, stream);
 }
 
 void stdio_drain(struct monitor *m)
 {
 	drain(m, &m->out);
 	drain(m, &m->err);
-	m->input_held = 0;
-	drop(m, &m->input);
+}
+
+int stdio_ended(const struct monitor *m)
+{
+	return m->out.source.fd < 0 && m->err.source.fd < 0;
+}
+
+void stdio_close(struct monitor *m)
+{
+	stdio_drain(m);
+	stream_end(m, &m->out);
+	stream_end(m, &m->err);
 }
 
 int input_blocked(const struct monitor *m)

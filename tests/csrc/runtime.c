@@ -3,6 +3,7 @@
  * create and exec start `/bin/sh -c $FAKE_SCRIPT` (exec: $FAKE_EXEC_SCRIPT) and write its pid; with --console-socket it
  * gets a terminal. The words are appended to $FAKE_ARGS. FAKE_FAIL=TEXT writes TEXT to stderr and fails with status 3;
  * FAKE_FAIL=- fails silently. FAKE_SLEEP=SECONDS holds create up. FAKE_NOPID=1 writes no pid file.
+ * FAKE_ORPHANS=N leaves N ended processes behind, besides the container's.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -82,6 +83,9 @@ int main(int argc, char **argv)
 		execl("/bin/sh", "sh", "-c", script ? script : "true", (char *)NULL);
 		_exit(127);
 	}
+	for (int i = getenv("FAKE_ORPHANS") ? atoi(getenv("FAKE_ORPHANS")) : 0; i > 0; i--)
+		if (fork() == 0)
+			_exit(99);
 	if (!getenv("FAKE_NOPID") && pid_file) {
 		FILE *file = fopen(pid_file, "w");
 		fprintf(file, "%d", (int)pid);

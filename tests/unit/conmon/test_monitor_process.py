@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 import conmon
-from conmon import logs
+from conmon import logs, spawn
 from pypod.errors import MonitorError
 from support.monitor_box import ID, Box, alive, everything, until
 
@@ -256,6 +257,28 @@ def test_signals_are_passed_on(box: Box, number: int) -> None:
     assert box.exit_code() == 5
 
 
+def test_a_signal_while_the_runtime_works_ends_it_and_the_exit_command_runs_once(box: Box) -> None:
+    started: list[spawn.Started] = []
+    thread = threading.Thread(target=lambda: started.append(box.start(env={"FAKE_SLEEP": "60"}, **marker(box))))
+    thread.start()
+    until(lambda: (box.place / "args").exists() and (box.place / "conmon.pid").exists())
+    os.kill(box.pid, signal.SIGTERM)
+    thread.join()
+    assert (started[0].pid, started[0].message) == (-1, "the runtime was killed by signal 15")
+    box.gone()
+    assert ran(box) == 1
+
+
+def test_signals_after_the_container_has_ended_change_nothing(box: Box) -> None:
+    box.start("exit 3", **marker(box, extra="sleep 0.3;"))
+    box.exit_code()
+    for _ in range(3):
+        os.kill(box.pid, signal.SIGTERM)
+        time.sleep(0.05)
+    box.gone()
+    assert ran(box) == 1
+
+
 def test_the_runtime_refuses(box: Box) -> None:
     started = box.start(env={"FAKE_FAIL": 'cannot do "this": \\ \x07'}, **marker(box))
     assert started.pid == -1
@@ -397,8 +420,25 @@ def test_output_written_just_before_the_end_is_all_there(box: Box) -> None:
 
 
 def test_a_background_process_does_not_hold_up_the_exit(box: Box) -> None:
-    box.start(f"(sleep 0.3; echo late) & echo $! > {box.place}/late; exit 4")
+    """It is heard nevertheless, for a while or until the exit command has ended."""
+    box.start("(sleep 0.3; echo late) & echo early; exit 4")
     assert box.exit_code() == 4
+    assert [text for _, _, text in box.entries()] == [b"early"]
+    box.gone()
+    assert [text for _, _, text in box.entries()] == [b"early", b"late"]
+
+
+def test_a_background_process_that_stays_does_not_keep_the_monitor(box: Box) -> None:
+    box.start(f"(exec sleep 600) & echo $! > {box.place}/late; printf begun")
+    box.exit_code()
+    box.gone()
+    assert box.entries() == [("stdout", "P", b"begun")]
+    os.kill(int((box.place / "late").read_text()), signal.SIGKILL)
+
+
+def test_a_container_that_is_faster_than_its_pid_file(box: Box) -> None:
+    box.start("exit 7", env={"FAKE_ORPHANS": "100"})
+    assert box.exit_code() == 7
     box.gone()
 
 
