@@ -15,6 +15,7 @@ from pypod.errors import MonitorError, UsageError, reason
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
+    from collections.abc import Iterator
 else:
     import _socket
 
@@ -24,6 +25,7 @@ INPUT = 32768  # bytes of input in one packet: conmon reads no more
 BACKLOG = 1 << 20  # bytes held in memory for an output that takes nothing (a pager); what is more goes to a file
 SPOOL = 1 << 30  # bytes held in that file, before the monitor is left waiting, which cuts us off then
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
+STREAMS = {2: "stdout", 3: "stderr"}
 
 
 def connect(bundle: str) -> _socket.socket:
@@ -58,6 +60,89 @@ def send_resize(bundle: str, rows: int, columns: int) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+class Client:
+    """A connection to the monitor of a bundle: an iterator of what the container writes, as (stream, bytes).
+
+    ``stream`` is "stdout" or "stderr"; with a terminal all is stdout. The iteration ends with the container.
+    Leaving the ``with`` block, or ``close``, detaches. Raises MonitorError if nobody listens there.
+    """
+
+    def __init__(self, bundle: str) -> None:
+        self.bundle = bundle
+        self.sock = connect(bundle)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """For poll(2): readable when ``receive`` has something."""
+        return self.sock.fileno()
+
+    def close(self) -> None:
+        """Detach; the container goes on. Its input ends with the last client that gave any."""
+        self.sock.close()
+
+    def receive(self, timeout: float | None = None) -> tuple[str, bytes] | None:
+        """The next output; None at the end of the container. Raises TimeoutError after ``timeout`` seconds."""
+        self.sock.settimeout(timeout)
+        while True:
+            try:
+                packet = self.sock.recv(PACKET + 1)
+            except ConnectionResetError:
+                return None  # real conmon closes with our input unread
+            if not packet:
+                return None
+            stream = STREAMS.get(packet[0])
+            if stream is not None and len(packet) > 1:
+                return stream, packet[1:]
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        while (output := self.receive()) is not None:
+            yield output
+
+    def send(self, data: bytes) -> None:
+        """Give the container input. Blocks while it takes none. Raises MonitorError once the monitor has ended."""
+        self.sock.settimeout(None)
+        try:
+            for start in range(0, len(data), INPUT):
+                self.sock.send(data[start : start + INPUT])
+        except OSError as error:
+            raise MonitorError(f"cannot send input to the monitor in {self.bundle}: {reason(error)}") from None
+
+    def close_input(self) -> None:
+        """Say that no more input comes; output goes on."""
+        try:
+            self.sock.shutdown(_socket.SHUT_WR)
+        except OSError:
+            pass  # the end is on its way
+
+    def resize(self, rows: int, columns: int) -> bool:
+        """Tell the container's terminal its size. False if there is no monitor to hear it."""
+        return send_resize(self.bundle, rows, columns)
+
+    def relay(
+        self,
+        *,
+        stdin_fd: int = -1,
+        stdout_fd: int = 1,
+        stderr_fd: int = 2,
+        detach_keys: str = DEFAULT_DETACH_KEYS,
+        tty: bool = False,
+    ) -> str:
+        """Carry input and output between the container and our descriptors: see the function ``relay``."""
+        return relay(
+            self.sock,
+            stdin_fd=stdin_fd,
+            stdout_fd=stdout_fd,
+            stderr_fd=stderr_fd,
+            detach_keys=detach_keys,
+            tty=tty,
+        )
 
 
 def parse_detach_keys(text: str) -> bytes:

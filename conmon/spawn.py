@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 
+from conmon import MONITOR
 from pypod.base import fastjson, process
 from pypod.base.record import record
 from pypod.errors import MonitorError, reason
@@ -29,7 +30,7 @@ MESSAGE_ROOM = 1 << 16  # bytes: a message can be 49 KiB, and a packet's rest wo
 class MonitorOptions:
     """What the monitor is told. Empty means the flag is left out; sizes in bytes, times in seconds."""
 
-    monitor: str  # the program
+    monitor: str = MONITOR  # the program
     ours: bool = True  # whether it knows the flags that real conmon lacks
     id: str
     cuuid: str = ""  # of an exec session; the id otherwise

@@ -73,12 +73,12 @@ def stay(
     """
     from conmon import attach as client
 
-    socket = client.connect(bundle)
+    connection = client.Client(bundle)
 
     def resized() -> None:
         now = terminal.size(0)
         if now is not None:
-            client.send_resize(bundle, *now)
+            connection.resize(*now)
 
     # Until the command runs the process is the runtime's, and would die of them.
     early: list[int] | None = []
@@ -102,8 +102,7 @@ def stay(
             for number in waiting or ():
                 passed_on(number)
             with terminal.RawTerminal((0 if os.isatty(0) else 1) if tty else -1):
-                return client.relay(
-                    socket,
+                return connection.relay(
                     stdin_fd=streams.stdin,
                     stdout_fd=streams.stdout,
                     stderr_fd=streams.stderr,
@@ -111,7 +110,7 @@ def stay(
                     tty=tty,
                 )
     finally:
-        socket.close()
+        connection.close()
 
 
 def exit_code(context: Context, container: Container, state: State) -> int:

@@ -7,7 +7,9 @@ later CLI that finds that both have died. The container's lock lets one in; the 
 from __future__ import annotations
 
 import os
+import time
 
+from conmon import exits
 from pypod.base import files
 from pypod.base.locks import FileLock
 from pypod.base.record import replace
@@ -20,6 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.context import Context
     from storage.store import Store
+
+
+_NEWS_MS = 5000  # for the monitor to say how it ended
+_LOOK_MS = 50  # between two looks whether somebody else has cleaned up
 
 
 class ExitLock:
@@ -94,8 +100,6 @@ def end_half_made(container: Container) -> None:
     Its command line is all that is known of it. Its runtime goes with it, which would go on to make directories
     below the root file system's path after that has been removed.
     """
-    import time
-
     quiet = 0
     for _ in range(200):
         doomed = _starters(container)
@@ -195,13 +199,16 @@ def wait_for_end(container: Container, state: State, timeout_ms: int | None = No
     if not _wait_pid(state.pid, state.pid_start, timeout_ms):
         return False
     # The monitor writes the exit file within a millisecond or so; if it was killed there will be none.
-    waited = 0
-    while read_exit_file(container) is None and proc.alive(state.conmon_pid, state.conmon_start) and waited < 5000:
+    for _ in range(_NEWS_MS // _LOOK_MS):
+        if read_exit_file(container) is not None or not proc.alive(state.conmon_pid, state.conmon_start):
+            break
         fresh = stored_state(container)
         if not fresh.live or fresh.pid != state.pid:
-            return True
-        _wait_pid(state.conmon_pid, state.conmon_start, 1)
-        waited += 1
+            break  # somebody has cleaned up, and the file is gone again
+        try:
+            exits.wait(container.exit_file, state.conmon_pid, state.conmon_start, timeout_ms=_LOOK_MS)
+        except OSError:
+            time.sleep(_LOOK_MS / 1000)  # no room for another inotify instance
     return True
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 
+from conmon import exits
 from pypod.base import fastjson, files
 from pypod.base.locks import FileLock
 from pypod.base.record import from_json as record_from_json
@@ -228,22 +229,12 @@ def _after_reboot(container: Container, ended: dict[str, Any]) -> State:
 
 def read_exit_file(container: Container) -> tuple[int, int] | None:
     """The exit code that the monitor wrote, and when (ns); None if there is none."""
-    try:
-        fd = os.open(container.exit_file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        code = int(os.read(fd, 32).strip() or b"-1")
-        return code, os.fstat(fd).st_ctime_ns
-    except ValueError:
-        return None
-    finally:
-        os.close(fd)
+    return exits.read(container.exit_file)
 
 
 def oom_seen(container: Container) -> bool:
     """The monitor's mark that the kernel killed something of this container for lack of memory."""
-    return any(os.path.exists(f"{place}/oom") for place in (container.userdata, container.rundir))
+    return exits.oom_killed(container.userdata, container.rundir)
 
 
 def observe(container: Container) -> State:

@@ -72,6 +72,11 @@ def file_system(path: str) -> int:
     return int(_check(lib.sys_fs_type(_text(path)), path))
 
 
+def inotify(path: str, mask: int) -> int:
+    """A descriptor that never blocks and tells of the events in ``mask`` of a file or directory (inotify(7))."""
+    return _check(lib.sys_inotify(_text(path), mask), path)
+
+
 def openat2(dir_fd: int, path: str, flags: int, *, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
     """openat2(2): by default ``path`` is resolved as if ``dir_fd`` were the root directory."""
     while True:

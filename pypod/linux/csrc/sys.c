@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -49,6 +50,19 @@ int64_t sys_fs_type(const char *path)
 	if (statfs(path, &found) < 0)
 		return -errno;
 	return (int64_t)((uint64_t)found.f_type & UINT64_C(0xffffffff));
+}
+
+int sys_inotify(const char *path, uint32_t mask)
+{
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (inotify_add_watch(fd, path, mask) < 0) {
+		int failed = -errno;
+		close(fd);
+		return failed;
+	}
+	return fd;
 }
 
 int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)

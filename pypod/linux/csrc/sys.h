@@ -18,6 +18,8 @@ int sys_mount_setattr(int dirfd, const char *path, unsigned flags, uint64_t set,
                       uint64_t propagation, int userns_fd);
 /* The f_type of statfs(2), a positive number. */
 int64_t sys_fs_type(const char *path);
+/* A descriptor that does not block, which tells of the events of a mask in a directory. */
+int sys_inotify(const char *path, uint32_t mask);
 int sys_prctl(int option, unsigned long arg2, unsigned long arg3);
 
 /* Fork a child that waits for a byte on its pipe and then becomes argv with the caller's stdin, stdout and a
