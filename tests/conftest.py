@@ -3,6 +3,7 @@
 ``pypod`` runs every test that asks for it twice: as root and as a rootless user that the session makes for itself.
 Each has one store of its own with the image ``localhost/bb:1`` (the fixture ``image``) for the whole session; after
 each test its containers are removed, and after each module nothing else may be left (support/leaks.py).
+PYPOD_TEST_CONMON names another monitor for all of them (support/monitors.py).
 """
 
 from __future__ import annotations
@@ -20,11 +21,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import box, images, install, leaks, users
+from support import box, images, install, leaks, monitors, users
 from support.runner import Pypod
 
 IMAGE = "localhost/bb:1"
 MODES = ("root", "rootless")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", monitors.MARKER)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    monitors.skip_ours_only(items)
 
 
 def pytest_report_header() -> list[str]:
@@ -147,7 +156,8 @@ def stores(
     def get(mode: str, who: users.User) -> Pypod:
         if mode not in made:
             graphroot, runroot = _make_place(base, mode, who)
-            made[mode] = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode)
+            options = monitors.options()
+            made[mode] = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode, options=options)
             made[mode]("import", busybox_tar, IMAGE).ok()
         return made[mode]
 
@@ -201,7 +211,8 @@ def fresh(mode: str, who: users.User, base: Path, program: Path) -> Iterator[Pyp
     place = tempfile.mkdtemp(prefix="s", dir=base)
     os.chmod(place, 0o755)
     graphroot, runroot = _make_place(Path(place), "p", who)
-    pypod = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode)
+    options = monitors.options()
+    pypod = Pypod(program, who, graphroot=graphroot, runroot=runroot, mode=mode, options=options)
     yield pypod
     pypod("rm", "-f", "-a", "-t", "0")
     shutil.rmtree(place, ignore_errors=True)
