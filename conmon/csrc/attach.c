@@ -1,5 +1,6 @@
 /* The attach socket. Every client has its place in one ring of packets; a client that is up to date costs no copy.
- * Nothing here ever waits for a client: one that takes nothing for --attach-grace milliseconds is dropped. */
+ * One that takes nothing for --attach-grace milliseconds is cut: nothing waits for it any more, and as soon as its
+ * socket takes a packet it is told how much it has missed, and sees the end. */
 #include "monitor.h"
 
 #include <errno.h>
@@ -8,17 +9,34 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define HEADER 2 /* bytes: length of a packet in the ring */
+#define HEADER 2	     /* bytes: length of a packet in the ring */
+#define ACCEPT_AGAIN 200     /* ms: when there were no descriptors left */
+#define DRAIN_PATIENCE 500   /* ms: for the slowest client, if more is left at the end than the ring holds */
+#define DRAIN_TIME 2000	     /* ms: the same, for all of them together */
+#define LAST_WORD_ROOM 1000000 /* bytes of socket buffer; the kernel makes it what it allows */
 
 static int behind(const struct monitor *m, const struct client *client)
 {
-	return !client->gone && client->cursor != m->ring_head;
+	return !client->gone && !client->cut && client->cursor != m->ring_head;
+}
+
+static int hung_up(const struct client *client)
+{
+	struct pollfd state = {.fd = client->source.fd};
+	return poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR));
+}
+
+static int unread(int fd)
+{
+	int length = 0;
+	return ioctl(fd, FIONREAD, &length) == 0 && length > 0;
 }
 
 static void client_close(struct monitor *m, struct client *client)
@@ -27,23 +45,28 @@ static void client_close(struct monitor *m, struct client *client)
 	unwatch(m, &client->source);
 	/* close() with unread input makes the peer see ECONNRESET before what is queued for it. */
 	shutdown(fd, SHUT_RDWR);
-	while (recv(fd, m->input_buffer, m->input_held ? 0 : sizeof(m->input_buffer), MSG_DONTWAIT | MSG_TRUNC) > 0)
+	while (recv(fd, m->input_buffer, 0, MSG_DONTWAIT | MSG_TRUNC) > 0 || unread(fd))
 		;
 	close(fd);
 	client->source.fd = -1;
 	m->n_clients--;
 }
 
-/* Forget what everybody has been served. */
-static void ring_trim(struct monitor *m)
+/* What the client furthest behind has been served. */
+static size_t ring_low(const struct monitor *m)
 {
 	size_t low = m->ring_head;
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		if (m->clients[i].source.fd >= 0 && behind(m, &m->clients[i]) && m->clients[i].cursor < low)
 			low = m->clients[i].cursor;
-	if (low != m->ring_head && low < RING_SIZE / 2)
-		return;
-	if (low == 0)
+	return low;
+}
+
+/* Forget what everybody has been served; not for every little, unless the room is needed. */
+static void ring_trim(struct monitor *m, int needed)
+{
+	size_t low = ring_low(m);
+	if (low == 0 || (low != m->ring_head && low < RING_SIZE / 2 && !needed))
 		return;
 	memmove(m->ring, m->ring + low, m->ring_head - low);
 	m->ring_head -= low;
@@ -51,38 +74,29 @@ static void ring_trim(struct monitor *m)
 		m->clients[i].cursor = m->clients[i].cursor >= low ? m->clients[i].cursor - low : 0;
 }
 
-static size_t ring_used(const struct monitor *m)
-{
-	size_t low = m->ring_head;
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		if (m->clients[i].source.fd >= 0 && behind(m, &m->clients[i]) && m->clients[i].cursor < low)
-			low = m->clients[i].cursor;
-	return m->ring_head - low;
-}
-
 int attach_backlogged(const struct monitor *m)
 {
-	return m->ring_head > RING_HIGH && ring_used(m) > RING_HIGH;
+	return m->ring_head > RING_HIGH && m->ring_head - ring_low(m) > RING_HIGH;
 }
 
 static void client_poll(struct monitor *m, struct client *client)
 {
-	unsigned events = 0;
+	int events = 0;
 	if (!client->eof && !input_blocked(m))
 		events |= EPOLLIN;
-	if (behind(m, client))
+	if (behind(m, client) || client->cut)
 		events |= EPOLLOUT;
-	if (!events && !client->eof) {
-		/* A hang-up would be reported over and over while its last input waits for room. */
-		if (client->polled)
-			unwatch(m, &client->source);
-		client->polled = 0;
-	} else if (client->polled) {
-		rewatch(m, &client->source, events);
-	} else {
-		client->polled = 1;
-		watch(m, &client->source, events);
-	}
+	if (!events && !client->eof)
+		events = -1; /* a hang-up would be reported over and over while its last input waits for room */
+	if (events == client->watched)
+		return;
+	if (events < 0)
+		unwatch(m, &client->source);
+	else if (client->watched < 0)
+		watch(m, &client->source, (unsigned)events);
+	else
+		rewatch(m, &client->source, (unsigned)events);
+	client->watched = events;
 }
 
 void attach_poll(struct monitor *m)
@@ -104,13 +118,19 @@ static int64_t grace(const struct monitor *m)
 	return m->options.attach_grace < 0 ? 0 : m->now + m->options.attach_grace + 1;
 }
 
+static size_t packet_length(const struct monitor *m, size_t at)
+{
+	const unsigned char *header = (const unsigned char *)m->ring + at;
+	return (size_t)(header[0] | header[1] << 8);
+}
+
 /* Serve a client what it has missed, as far as it takes it. */
 static void client_pump(struct monitor *m, struct client *client)
 {
 	while (behind(m, client)) {
-		const unsigned char *at = (const unsigned char *)m->ring + client->cursor;
-		size_t length = (size_t)(at[0] | at[1] << 8);
-		if (send(client->source.fd, at + HEADER, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		size_t length = packet_length(m, client->cursor);
+		const char *packet = m->ring + client->cursor + HEADER;
+		if (send(client->source.fd, packet, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
 			if (errno == EINTR)
 				continue;
 			if (errno != EAGAIN && errno != ENOBUFS)
@@ -122,80 +142,154 @@ static void client_pump(struct monitor *m, struct client *client)
 	}
 }
 
-/* Input ends with the last client that gave any: an onlooker that goes changes nothing for a writer that stays. */
+/* Input ends with the last client that gave any: an onlooker that goes changes nothing for those that stay. */
 static void client_eof(struct monitor *m, struct client *client)
 {
 	if (client->eof)
 		return;
+	int onlooker = !client->wrote && (client->cut || hung_up(client));
 	client->eof = 1;
 	for (int i = 0; i < MAX_CLIENTS; i++) {
 		const struct client *other = &m->clients[i];
-		if (other->source.fd >= 0 && !other->eof && other->wrote)
+		if (other->source.fd >= 0 && !other->eof && (other->wrote || onlooker))
 			return;
 	}
 	input_end(m);
 }
 
+/* It is too slow: from here on it is owed nothing but the number of bytes that it has missed. */
+static void client_cut(struct monitor *m, struct client *client)
+{
+	for (size_t at = client->cursor; at != m->ring_head; at += HEADER + packet_length(m, at))
+		client->missed += (long long)packet_length(m, at) - 1;
+	client->cut = 1;
+	client->stalled_at = 0;
+	client_eof(m, client);
+	shutdown(client->source.fd, SHUT_RD);
+	say(m, 1, "an attached client is too slow: it is cut off");
+}
+
+/* Tell a client that was cut. 0: its socket takes nothing yet. */
+static int last_word(const struct monitor *m, const struct client *client)
+{
+	char text[128];
+	int length = snprintf(text, sizeof(text),
+			      "%c\n[conmon: %lld bytes of output were not delivered here: this client was too slow]\n",
+			      (m->options.terminal ? STREAM_OUT : STREAM_ERR) + 1, client->missed);
+	return send(client->source.fd, text, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+	       (errno != EAGAIN && errno != ENOBUFS);
+}
+
+/* A client that was cut has to go now. Its socket is full, so room is made for the last word. */
+static void client_dismiss(struct monitor *m, struct client *client)
+{
+	int room = LAST_WORD_ROOM;
+	if (client->cut && !last_word(m, client)) {
+		setsockopt(client->source.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+		last_word(m, client);
+	}
+	client_close(m, client);
+}
+
+/* One packet. Returns whether there may be more. */
+static int client_input(struct monitor *m, struct client *client)
+{
+	ssize_t got = recv(client->source.fd, m->input_buffer, INPUT_SIZE, MSG_DONTWAIT | MSG_TRUNC);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return 1;
+	if (got <= 0) {
+		client_eof(m, client);
+		return 0;
+	}
+	if (got > INPUT_SIZE) {
+		say(m, 1, "a packet of %zd bytes of input is too long: its end is lost", got);
+		got = INPUT_SIZE;
+	}
+	client->wrote = 1;
+	input_write(m, (size_t)got);
+	return 1; /* the end comes after it */
+}
+
 static void client_ready(struct monitor *m, struct source *source, unsigned events)
 {
 	struct client *client = (struct client *)source;
+	if (client->cut) {
+		if (last_word(m, client))
+			client_close(m, client);
+		return;
+	}
 	if (behind(m, client)) {
 		client_pump(m, client);
-		ring_trim(m);
+		ring_trim(m, 0);
 		stdio_resume(m);
 	}
-	if (!client->eof && !input_blocked(m)) {
-		ssize_t got = recv(source->fd, m->input_buffer, sizeof(m->input_buffer), MSG_DONTWAIT);
-		if (got > 0) {
-			client->wrote = 1;
-			input_write(m, (size_t)got);
-			client_poll(m, client);
-			return; /* there may be more; the end comes after it */
-		}
-		if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-			client_poll(m, client);
-			return;
-		}
-		client_eof(m, client);
-	}
-	if (client->eof && (client->gone || (events & (EPOLLHUP | EPOLLERR)))) {
+	int open = !client->eof && (input_blocked(m) || client_input(m, client));
+	/* The event may be that of an earlier client in this place. */
+	if (!open && (client->gone || ((events & (EPOLLHUP | EPOLLERR)) && hung_up(client)))) {
 		client_lost(m, client);
 		client_close(m, client);
-		ring_trim(m);
+		ring_trim(m, 0);
 		stdio_resume(m);
 		return;
 	}
 	client_poll(m, client);
 }
 
-static void client_open(struct monitor *m, int fd)
+/* A place for one more. Those that take no part any more have to make room. */
+static struct client *find_place(struct monitor *m)
 {
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		if (m->clients[i].source.fd < 0)
+			return &m->clients[i];
 	for (int i = 0; i < MAX_CLIENTS; i++) {
 		struct client *client = &m->clients[i];
-		if (client->source.fd >= 0)
+		if (!client->cut && !hung_up(client))
 			continue;
-		memset(client, 0, sizeof(*client));
-		client->source.fd = fd;
-		client->source.ready = client_ready;
-		client->cursor = m->ring_head;
-		m->n_clients++;
-		client_poll(m, client);
+		client_eof(m, client);
+		client_dismiss(m, client);
+		return client;
+	}
+	return NULL;
+}
+
+static void client_open(struct monitor *m, int fd)
+{
+	struct client *client = find_place(m);
+	if (!client) {
+		say(m, 1, "more than %d attached clients: one is turned away", MAX_CLIENTS);
+		close(fd);
 		return;
 	}
-	say(m, 1, "more than %d attached clients: one is turned away", MAX_CLIENTS);
-	close(fd);
+	memset(client, 0, sizeof(*client));
+	client->source.fd = fd;
+	client->source.ready = client_ready;
+	client->watched = -1;
+	client->cursor = m->ring_head;
+	m->n_clients++;
+	client_poll(m, client);
+}
+
+/* Whoever waits stays in the queue; looking at it all the time would not bring a descriptor. */
+static void accept_later(struct monitor *m, int errnum)
+{
+	if (!m->accept_failed)
+		say(m, 1, "Failed to accept client connection on attach socket: %s", strerror(errnum));
+	m->accept_failed = 1;
+	m->accept_at = now_ms() + ACCEPT_AGAIN;
+	unwatch(m, &m->listener);
 }
 
 void attach_accept(struct monitor *m)
 {
-	while (m->listener.fd >= 0) {
+	for (int i = 0; i < MAX_CLIENTS && m->listener.fd >= 0; i++) {
 		int fd = accept4(m->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0)
+		if (fd >= 0) {
+			m->accept_failed = 0;
 			client_open(m, fd);
-		else if (errno == EAGAIN)
+		} else if (errno == EAGAIN) {
 			return;
-		else if (errno != EINTR && errno != ECONNABORTED) {
-			say(m, 1, "Failed to accept client connection on attach socket: %s", strerror(errno));
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			accept_later(m, errno);
 			return;
 		}
 	}
@@ -208,33 +302,70 @@ static void listener_ready(struct monitor *m, struct source *source, unsigned ev
 	attach_accept(m);
 }
 
+/* Serve those that are behind, waiting for them up to a time (0: for ever). */
+static void serve(struct monitor *m, int64_t deadline)
+{
+	struct pollfd waiting[MAX_CLIENTS];
+	nfds_t count = 0;
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		if (m->clients[i].source.fd >= 0 && behind(m, &m->clients[i]))
+			waiting[count++] = (struct pollfd){.fd = m->clients[i].source.fd, .events = POLLOUT};
+	if (!count)
+		return;
+	int64_t left = deadline - now_ms();
+	poll(waiting, count, !deadline ? -1 : left > 0 ? (int)left + 1 : 0);
+	m->now = now_ms();
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		if (m->clients[i].source.fd >= 0)
+			client_pump(m, &m->clients[i]);
+}
+
+static int ring_fits(const struct monitor *m, size_t length)
+{
+	return m->ring_head + HEADER + 1 + length <= RING_SIZE;
+}
+
+static void cut_slowest(struct monitor *m)
+{
+	size_t low = ring_low(m);
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		if (m->clients[i].source.fd >= 0 && behind(m, &m->clients[i]) && m->clients[i].cursor == low)
+			client_cut(m, &m->clients[i]);
+}
+
+/* The container is not read while a client is far behind, so this comes up only with the rest that an ended one has
+ * left in large pipes. */
+static void ring_make_room(struct monitor *m, size_t length)
+{
+	int64_t patience = now_ms() + DRAIN_PATIENCE;
+	if (m->container_done && !m->drain_until)
+		m->drain_until = now_ms() + DRAIN_TIME;
+	for (ring_trim(m, 1); !ring_fits(m, length); ring_trim(m, 1)) {
+		int64_t until = patience < m->drain_until ? patience : m->drain_until;
+		if (now_ms() < until) {
+			serve(m, until);
+			continue;
+		}
+		cut_slowest(m);
+		patience = now_ms() + DRAIN_PATIENCE;
+	}
+}
+
 static void ring_append(struct monitor *m, int kind, const char *data, size_t length)
 {
-	if (m->ring_head + HEADER + 1 + length > RING_SIZE)
-		ring_trim(m);
-	int fits = m->ring_head + HEADER + 1 + length <= RING_SIZE;
-	for (int i = 0; i < MAX_CLIENTS; i++) {
-		struct client *client = &m->clients[i];
-		if (client->source.fd < 0 || client->gone || client->fresh)
-			continue;
-		if (!fits) {
-			say(m, 1, "an attached client is too slow: it is cut off");
-			client_lost(m, client);
-		} else if (!client->stalled_at) {
-			client->stalled_at = grace(m);
-		}
-	}
-	if (!fits)
-		return;
 	unsigned char *at = (unsigned char *)m->ring + m->ring_head;
 	at[0] = (unsigned char)((length + 1) & 255);
 	at[1] = (unsigned char)((length + 1) >> 8);
 	at[HEADER] = (unsigned char)(kind + 1);
 	memcpy(at + HEADER + 1, data, length);
 	m->ring_head += HEADER + 1 + length;
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		if (m->clients[i].fresh || m->clients[i].gone)
-			m->clients[i].cursor = m->ring_head;
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		struct client *client = &m->clients[i];
+		if (client->fresh || client->gone || client->cut)
+			client->cursor = m->ring_head;
+		else if (client->source.fd >= 0 && !client->stalled_at)
+			client->stalled_at = grace(m);
+	}
 }
 
 static int client_send(struct monitor *m, struct client *client, int kind, const char *data, size_t length)
@@ -257,54 +388,77 @@ static int client_send(struct monitor *m, struct client *client, int kind, const
 	return client->gone;
 }
 
+/* Returns whether somebody did not take it at once. */
+static int send_packet(struct monitor *m, int kind, const char *data, size_t length)
+{
+	int late = 0;
+	if (!ring_fits(m, length))
+		ring_make_room(m, length);
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		struct client *client = &m->clients[i];
+		client->fresh = 0;
+		if (client->source.fd < 0 || client->gone)
+			continue;
+		if (client->cut) {
+			client->missed += (long long)length;
+			continue;
+		}
+		client->fresh = !behind(m, client) && client_send(m, client, kind, data, length);
+		late |= !client->fresh;
+	}
+	if (late)
+		ring_append(m, kind, data, length);
+	return late;
+}
+
 void attach_send(struct monitor *m, int kind, const char *data, size_t length)
 {
-	int changed = 0;
+	int late = 0;
 	while (length && m->n_clients) {
 		size_t size = length < PACKET_MAX ? length : PACKET_MAX;
-		int late = 0;
-		for (int i = 0; i < MAX_CLIENTS; i++) {
-			struct client *client = &m->clients[i];
-			client->fresh = 0;
-			if (client->source.fd < 0 || client->gone)
-				continue;
-			client->fresh = !behind(m, client) && client_send(m, client, kind, data, size);
-			late |= !client->fresh;
-		}
-		if (late) {
-			ring_append(m, kind, data, size);
-			changed = 1;
-		}
+		late |= send_packet(m, kind, data, size);
 		data += size;
 		length -= size;
 	}
-	if (changed)
+	if (late)
 		attach_poll(m);
+}
+
+static void accept_timer(struct monitor *m)
+{
+	if (!m->accept_at || m->now < m->accept_at)
+		return;
+	m->accept_at = 0;
+	if (m->listener.fd >= 0)
+		watch(m, &m->listener, EPOLLIN);
 }
 
 void attach_timers(struct monitor *m)
 {
 	int changed = 0;
+	accept_timer(m);
 	if (!m->ring_head)
 		return;
 	for (int i = 0; i < MAX_CLIENTS; i++) {
 		struct client *client = &m->clients[i];
 		if (client->source.fd < 0 || !client->stalled_at || m->now < client->stalled_at)
 			continue;
-		say(m, 1, "an attached client took nothing for %d ms: it is cut off", m->options.attach_grace);
-		client_lost(m, client);
-		client_eof(m, client);
-		client_close(m, client);
+		/* A socket is called writable only when three quarters of it are empty: it may have taken a little. */
+		client_pump(m, client);
+		if (client->stalled_at && m->now >= client->stalled_at)
+			client_cut(m, client);
+		client_poll(m, client);
 		changed = 1;
 	}
 	if (changed) {
-		ring_trim(m);
+		ring_trim(m, 0);
 		stdio_resume(m);
 	}
 }
 
 void attach_deadline(struct monitor *m, int64_t *deadline)
 {
+	sooner(deadline, m->accept_at);
 	if (!m->ring_head)
 		return;
 	for (int i = 0; i < MAX_CLIENTS; i++)
@@ -318,6 +472,7 @@ void attach_close(struct monitor *m)
 {
 	attach_accept(m);
 	drop(m, &m->listener);
+	m->accept_at = 0;
 	if (m->bundle_fd >= 0 && !m->passthrough) {
 		unlinkat(m->bundle_fd, "attach", 0);
 		if (!m->options.full_attach && m->options.cuuid) {
@@ -329,29 +484,33 @@ void attach_close(struct monitor *m)
 	}
 }
 
+/* Whether a client has been given all that it takes. */
+static int client_done(struct monitor *m, struct client *client)
+{
+	if (behind(m, client) && client->stalled_at && m->now >= client->stalled_at)
+		client_cut(m, client);
+	return !behind(m, client);
+}
+
 /* Give each client the rest, as long as it takes it, then the end. */
 void attach_finish(struct monitor *m)
 {
-	for (;;) {
-		struct pollfd waiting[MAX_CLIENTS];
-		int count = 0;
+	m->now = now_ms();
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		if (m->clients[i].source.fd >= 0)
+			client_pump(m, &m->clients[i]);
+	while (m->n_clients) {
 		int64_t deadline = 0;
-		m->now = now_ms();
 		for (int i = 0; i < MAX_CLIENTS; i++) {
 			struct client *client = &m->clients[i];
 			if (client->source.fd < 0)
 				continue;
-			client_pump(m, client);
-			if (!behind(m, client) || (client->stalled_at && m->now >= client->stalled_at)) {
-				client_close(m, client);
-				continue;
-			}
-			sooner(&deadline, client->stalled_at);
-			waiting[count++] = (struct pollfd){.fd = client->source.fd, .events = POLLOUT};
+			if (client_done(m, client))
+				client_dismiss(m, client);
+			else
+				sooner(&deadline, client->stalled_at);
 		}
-		if (!count)
-			break;
-		poll(waiting, (nfds_t)count, deadline ? (int)(deadline - m->now) + 1 : -1);
+		serve(m, deadline);
 	}
 }
 

@@ -44,9 +44,11 @@ struct stream {
 
 struct client {
 	struct source source;
-	int polled, eof, wrote, gone, fresh;
+	int watched; /* the events; -1: not at all */
+	int eof, wrote, gone, fresh, cut;
 	size_t cursor;	     /* how far in the ring it has been served; ring_head: up to date */
-	int64_t stalled_at;  /* ms: when it is dropped unless it takes something; 0: never */
+	long long missed;    /* bytes, once it was cut */
+	int64_t stalled_at;  /* ms: when it is cut unless it takes something; 0: never */
 };
 
 struct log {
@@ -88,7 +90,9 @@ struct monitor {
 	/* Attach. */
 	struct source listener;
 	struct client clients[MAX_CLIENTS];
-	int n_clients, n_behind;
+	int n_clients, accept_failed;
+	int64_t accept_at;   /* ms: when the listener is looked at again; 0: it is */
+	int64_t drain_until; /* ms: patience with clients after the container's end; 0: not begun */
 	size_t ring_head;
 	/* The rest. */
 	struct log log;

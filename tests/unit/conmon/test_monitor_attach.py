@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
+import resource
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +24,7 @@ from hypothesis import strategies as st
 
 from conmon import attach
 from pypod.errors import MonitorError, UsageError
-from support.monitor_box import Box, everything, readable, until
+from support.monitor_box import Box, alive, everything, readable, until
 
 WAIT_FOR_GO = "until [ -e $TMPDIR/go ]; do sleep 0.01; done; "
 
@@ -131,10 +134,167 @@ def test_a_stalled_client_delays_neither_log_nor_exit(box: Box) -> None:
     assert box.entries()[-1] == ("stdout", "F", b"last")
     assert len(box.entries()) == 300001
     box.gone()
-    got, _ = everything(stalled)  # what it was sent before it was cut off
+    got, err = everything(stalled)  # what it was sent before it was cut off
     assert out.startswith(got)
+    assert missed(err) == len(out) - len(got)
     good.close()
     stalled.close()
+
+
+def missed(last_word: bytes) -> int:
+    """The number of bytes that a client is said to have missed."""
+    found = re.fullmatch(
+        rb"\n\[conmon: (\d+) bytes of output were not delivered here: this client was too slow\]\n", last_word
+    )
+    assert found is not None, last_word
+    return int(found[1])
+
+
+def test_a_client_that_was_cut_is_told_what_it_missed(box: Box) -> None:
+    box.start(WAIT_FOR_GO + "seq 1 100000; rm $TMPDIR/go; " + WAIT_FOR_GO + "echo over", attach_grace=200)
+    stalled, good = box.connect(), box.connect()
+    time.sleep(0.05)
+    go(box)
+    expected = b"".join(b"%d\n" % number for number in range(1, 100001))
+    seen = b""
+    while len(seen) < len(expected):
+        seen += good.recv(8193)[1:]
+    until(lambda: not (box.place / "go").exists())
+    # The container lives and writes nothing: the marker comes as soon as there is room for it, then the end.
+    got, err = everything(stalled)
+    assert expected.startswith(got)
+    assert missed(err) == len(expected) - len(got) > 0
+    with pytest.raises(BrokenPipeError):
+        stalled.send(b"x")
+    go(box)
+    assert everything(good) == (b"over\n", b"")
+    assert box.exit_code() == 0
+
+
+def test_with_a_terminal_the_last_word_comes_on_stdout(box: Box) -> None:
+    box.start(WAIT_FOR_GO + "stty -opost; seq 1 200000", attach_grace=100, terminal=True)
+    with box.connect() as sock:
+        time.sleep(0.05)
+        go(box)
+        box.gone()
+        out, err = everything(sock)
+    got, _, rest = out.partition(b"\n[")
+    assert missed(b"\n[" + rest) == 1288895 - len(got) and not err
+
+
+def test_a_writer_that_was_cut_gives_no_more_input(box: Box) -> None:
+    """Its end is one like another: the container would wait for it for ever."""
+    box.start(WAIT_FOR_GO + "seq 1 200000; cat", attach_grace=100, stdin=True)
+    with box.connect() as sock:
+        sock.send(b"last\n")
+        time.sleep(0.05)
+        go(box)
+        assert box.exit_code() == 0
+    assert box.entries()[-1] == ("stdout", "F", b"last")
+
+
+def test_places_of_clients_that_were_cut_are_for_others(box: Box) -> None:
+    box.start(WAIT_FOR_GO + "seq 1 100000; rm $TMPDIR/go; " + WAIT_FOR_GO + "echo over", attach_grace=50)
+    stalled = []
+    for _ in range(64):
+        stalled.append(box.connect())
+        time.sleep(0.002)
+    time.sleep(0.1)
+    go(box)
+    until(lambda: not (box.place / "go").exists())
+    with box.connect() as one, box.connect() as two:
+        go(box)
+        assert everything(one) == everything(two) == (b"over\n", b"")
+    box.gone()
+    for sock in stalled:
+        out, err = everything(sock)
+        assert 588895 <= len(out) + missed(err) <= 588900
+        sock.close()
+
+
+def test_a_little_progress_is_progress(box: Box) -> None:
+    """A full socket is called writable when three quarters of it are empty: this client takes longer for that."""
+    box.start(WAIT_FOR_GO + "seq 1 100000; echo last", attach_grace=200)
+    with box.connect() as sock:
+        time.sleep(0.05)
+        go(box)
+        time.sleep(0.1)
+        got = b""
+        for _ in range(12):
+            got += sock.recv(8193)[1:]
+            time.sleep(0.05)
+        out, err = everything(sock)
+    assert (got + out).endswith(b"100000\nlast\n") and not err
+    assert len(got + out) == 588900
+
+
+def test_what_is_left_in_a_large_pipe_reaches_those_who_read(box: Box) -> None:
+    fill = "import fcntl, os; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, bytes(1 << 20)); os.kill(os.getpid(), 9)"
+    box.start(WAIT_FOR_GO + f"exec {sys.executable} -c '{fill}'", attach_grace=2000)
+    with box.connect() as sock, box.connect() as stalled:
+        time.sleep(0.05)
+        os.kill(box.pid, signal.SIGSTOP)
+        go(box)
+        until(lambda: not alive(int((box.place / "pid").read_text())))
+        os.kill(box.pid, signal.SIGCONT)
+        out, err = everything(sock)
+        assert len(out) == 1 << 20 and not err
+        out, err = everything(stalled)
+        assert len(out) + missed(err) == 1 << 20
+    assert box.exit_code() == 137
+
+
+def test_an_onlooker_that_goes_before_there_was_input(box: Box) -> None:
+    box.start("cat", stdin=True)
+    with box.connect() as writer:
+        box.connect().close()
+        time.sleep(0.1)
+        writer.send(b"b\n")
+        assert writer.recv(8193) == b"\2b\n"
+        writer.shutdown(socket.SHUT_WR)
+        assert everything(writer) == (b"", b"")
+
+
+def test_an_end_without_input_ends_the_input(box: Box) -> None:
+    box.start("cat", stdin=True)
+    with box.connect() as reader, box.connect() as sock:
+        time.sleep(0.05)
+        sock.shutdown(socket.SHUT_WR)
+        assert everything(reader) == (b"", b"")
+
+
+def test_input_behind_an_empty_packet_costs_no_output(box: Box) -> None:
+    for _ in range(5):
+        for path in (box.place / "go", *box.exits.iterdir()):
+            path.unlink(missing_ok=True)
+        box.start(WAIT_FOR_GO + "head -c 50000 /dev/zero", stdin=True, log_path="none")
+        with box.connect() as sock:
+            for packet in (b"", b"x", b"", b"y"):
+                sock.send(packet)
+            time.sleep(0.02)
+            go(box)
+            assert len(everything(sock)[0]) == 50000
+        box.exit_code()
+
+
+def test_without_descriptors_clients_wait(box: Box) -> None:
+    box.start(WAIT_FOR_GO + "echo x")
+    with box.connect() as first:
+        time.sleep(0.05)
+        # The lowest number that is free is above the limit.
+        used = len(os.listdir(f"/proc/{box.pid}/fd"))
+        limits = resource.prlimit(box.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(box.pid, resource.RLIMIT_NOFILE, (used, limits[1]))
+        waiting = [box.connect() for _ in range(3)]
+        before = cpu(box.pid)
+        time.sleep(0.6)
+        assert cpu(box.pid) - before < 0.1
+        resource.prlimit(box.pid, resource.RLIMIT_NOFILE, limits)
+        until(lambda: len(os.listdir(f"/proc/{box.pid}/fd")) >= used + 3)
+        go(box)
+        for sock in (first, *waiting):
+            assert everything(sock) == (b"x\n", b"")
+            sock.close()
 
 
 def test_the_exit_file_does_not_wait_for_a_client(box: Box) -> None:
