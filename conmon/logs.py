@@ -1,15 +1,16 @@
-"""Read a container's log file: the CRI format that the monitor writes ("k8s-file").
+"""Read a container's log file, in CRI's format ("k8s-file") or Docker's ("json-file"); each line may be of either.
 
-A line of the file is ``TIME STREAM TAG TEXT``; TAG is F for a line that ended there, P for a piece whose rest follows
-in the stream's next entry. When the file has reached its size it becomes ``PATH.1``, the one before ``PATH.2`` and so
-on; conmon 2.1 has no such files and loses what was in it.
+A line of CRI is ``TIME STREAM TAG TEXT``; TAG is F for a line that ended there, P for a piece whose rest follows in
+the stream's next entry. Docker's is an object with ``log``, ``stream`` and ``time``; a piece lacks the newline. When
+the file has reached its size it becomes ``PATH.1``, the one before ``PATH.2`` and so on; conmon 2.1 has no such files
+and loses what was in it.
 """
 
 from __future__ import annotations
 
 import os
 
-from pypod.base import times
+from pypod.base import fastjson, times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +25,25 @@ POLL = 0.1  # seconds between two looks while following
 
 def parse(line: bytes) -> Entry | None:
     """One line of the file without its newline; None if it is not an entry."""
+    if line[:1] == b"{":
+        return _parse_json(line)
     parts = line.split(b" ", 3)
     if len(parts) < 4 or parts[2] not in (b"F", b"P") or parts[1] not in (b"stdout", b"stderr"):
         return None
     return parts[0].decode("ascii", "replace"), parts[1].decode(), parts[2] == b"P", parts[3]
+
+
+def _parse_json(line: bytes) -> Entry | None:
+    try:
+        value = fastjson.loads(line)
+    except ValueError:
+        return None
+    text, stream, when = (value.get(key) for key in ("log", "stream", "time"))
+    if not isinstance(text, str) or not isinstance(when, str) or stream not in ("stdout", "stderr"):
+        return None
+    raw = text.encode("utf-8", "replace")
+    piece = raw[-1:] != b"\n"
+    return when, stream, piece, raw if piece else raw[:-1]
 
 
 def rotated(path: str) -> list[str]:
@@ -101,16 +117,16 @@ class _Tail:
 
     def __init__(self, wanted: int) -> None:
         self.left = wanted
-        self.begun: set[bytes] = set()
+        self.begun: set[str] = set()
         self.full = False
 
     def takes(self, line: bytes) -> bool:
         """Whether the entry before those seen belongs to the tail."""
-        parts = line.split(b" ", 3)
-        if len(parts) < 4:
+        entry = parse(line)
+        if entry is None:
             return True
-        stream, tag = parts[1], parts[2]
-        if tag == b"F" or stream not in self.begun:
+        _, stream, piece, _ = entry
+        if not piece or stream not in self.begun:
             if self.left == 0:
                 self.full = True
                 return False

@@ -20,7 +20,7 @@ static void no_descriptors(struct monitor *m)
 		sources[i]->fd = -1;
 	m->epoll = m->null_fd = m->bundle_fd = m->child_in = m->child_out = m->child_err = -1;
 	m->sync_fd = m->start_fd = m->attach_fd = m->notify_out = -1;
-	m->log.fd = m->log.dir_fd = m->log.journal_fd = -1;
+	m->log.journal_fd = -1;
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		m->clients[i].source.fd = -1;
 	m->stdio_open = 1;
@@ -82,12 +82,9 @@ static void default_paths(struct monitor *m, char *cwd, char *pidfile)
 
 static void prepare(struct monitor *m)
 {
-	int errnum;
 	if (access(m->options.runtime, X_OK) < 0)
 		fail(m, errno, "Runtime path %s is not valid", m->options.runtime);
-	const char *wrong = log_open(m, &errnum);
-	if (wrong)
-		fail(m, errnum, errnum && m->log.path ? "%s %s" : "%s", wrong, m->log.path);
+	log_open(m);
 	if (m->options.bundle) {
 		m->bundle_fd = open(m->options.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (m->bundle_fd < 0)

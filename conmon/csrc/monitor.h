@@ -18,6 +18,7 @@
 #define RING_HIGH 65536			   /* stop reading the container while a client is this far behind */
 #define INPUT_SIZE 65536
 #define MAX_CLIENTS 64
+#define MAX_LOGS 4
 #define MAX_FDS 4096
 
 struct monitor;
@@ -51,12 +52,21 @@ struct client {
 	int64_t stalled_at;  /* ms: when it is cut unless it takes something; 0: never */
 };
 
-struct log {
-	int fd, dir_fd, journal_fd, regular, max_files, used;
+/* A file that the log is written to, and what it has lost. */
+struct log_file {
+	int fd, dir_fd, regular, json; /* json: Docker's format, else CRI's */
 	const char *path, *name;
-	long long size, limit, total, global_limit, dropped;
+	long long size, total, dropped;
 	int drop_errno;
-	struct stamp stamp;
+};
+
+struct log {
+	struct log_file files[MAX_LOGS];
+	int n_files, journal_fd, max_files, used;
+	long long limit, global_limit, journal_lost;
+	int journal_errno;
+	int64_t journal_waited; /* ms since it took something */
+	struct stamp stamp, utc;
 };
 
 struct monitor {
@@ -196,12 +206,13 @@ void ctl_open(struct monitor *m);
 void set_size(struct monitor *m, int rows, int columns);
 
 /* logfile.c, journal.c */
-const char *log_open(struct monitor *m, int *errnum); /* NULL or what is wrong */
+void log_open(struct monitor *m); /* fails with what is wrong */
 void log_lines(struct monitor *m, int kind, const char *data, size_t length);
 void log_partial(struct monitor *m, int kind, const char *data, size_t length);
 void log_reopen(struct monitor *m);
 void log_close_and_sync(struct monitor *m);
-int journal_open(void);
+int journal_open(struct monitor *m); /* -1 and errno */
+void journal_close(struct monitor *m);
 void journal_lines(struct monitor *m, int kind, const char *data, size_t length);
 void journal_send(struct monitor *m, int kind, const char *data, size_t length, int partial);
 

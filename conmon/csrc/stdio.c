@@ -101,12 +101,14 @@ void stdio_resume(struct monitor *m)
 		stdio_listen(m);
 }
 
-static void flush(struct monitor *m, struct stream *stream)
+static void flush(struct monitor *m, struct stream *stream, size_t length)
 {
 	stream->flush_at = 0;
+	if (length)
+		log_partial(m, stream->kind, stream->buffer, length);
+	stream->held -= length;
 	if (stream->held)
-		log_partial(m, stream->kind, stream->buffer, stream->held);
-	stream->held = 0;
+		memmove(stream->buffer, stream->buffer + length, stream->held);
 }
 
 static void consume(struct monitor *m, struct stream *stream, size_t length)
@@ -129,14 +131,14 @@ static void consume(struct monitor *m, struct stream *stream, size_t length)
 	if (complete && stream->held)
 		memmove(data, data + complete, stream->held);
 	if (stream->held > TAIL_MAX)
-		flush(m, stream);
-	else if (stream->held && !stream->flush_at)
+		flush(m, stream, utf8_whole(data, stream->held));
+	if (stream->held && !stream->flush_at)
 		stream->flush_at = m->now + FLUSH_AFTER;
 }
 
 static void stream_end(struct monitor *m, struct stream *stream)
 {
-	flush(m, stream);
+	flush(m, stream, stream->held);
 	stream->polled = 0;
 	stream->retry_at = 0;
 	drop(m, &stream->source);
@@ -194,7 +196,7 @@ static void stream_timer(struct monitor *m, struct stream *stream)
 {
 	if (stream->flush_at && m->now >= stream->flush_at) {
 		if (stream->polled || stream->retry_at)
-			flush(m, stream);
+			flush(m, stream, stream->held);
 		else /* not read just now for a client's sake: the rest of the line may be waiting */
 			stream->flush_at = m->now + FLUSH_AFTER;
 	}
@@ -233,7 +235,7 @@ static void drain(struct monitor *m, struct stream *stream)
 			break;
 		waiting -= (int)got;
 	}
-	flush(m, stream);
+	flush(m, stream, stream->held);
 }
 
 void stdio_drain(struct monitor *m)

@@ -118,6 +118,117 @@ size_t cri_partial(const struct stamp *stamp, int stream, const char *data, size
 	return PREFIX_LENGTH + length + 1;
 }
 
+/* The length of the character of UTF-8 that begins here; 0: it is none (RFC 3629), -1: it would be if more came. */
+static int utf8_length(const char *data, size_t left)
+{
+	const unsigned char *byte = (const unsigned char *)data;
+	unsigned char low = 0x80, high = 0xbf;
+	int length = byte[0] < 0x80 ? 1 : byte[0] < 0xc2 ? 0 : byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : byte[0] < 0xf5 ? 4 : 0;
+	if (byte[0] == 0xe0)
+		low = 0xa0;
+	else if (byte[0] == 0xed)
+		high = 0x9f;
+	else if (byte[0] == 0xf0)
+		low = 0x90;
+	else if (byte[0] == 0xf4)
+		high = 0x8f;
+	for (int i = 1; i < length; i++, low = 0x80, high = 0xbf) {
+		if ((size_t)i == left)
+			return -1;
+		if (byte[i] < low || byte[i] > high)
+			return 0;
+	}
+	return length;
+}
+
+size_t utf8_whole(const char *data, size_t length)
+{
+	for (size_t back = 1; back <= 3 && back <= length; back++) {
+		if ((data[length - back] & 0xc0) != 0x80)
+			return utf8_length(data + length - back, back) < 0 ? length - back : length;
+	}
+	return length;
+}
+
+/* How many bytes from here on are plain ASCII that JSON leaves as it is. */
+static size_t plain_run(const char *data, size_t length)
+{
+	size_t at = 0;
+	while (at < length) {
+		unsigned char byte = (unsigned char)data[at];
+		if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\')
+			break;
+		at++;
+	}
+	return at;
+}
+
+/* Text as the inside of a JSON string. The end of `out`, or NULL if it does not fit. */
+static char *json_text(char *out, const char *end, const char *data, size_t length)
+{
+	for (size_t from = 0; from < length;) {
+		size_t run = plain_run(data + from, length - from);
+		if (run > (size_t)(end - out))
+			return NULL;
+		memcpy(out, data + from, run);
+		out += run;
+		from += run;
+		if (from == length)
+			break;
+		char special[6];
+		int taken = utf8_length(data + from, length - from);
+		size_t size = (size_t)taken;
+		if (taken == 1)
+			size = escape((unsigned char)data[from], special);
+		else if (taken > 1)
+			memcpy(special, data + from, size);
+		else
+			memcpy(special, "\xef\xbf\xbd", size = 3);
+		if (size > (size_t)(end - out))
+			return NULL;
+		memcpy(out, special, size);
+		out += size;
+		from += taken > 0 ? (size_t)taken : 1;
+	}
+	return out;
+}
+
+#define JSON_HEAD "{\"log\":\""
+#define JSON_TAIL "\",\"stream\":\"stdxxx\",\"time\":\"2006-01-02T15:04:05.000000000Z\"}\n"
+
+size_t json_lines(const struct stamp *stamp, int stream, int partial, const char *data, size_t length, size_t *used,
+		  char *out, size_t room, long long budget)
+{
+	char tail[sizeof(JSON_TAIL)] = JSON_TAIL, *at = out;
+	const size_t head = sizeof(JSON_HEAD) - 1, tail_length = sizeof(JSON_TAIL) - 1;
+	size_t from = 0;
+	if (budget >= 0 && (unsigned long long)budget < room)
+		room = (size_t)budget;
+	memcpy(tail + 15, stream == STREAM_OUT ? "out" : "err", 3);
+	memcpy(tail + 28, stamp->text, 29);
+	while (from < length) {
+		size_t left = length - from, piece = left > JSON_PIECE ? JSON_PIECE : left;
+		const char *newline = memchr(data + from, '\n', piece);
+		if (newline)
+			piece = (size_t)(newline - (data + from)) + 1;
+		else if (!partial && !memchr(data + from + piece, '\n', left - piece))
+			break;
+		else if (piece < left)
+			piece = utf8_whole(data + from, piece);
+		if (room - (size_t)(at - out) < head + tail_length)
+			break;
+		char *end = json_text(at + head, out + room - tail_length, data + from, piece);
+		if (!end)
+			break;
+		memcpy(at, JSON_HEAD, head);
+		memcpy(end, tail, tail_length);
+		at = end + tail_length;
+		from += piece;
+	}
+	*used = from;
+	return (size_t)(at - out);
+}
+
 void journal_field(char *out, size_t room, size_t *at, const char *key, const char *value, size_t length)
 {
 	size_t name = strlen(key);

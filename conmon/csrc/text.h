@@ -32,6 +32,18 @@ size_t cri_lines(const struct stamp *stamp, int stream, const char *data, size_t
 /* A piece without its newline: one P entry. `room` is at least PREFIX_LENGTH + length + 1. */
 size_t cri_partial(const struct stamp *stamp, int stream, const char *data, size_t length, char *out);
 
+/* Docker's json-file: {"log":"TEXT\n","stream":"stdout","time":"2006-01-02T15:04:05.000000000Z"}. A line that is longer
+ * than JSON_PIECE comes in several entries, of which the last has the newline; bytes that are no UTF-8 become U+FFFD.
+ * As cri_lines, with a stamp of UTC; with `partial` also what is behind the last newline, as pieces. An entry takes at
+ * most JSON_ENTRY bytes. */
+#define JSON_PIECE 16384
+#define JSON_ENTRY 98400
+size_t json_lines(const struct stamp *stamp, int stream, int partial, const char *data, size_t length, size_t *used,
+		  char *out, size_t room, long long budget);
+
+/* How much of a piece of text can go without cutting a character of UTF-8 in two: all but at most three bytes. */
+size_t utf8_whole(const char *data, size_t length);
+
 /* Datagram of the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL). Fields are appended; if one does
  * not fit, *at becomes SIZE_MAX and stays so. */
 void journal_field(char *out, size_t room, size_t *at, const char *key, const char *value, size_t length);

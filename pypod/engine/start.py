@@ -284,7 +284,7 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         persist_dir=container.rundir,
         conmon_pidfile=config.conmon_pidfile or container.rundir + "/conmon.pid",
         container_pidfile=container.rundir + "/pidfile",
-        log_path=_log(container),
+        log_path=_log(container, ours),
         log_size_max=config.log_size_max,
         log_tag=config.log_tag,
         terminal=config.terminal,
@@ -344,10 +344,12 @@ def _mover(context: Context, container: Container, state: State) -> Callable[[in
     return cgroup_home.monitor(context, container.config)
 
 
-def _log(container: Container) -> str:
+def _log(container: Container, ours: bool) -> str:
     driver = container.config.log_driver
     if driver in ("k8s-file", "json-file"):
-        return "k8s-file:" + (container.config.log_path or container.userdata + "/ctr.log")
+        if not ours:
+            driver = "k8s-file"  # conmon knows no other, and `logs` reads either
+        return f"{driver}:" + (container.config.log_path or container.userdata + "/ctr.log")
     return driver
 
 

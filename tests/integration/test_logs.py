@@ -1,8 +1,11 @@
 """``logs``: what a container said, replayed or followed."""
 
+import json
 import os
 import re
 from pathlib import Path
+
+import pytest
 
 from support.runner import Pypod, until
 
@@ -90,6 +93,24 @@ def test_short_lines_stay_whole(pypod: Pypod, image: str) -> None:
 def test_log_driver_none(pypod: Pypod, image: str) -> None:
     assert pypod("run", "--name", "c", "--log-driver", "none", image, "echo", "x").ok().out == "x\n"
     pypod("logs", "c").fails(125, "none")
+
+
+@pytest.mark.parametrize("monitor", ["ours", "/usr/bin/conmon"])
+def test_json_file(pypod: Pypod, image: str, monitor: str) -> None:
+    if monitor != "ours" and not os.access(monitor, os.X_OK):
+        pytest.skip("conmon is not installed")
+    flags = [] if monitor == "ours" else ["--conmon", monitor]
+    script = "printf 'a \"b\"\\n'; sleep 0.2; echo err >&2"
+    pypod(*flags, "run", "--name", "c", "--log-driver", "json-file", image, "sh", "-c", script).ok()
+    done = pypod("logs", "c").ok()
+    assert (done.out, done.err) == ('a "b"\n', "err\n")
+    assert pypod("logs", "--tail", "1", "c").ok().out == ""
+    assert pypod.inspect("c")["HostConfig"]["LogConfig"]["Type"] == "json-file"
+    lines = Path(pypod.inspect("c")["HostConfig"]["LogConfig"]["Path"]).read_text().splitlines()
+    if monitor == "ours":
+        assert [json.loads(line)["log"] for line in lines] == ['a "b"\n', "err\n"]
+    else:
+        assert [line.split(" ", 1)[1] for line in lines] == ['stdout F a "b"', "stderr F err"]
 
 
 def test_log_opts(pypod: Pypod, image: str, shared_dir: Path) -> None:

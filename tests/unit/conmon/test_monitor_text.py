@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import struct
 
@@ -10,6 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conmon._conmon import ffi, lib
+
+
+def _one_for_each_byte(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "\ufffd" * (error.end - error.start), error.end
+
+
+codecs.register_error("go", _one_for_each_byte)
 
 OUT, ERR = lib.STREAM_OUT, lib.STREAM_ERR
 
@@ -68,6 +77,87 @@ def test_partial(text: bytes) -> None:
     out = ffi.new("char[]", 45 + len(text) + 1)
     size = lib.cri_partial(stamp(), OUT, text, len(text), out)
     assert ffi.buffer(out, size)[:] == HEAD + b"stdout P " + text + b"\n"
+
+
+def json_file(
+    data: bytes, room: int = 1 << 20, budget: int = -1, partial: bool = False, stream: int = OUT
+) -> tuple[bytes, int]:
+    out = ffi.new("char[]", max(room, 1))
+    used = ffi.new("size_t *")
+    size = lib.json_lines(stamp(offset=0), stream, partial, data, len(data), used, out, room, budget)
+    return ffi.buffer(out, size)[:], used[0]
+
+
+def texts_of(out: bytes) -> list[str]:
+    entries = [json.loads(line) for line in out.decode("utf-8").split("\n")[:-1]]
+    assert all(entry["time"] == "2026-11-24T21:05:09.123456789Z" and len(entry) == 3 for entry in entries)
+    return [entry["log"] for entry in entries]
+
+
+def test_json_file_is_written_as_docker_writes_it() -> None:
+    when = b'"time":"2026-11-24T21:05:09.123456789Z"}\n'
+    assert json_file(b'a "b"\\\t\x01\r\x7f\ntail') == (
+        b'{"log":"a \\"b\\"\\\\\\t\\u0001\\r\\u007f\\n","stream":"stdout",' + when,
+        11,
+    )
+    assert json_file(b"tail", partial=True, stream=ERR) == (b'{"log":"tail","stream":"stderr",' + when, 4)
+
+
+_TEXT = st.one_of(st.binary(max_size=60), st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace")))
+
+
+@given(st.lists(_TEXT, max_size=8).map(b"\n".join), st.booleans())
+def test_json_file_gives_the_text_back(data: bytes, partial: bool) -> None:
+    """With U+FFFD for what is no UTF-8: as many of them as bytes, which is Docker's rule (Go's)."""
+    out, used = json_file(data, partial=partial)
+    assert used == (len(data) if partial else data.rfind(b"\n") + 1)
+    wanted = [line.decode("utf-8", "go") + "\n" for line in data[:used].split(b"\n")]
+    wanted[-1] = wanted[-1][:-1]
+    assert texts_of(out) == [line for line in wanted if line]
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(0, 700), st.integers(-1, 700))
+def test_json_file_never_beyond_room_or_budget(sizes: list[int], room: int, budget: int) -> None:
+    data = b"".join(b"\x01" * size + b"\n" for size in sizes)
+    out, used = json_file(data, room, budget)
+    limit = room if budget < 0 else min(room, budget)
+    assert len(out) <= limit
+    assert "".join(texts_of(out)).encode() == data[:used]
+    assert used == 0 or data[used - 1 : used] == b"\n"
+    if left := data[used:]:
+        assert len(out) + len(json_file(left[: left.index(b"\n") + 1])[0]) > limit
+
+
+@pytest.mark.parametrize("text", ["x" * 50000, "é" * 25000, "€" * 17000, "\x01" * 40000, "a" + "😀" * 9000])
+def test_json_file_cuts_long_lines_between_characters(text: str) -> None:
+    raw = text.encode()
+    for data, partial in ((raw + b"\n", False), (raw, True)):
+        out, used = json_file(data, partial=partial)
+        assert used == len(data)
+        pieces = texts_of(out)
+        assert "".join(pieces).encode() == data and len(pieces) > 1
+        assert all(16381 <= len(piece.encode()) <= 16384 for piece in pieces[:-1])
+        assert all(len(line) <= lib.JSON_ENTRY for line in out.splitlines())
+        small, some = json_file(data, lib.JSON_ENTRY, partial=partial)
+        assert 0 < some <= used and small == out[: len(small)]
+
+
+@given(st.text(max_size=8), st.integers(0, 4))
+def test_whole_characters(text: str, cut: int) -> None:
+    raw = text.encode("utf-8", "replace")
+    data = raw[: max(len(raw) - cut, 0)]
+    whole = lib.utf8_whole(data, len(data))
+    assert len(data) - whole <= 3
+    assert data[:whole].decode() == data.decode("utf-8", "ignore")
+
+
+@given(st.binary(max_size=12))
+def test_whole_characters_of_any_bytes(data: bytes) -> None:
+    """What is held back could still become a character."""
+    whole = lib.utf8_whole(data, len(data))
+    rest = data[whole:]
+    assert len(rest) <= 3
+    assert not rest or codecs.getincrementaldecoder("utf-8")().decode(rest) == ""
 
 
 def message(number: int, text: bytes | None, room: int = 4096) -> bytes:
