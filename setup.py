@@ -14,7 +14,8 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, ROOT)
 
 MONITOR_SOURCES = (
-    "attach children exit journal logfile loop main notify oom options report runtime start stdio sys terminal text"
+    "attach children exit health journal logfile loop main notify oom options report runtime start stdio sys terminal"
+    " text"
 ).split()
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow"]
 # A monitor stays resident for each container, so it is built for size; --gc-sections leaves out what it never calls.

@@ -49,12 +49,25 @@ def connect(bundle: str) -> _socket.socket:
 
 def send_resize(bundle: str, rows: int, columns: int) -> bool:
     """Tell the monitor the size of the terminal. False if there is no monitor to hear it."""
+    return _send_control(bundle, 1, rows, columns)
+
+
+def set_health_interval(bundle: str, milliseconds: int) -> bool:
+    """Let the monitor run its health command, ours only: at once, and again so long after the end of each run.
+
+    0: no more. A day is cut to 18 hours, the longest it can be told. False if there is no monitor to hear it.
+    """
+    return _send_control(bundle, 3, *divmod(min(milliseconds, 65_535_999), 1000))
+
+
+def _send_control(bundle: str, kind: int, first: int, second: int) -> bool:
+    """One line of the monitor's ctl fifo: numbers up to 65535. False if there is no monitor to hear it."""
     try:
         fd = os.open(f"{bundle}/ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        os.write(fd, b"1 %d %d\n" % (rows, columns))
+        os.write(fd, b"%d %d %d\n" % (kind, first, second))
         return True
     except OSError:
         return False

@@ -57,6 +57,7 @@ class MonitorOptions:
     exit_command: list[str] = []  # the program and its arguments
     exit_delay: int = 0
     exit_command_lock: str = ""  # ours: see the monitor's exit.c
+    health_command: list[str] = []  # ours: what attach.set_health_interval lets it run
     attach_grace: int | None = None  # ours: ms after which a client that takes nothing is dropped; -1: never
     socket_dir: str = ""  # "": the attach socket is <bundle>/attach itself
     timeout: int = 0
@@ -117,6 +118,10 @@ def argv(options: MonitorOptions) -> list[str]:
             words += ["--attach-grace", str(options.attach_grace)]
         if options.exit_command_lock:
             words += ["--exit-command-lock", options.exit_command_lock]
+        if options.health_command:
+            words += ["--health-command", options.health_command[0]]
+            for word in options.health_command[1:]:
+                words += ["--health-command-arg", word]
         for label in options.log_labels:
             words += ["--log-label", label]
     for word in options.runtime_args:

@@ -75,6 +75,8 @@ static void child_ended(struct monitor *m, pid_t pid, int status)
 		container_ended(m, status);
 	} else if (pid == m->exit_command_pid) {
 		exit_command_ended(m, status);
+	} else if (pid == m->health_pid) {
+		health_ended(m);
 	}
 }
 

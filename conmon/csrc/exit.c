@@ -43,25 +43,24 @@ static int cleaned_up(struct monitor *m)
 	return done;
 }
 
-static void exit_command_child(struct monitor *m) __attribute__((noreturn));
-static void exit_command_child(struct monitor *m)
+void call_back(struct monitor *m, const char *program, int list, int delay)
 {
-	char *list[m->options.n_items + 2];
+	char *words[m->options.n_items + 2];
 	int count = 0, at = 0;
 	close_from(STDERR_FILENO + 1);
 	default_signals();
-	if (m->options.exit_delay > 0)
-		sleep((unsigned)m->options.exit_delay);
+	if (delay > 0)
+		sleep((unsigned)delay);
 	oom_restore(m);
 	union {
 		const char *in;
 		char *out;
-	} cast = {.in = m->options.exit_command};
-	list[count++] = cast.out;
-	while ((cast.in = options_next(&m->options, LIST_EXIT_ARG, &at)))
-		list[count++] = cast.out;
-	list[count] = NULL;
-	execv(list[0], list);
+	} cast = {.in = program}; /* execv(2) does not change them */
+	words[count++] = cast.out;
+	while ((cast.in = options_next(&m->options, list, &at)))
+		words[count++] = cast.out;
+	words[count] = NULL;
+	execv(words[0], words);
 	_exit(127);
 }
 
@@ -77,7 +76,7 @@ static void start_exit_command(struct monitor *m)
 		return;
 	}
 	if (pid == 0)
-		exit_command_child(m);
+		call_back(m, m->options.exit_command, LIST_EXIT_ARG, m->options.exit_delay);
 	m->exit_command_pid = pid;
 }
 
@@ -115,6 +114,7 @@ int finish(struct monitor *m)
 	static const char timed_out[] = "command timed out";
 	int status = m->timed_out ? -1 : m->container_status, failed = 0;
 	m->timeout_at = 0;
+	health_end(m);
 	attach_close(m);
 	stdio_drain(m);
 	drop(m, &m->input);
@@ -137,6 +137,7 @@ int finish(struct monitor *m)
 	m->linger_until = now_ms() + LINGER;
 	loop(m, stragglers_over);
 	stdio_close(m);
+	reap(m); /* the health check; not waited for: what was killed may hang in the kernel */
 	log_close_and_sync(m);
 	return failed ? 1 : status & 255;
 }

@@ -50,6 +50,7 @@ static int wait_time(struct monitor *m)
 	int64_t deadline = 0;
 	stdio_deadline(m, &deadline);
 	attach_deadline(m, &deadline);
+	health_deadline(m, &deadline);
 	sooner(&deadline, m->timeout_at);
 	sooner(&deadline, m->idle_at);
 	sooner(&deadline, m->linger_until);
@@ -65,6 +66,7 @@ static void timers(struct monitor *m)
 {
 	stdio_timers(m);
 	attach_timers(m);
+	health_timer(m);
 	if (m->timeout_at && m->now >= m->timeout_at)
 		timeout_fire(m);
 	if (m->idle_at && m->now >= m->idle_at)

@@ -85,6 +85,8 @@ struct monitor {
 	int runtime_done, runtime_status;
 	int container_done, container_status, timed_out, registered;
 	int64_t timeout_at, linger_until;
+	pid_t health_pid; /* of the run that goes; 0: none */
+	int64_t health_interval, health_at; /* ms; 0: none */
 	/* Standard streams. */
 	struct stream out, err;
 	struct source input; /* the container's stdin */
@@ -223,7 +225,16 @@ void oom_watch(struct monitor *m);
 void oom_check(struct monitor *m);
 void notify_open(struct monitor *m);
 
+/* health.c */
+void health_set(struct monitor *m, int seconds, int milliseconds); /* between two runs; 0 0: no more */
+void health_deadline(struct monitor *m, int64_t *deadline);
+void health_timer(struct monitor *m);
+void health_ended(struct monitor *m);
+void health_end(struct monitor *m);
+
 /* exit.c */
+/* In a child: become `program` with the words of `list`, `delay` seconds from now. */
+void call_back(struct monitor *m, const char *program, int list, int delay) __attribute__((noreturn));
 int finish(struct monitor *m);
 void run_exit_command(struct monitor *m); /* and wait for it */
 void exit_command_ended(struct monitor *m, int status);

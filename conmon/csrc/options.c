@@ -36,6 +36,8 @@ static const struct option_def defs[] = {
 	{"exit-delay", 0, INT, AT(exit_delay)},
 	{"exit-dir", 0, STRING, AT(exit_dir)},
 	{"full-attach", 0, FLAG, AT(full_attach)},
+	{"health-command", 0, STRING, AT(health_command)},
+	{"health-command-arg", 0, LIST, LIST_HEALTH_ARG},
 	{"help", 'h', FLAG, AT(help)},
 	{"leave-stdin-open", 0, FLAG, AT(leave_stdin_open)},
 	{"log-allowlist-dir", 0, LIST, LIST_IGNORED},

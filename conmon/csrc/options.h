@@ -11,6 +11,7 @@ enum option_list {
 	LIST_RUNTIME_ARG,
 	LIST_RUNTIME_OPT,
 	LIST_EXIT_ARG,
+	LIST_HEALTH_ARG,
 	LIST_IGNORED,
 };
 
@@ -22,7 +23,7 @@ struct option_item {
 struct options {
 	const char *cid, *cuuid, *name, *runtime, *bundle, *container_pidfile, *conmon_pidfile;
 	const char *log_tag, *log_level, *exit_dir, *persist_dir, *exit_command, *exec_process_spec;
-	const char *restore, *socket_dir, *sdnotify_socket, *exit_command_lock;
+	const char *restore, *socket_dir, *sdnotify_socket, *exit_command_lock, *health_command;
 	long long log_size_max, log_global_size_max;
 	int log_max_files, exit_delay, timeout, attach_grace;
 	int api_version, version, help, terminal, stdin_open, leave_stdin_open, exec, exec_attach, sync;

@@ -146,6 +146,8 @@ static void ctl_line(struct monitor *m, const char *line, size_t length)
 		set_size(m, first, second);
 	else if (type == 2)
 		log_reopen(m);
+	else if (type == 3)
+		health_set(m, first, second);
 	else
 		say(m, 1, "Unknown control message type %d", type);
 }
