@@ -192,6 +192,11 @@ _HEALTH = (
     ("health-on-failure", "str", "none", "ACTION", "What to do when unhealthy", ("none", "kill", "restart", "stop")),
     ("health-retries", "uint", None, "NUMBER", "Failures in a row that mean unhealthy (default 3)"),
     ("health-start-period", "str", None, "DURATION", "Failures do not count this long after the start (default 0s)"),
+    ("health-startup-cmd", "str", None, "COMMAND", "A check that must pass before the health check begins"),
+    ("health-startup-interval", "str", None, "DURATION", "Time between its runs (default 30s)"),
+    ("health-startup-retries", "uint", None, "NUMBER", "Failures of it that restart the container (default 0: none)"),
+    ("health-startup-success", "uint", None, "NUMBER", "Passes of it that are needed (default 0: any)"),
+    ("health-startup-timeout", "str", None, "DURATION", "A run of it that takes longer has failed (default 30s)"),
     ("health-timeout", "str", None, "DURATION", "A check that takes longer has failed (default 30s)"),
     ("no-healthcheck", "bool", False, "", "Turn the image's health check off"),
 )

@@ -18,21 +18,23 @@ def clean_up(context: Context, store: Store, container: Container, *, remove: bo
     """
     with container.lock:
         state = cleanup.finish(context, store, container)
-        if remove or container.config.auto_remove:
-            delete.delete(context, store, container)
         # Under the same lock: who stops the container must not come in between and find nothing to stop.
-        elif wants_restart(container, state):
+        if not remove and wants_restart(container, state):
             from pypod.engine import start  # most containers are not restarted
 
             start.restart_after_exit(context, store, container, state)
+        elif remove or container.config.auto_remove:
+            delete.delete(context, store, container)
     return state
 
 
 def wants_restart(container: Container, state: State) -> bool:
-    """Whether the restart policy asks for another start (podman-run(1), --restart)."""
+    """Whether the restart policy or the health check asks for another start (podman-run(1), --restart)."""
     policy = container.config.restart_policy
     if state.status != "exited" or state.stopped_by_user:
         return False
+    if state.restart_wanted:
+        return True
     if policy in ("always", "unless-stopped"):
         return True
     if policy == "on-failure" and state.exit_code != 0:

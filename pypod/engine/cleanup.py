@@ -75,6 +75,8 @@ def finish(context: Context, store: Store, container: Container) -> State:
     if not before.pid:
         end_half_made(container)
     problems = undo(context, store, container, before, ended=before.pid != 0)
+    # Sessions whose keepers were killed: with the container the processes have ended, too.
+    files.remove_tree(container.rundir + "/exec")
     final = replace(
         state,
         pid=0,
@@ -86,7 +88,7 @@ def finish(context: Context, store: Store, container: Container) -> State:
     if final.status == "created":
         files.remove_tree(container.userdata + "/config.json")
     if not container.config.auto_remove:
-        if container.config.restart_policy not in ("", "no"):
+        if container.config.restarts:
             # The next start overwrites what is known of this end, and somebody may be about to ask.
             ended.note(context, container.id, final.exit_code)
         save_state(container, final)

@@ -56,6 +56,12 @@ class HealthCheck:
     start_period: int = 0
     retries: int = 3
     on_failure: str = "none"
+    # Until it has passed, the startup check runs in place of the other one; 0 retries: never restarted.
+    startup_test: list[str] = []
+    startup_interval: int = 0
+    startup_timeout: int = 0
+    startup_retries: int = 0
+    startup_success: int = 0
 
 
 @record
@@ -179,6 +185,13 @@ class ContainerConfig:
     sdnotify: str = "container"
     systemd: bool = False
     dependencies: list[str] = []  # ids of containers whose namespaces this one joins
+
+    @property
+    def restarts(self) -> bool:
+        """Whether its exit command may have to start it again, by its restart policy or its health check."""
+        check = self.healthcheck
+        by_health = check is not None and (check.on_failure == "restart" or check.startup_retries > 0)
+        return by_health or self.restart_policy not in ("", "no")
 
 
 def from_json(values: dict[str, Any]) -> ContainerConfig:

@@ -47,6 +47,7 @@ class State:
     oom_killed: bool = False
     restarts: int = 0
     stopped_by_user: bool = False
+    restart_wanted: bool = False  # by its health check: it was ended to be started again
     error: str = ""
     network: dict[str, Any] = {}
     cgroup_path: str = ""

@@ -40,6 +40,11 @@ def cleanup(context: Context, container_id: str) -> list[str]:
     return [*program(), *global_flags(context), "container", "cleanup", container_id]
 
 
+def health(context: Context, container_id: str) -> list[str]:
+    """``pypod healthcheck run ID`` in full: what the monitor's timer starts."""
+    return [*program(), *global_flags(context), "healthcheck", "run", container_id]
+
+
 def cleanup_exec(context: Context, container_id: str, session: str) -> list[str]:
     """The same for an exec session that nobody waits for."""
     return [*program(), *global_flags(context), "container", "cleanup", "--exec", session, container_id]

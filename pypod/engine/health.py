@@ -1,6 +1,7 @@
 """``healthcheck run``: one run of a container's health check, and what follows from it (podman-healthcheck-run(1)).
 
-The results are kept in the container's ``healthcheck.log`` in podman's form; ``ps`` and ``inspect`` read it there.
+The container's monitor calls it at the interval, and kills it when the container ends: what is to come after that is
+the exit command's to do. The results are kept by ``health_log``.
 """
 
 from __future__ import annotations
@@ -9,30 +10,26 @@ import os
 import time
 
 from pypod.base import files, times
-from pypod.base.locks import FileLock
 from pypod.engine import container as containers
-from pypod.engine import exec_spec, execute, ps_view
-from pypod.engine.container import Container, State
+from pypod.engine import exec_spec, execute, health_log
+from pypod.engine.container import Container
 from pypod.errors import BadState, PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pypod.engine.config import HealthCheck
     from pypod.engine.context import Context
     from storage.store import Store
 
-_LOG_ENTRIES = 5
 _LOG_OUTPUT = 500  # bytes of each entry
 _KILL = 9
 
 
 def run(context: Context, store: Store, container: Container) -> bool:
-    """Run the check once and write down how it went; whether it passed.
+    """Run the check once, or the startup check until that has passed, and write down how it went; whether it passed.
 
-    Carries out --health-on-failure when the container has become unhealthy. Raises BadState if there is no check or
-    the container does not run.
+    Carries out --health-on-failure when the container is unhealthy. Raises BadState if there is no check or the
+    container does not run (any more): then nothing is written down.
     """
     check = container.config.healthcheck
     if check is None or not check.test or check.test[0] == "NONE":
@@ -40,23 +37,30 @@ def run(context: Context, store: Store, container: Container) -> bool:
     state = containers.observe(container)
     if state.status != "running":
         raise BadState(f"container {container.id} is not running")
+    startup = health_log.in_startup(container, check)
+    test, timeout = (check.startup_test, check.startup_timeout) if startup else (check.test, check.timeout)
     started = times.now()
-    code, output = _execute(context, container, check)
-    log = _record(container, check, state, started, code, output)
-    if log["Status"] == "unhealthy":
-        _act(context, store, container, check.on_failure)
+    code, output = _execute(context, container, _command(test), timeout)
+    now = containers.observe(container)
+    if now.status != "running" or now.pid != state.pid:
+        # It ended or was paused meanwhile, which says nothing of its health.
+        raise BadState(f"container {container.id} is not running")
+    entry = {"Start": times.rfc3339(started), "End": times.rfc3339(times.now()), "ExitCode": code, "Output": output}
+    # Failures while the container starts do not count.
+    counts = started >= state.started_at + check.start_period
+    _follow(context, store, container, check, health_log.add(container, check, startup, counts, entry))
     return code == 0
 
 
-def _command(check: HealthCheck) -> list[str]:
-    if check.test[0] == "CMD":
-        return list(check.test[1:])
-    if check.test[0] == "CMD-SHELL":
-        return ["/bin/sh", "-c", " ".join(check.test[1:])]
-    return list(check.test)
+def _command(test: list[str]) -> list[str]:
+    if test[0] == "CMD":
+        return list(test[1:])
+    if test[0] == "CMD-SHELL":
+        return ["/bin/sh", "-c", " ".join(test[1:])]
+    return list(test)
 
 
-def _execute(context: Context, container: Container, check: HealthCheck) -> tuple[int, str]:
+def _execute(context: Context, container: Container, command: list[str], timeout: int) -> tuple[int, str]:
     """The exit code of the check and what it wrote; -1 if it took longer than it may."""
     import select
 
@@ -67,14 +71,14 @@ def _execute(context: Context, container: Container, check: HealthCheck) -> tupl
         try:
             os.dup2(write, 1)
             os.dup2(write, 2)
-            code, _ = execute.execute(context, container, exec_spec.ExecOptions(command=_command(check)))
+            code, _ = execute.execute(context, container, exec_spec.ExecOptions(command=command))
         except PypodError as error:
             os.write(2, error.message.encode("utf-8", "surrogateescape"))
             code = error.code
         finally:
             os._exit(code & 0xFF)
     os.close(write)
-    deadline = time.monotonic() + check.timeout / 1e9 if check.timeout else float("inf")
+    deadline = time.monotonic() + timeout / 1e9 if timeout else float("inf")
     poll = select.poll()
     poll.register(read, select.POLLIN)
     output = b""
@@ -102,7 +106,7 @@ def _execute(context: Context, container: Container, check: HealthCheck) -> tupl
         ended, wait_status = os.waitpid(pid, os.WNOHANG)
     status = os.waitstatus_to_exitcode(wait_status)
     text = output.decode("utf-8", "replace")
-    return (-1, text or f"the check took longer than {check.timeout / 1e9:g} s") if late else (status, text)
+    return (-1, text or f"the check took longer than {timeout / 1e9:g} s") if late else (status, text)
 
 
 def _descendants(pid: int) -> list[int]:
@@ -128,37 +132,17 @@ def _threads(pid: int) -> list[str]:
         return []
 
 
-def _record(
-    container: Container, check: HealthCheck, state: State, started: int, code: int, output: str
-) -> dict[str, Any]:
-    """Add one result to the log and say what the container's health is now."""
-    path = container.userdata + "/healthcheck.log"
-    with FileLock(container.rundir + "/healthcheck.lock"):
-        log = ps_view.health_log(container)
-        entries = list(log.get("Log") or [])
-        entries.append(
-            {
-                "Start": times.rfc3339(started),
-                "End": times.rfc3339(times.now()),
-                "ExitCode": code,
-                "Output": output,
-            }
-        )
-        streak, status = int(log.get("FailingStreak") or 0), str(log["Status"])
-        if code == 0:
-            streak, status = 0, "healthy"
-        elif started >= state.started_at + check.start_period:
-            # Failures while the container starts do not count.
-            streak += 1
-            if streak >= check.retries:
-                status = "unhealthy"
-        log = {"Status": status, "FailingStreak": streak, "Log": entries[-_LOG_ENTRIES:]}
-        files.replace_json(path, log)
-    return log
+def _follow(context: Context, store: Store, container: Container, check: HealthCheck, outcome: str) -> None:
+    """What follows from a result, --health-on-failure above all."""
+    if outcome == "passed":
+        health_log.arm(context, container)
+    elif outcome == "restart":
+        _act(context, store, container, "restart")
+    elif outcome == "unhealthy" and check.on_failure != "none":
+        _act(context, store, container, check.on_failure)
 
 
 def _act(context: Context, store: Store, container: Container, action: str) -> None:
-    """--health-on-failure."""
     from pypod.engine import stop
 
     if action == "kill":
@@ -166,6 +150,8 @@ def _act(context: Context, store: Store, container: Container, action: str) -> N
     elif action == "stop":
         stop.stop(context, store, container)
     elif action == "restart":
+        if stop.end_for_restart(context, container):
+            return
         from pypod.engine import start
 
         stop.stop(context, store, container, remove=False)

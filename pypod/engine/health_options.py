@@ -19,7 +19,7 @@ def _duration(options: Mapping[str, Any], key: str, default: int, least: int) ->
     if not text:
         return default
     flag = "--" + key.replace("_", "-")
-    if key == "health_interval" and text == "disable":
+    if key.endswith("_interval") and text == "disable":
         return 0
     try:
         value = sizes.parse_duration(str(text))
@@ -55,7 +55,10 @@ def parse(options: Mapping[str, Any], image: Mapping[str, Any] | None) -> Health
         if wanted:
             raise UsageError("cannot specify both --no-healthcheck and --health-cmd")
         return None
+    startup = options.get("health_startup_cmd") or ""
     if command in ("none", "NONE") or (not command and (image.get("Test") or ["NONE"])[0] in ("NONE", "")):
+        if startup:
+            raise UsageError("--health-startup-cmd needs a health check: give --health-cmd as well")
         return None
     test = _test(command) if command else [str(word) for word in image["Test"]]
     on_failure = options.get("health_on_failure") or "none"
@@ -77,4 +80,9 @@ def parse(options: Mapping[str, Any], image: Mapping[str, Any] | None) -> Health
         start_period=_duration(options, "health_start_period", int(inherited.get("StartPeriod") or 0), 0),
         retries=int(retries),
         on_failure=on_failure,
+        startup_test=_test(startup) if startup else [],
+        startup_interval=_duration(options, "health_startup_interval", 30 * second, 0) if startup else 0,
+        startup_timeout=_duration(options, "health_startup_timeout", 30 * second, second) if startup else 0,
+        startup_retries=int(options.get("health_startup_retries") or 0) if startup else 0,
+        startup_success=int(options.get("health_startup_success") or 0) if startup else 0,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pypod.base import files, times
 from pypod.engine import container as containers
-from pypod.engine import inspect_host, ps_view
+from pypod.engine import health_log, inspect_host, ps_view
 from pypod.network.records import empty_view
 
 TYPE_CHECKING = False
@@ -104,7 +104,7 @@ def _state(container: Container, state: State) -> dict[str, Any]:
     running = state.status in ("running", "stopping")
     health: dict[str, Any] = {"Status": "", "FailingStreak": 0, "Log": None}
     if container.config.healthcheck is not None:
-        health = ps_view.health_log(container)
+        health = health_log.shown(container)
     return {
         "OciVersion": "1.0.2",
         "Status": state.status,
@@ -230,6 +230,14 @@ def _config(container: Container, spec: dict[str, Any]) -> dict[str, Any]:
             healthcheck["StartPeriod"] = check.start_period
         healthcheck.update({"Interval": check.interval, "Timeout": check.timeout, "Retries": check.retries})
         result["Healthcheck"] = healthcheck
+        if check.startup_test:
+            result["StartupHealthCheck"] = {
+                "Test": list(check.startup_test),
+                "Interval": check.startup_interval,
+                "Timeout": check.startup_timeout,
+                "Retries": check.startup_retries,
+                "Successes": check.startup_success,
+            }
     result.update(
         {
             "HealthcheckOnFailureAction": check.on_failure if check is not None else "none",

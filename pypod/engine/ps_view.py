@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from pypod.base import files, times, units
+from pypod.base import times, units
 from pypod.base.record import record
 from pypod.engine import container as containers
+from pypod.engine import health_log
 from pypod.engine.container import Container, State
 
 TYPE_CHECKING = False
@@ -141,26 +142,8 @@ def row(container: Container, now: int = 0) -> Row:
         state=state,
         created=created,
         now=now or time.time_ns(),
-        health=health_status(container, state),
+        health=health_log.status(container, state),
     )
-
-
-def health_status(container: Container, state: State) -> str:
-    """starting, healthy or unhealthy of a running container; "" without a health check."""
-    if container.config.healthcheck is None or state.status not in ("running", "paused"):
-        return ""
-    return str(health_log(container)["Status"])
-
-
-def health_log(container: Container) -> dict[str, Any]:
-    """What the health runner wrote last, in podman's form."""
-    try:
-        found = files.read_json(container.userdata + "/healthcheck.log")
-    except (OSError, ValueError):
-        found = None
-    if isinstance(found, dict) and isinstance(found.get("Status"), str):
-        return found
-    return {"Status": "starting", "FailingStreak": 0, "Log": None}
 
 
 def rows(

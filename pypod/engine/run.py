@@ -39,7 +39,7 @@ def run_attached(
         with container.lock:
             before, state = _prepare(context, store, container, preserve_fds)
             # A container that restarts is the exit command's to restart: then we only watch.
-            if config.restart_policy in ("", "no"):
+            if not config.restarts:
                 exit_lock.acquire()
 
         def begin() -> None:

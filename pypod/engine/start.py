@@ -128,9 +128,16 @@ def start(context: Context, container: Container, state: State) -> State:
 
     Raises RuntimeFailed (126, 127 when the command is at fault).
     """
+    checked = container.config.healthcheck is not None
+    if checked:
+        from pypod.engine import health_log
+
+        health_log.begin(container)
     runtimes.of(context, container, state.runtime, state.cgroup_manager).start(container.id)
     running = replace(state, status="running", started_at=times.now())
     save_state(container, running)
+    if checked:
+        health_log.arm(context, container)
     return running
 
 
@@ -291,6 +298,7 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         stdin=config.stdin,
         exit_command=exit_command.cleanup(context, container.id),
         exit_command_lock=container.rundir + "/exit.lock",
+        health_command=_health_command(context, container) if ours and config.healthcheck else [],
         timeout=config.timeout,
         no_new_keyring=context.rootless,
         no_sync_log=config.auto_remove,
@@ -323,6 +331,12 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         except OSError as error:
             raise PypodError(f"cannot write pid file {config.pidfile}: {reason(error)}") from None
     return result
+
+
+def _health_command(context: Context, container: Container) -> list[str]:
+    from pypod.engine import health_log
+
+    return exit_command.health(context, container.id) if health_log.runs_by_itself(container) else []
 
 
 def _load_ahead() -> None:

@@ -70,7 +70,7 @@ def stop(
     """
     seconds = container.config.stop_timeout if timeout is None else timeout
     state = observe(container)
-    if not state.live and not state.unclean and container.config.restart_policy in ("", "no"):
+    if not state.live and not state.unclean and not container.config.restarts:
         return False
     cleanup.enter(context, state)
     exit_lock = cleanup.ExitLock(container)
@@ -97,6 +97,25 @@ def stop(
         exit_lock.done()
     finally:
         exit_lock.release()
+    return True
+
+
+def end_for_restart(context: Context, container: Container) -> bool:
+    """End a running container such that its exit command starts it again. False if it has no monitor to call that.
+
+    The caller may be the monitor's child, which ends with the container.
+    """
+    state = observe(container)
+    if not proc.alive(state.conmon_pid, state.conmon_start):
+        return False
+    cleanup.enter(context, state)
+    with container.lock:
+        state = observe(container)
+        if state.status != "running":
+            return True
+        state = replace(state, status="stopping", restart_wanted=True)
+        save_state(container, state)
+    _end(context, container, state, container.config.stop_timeout, quiet=True)
     return True
 
 

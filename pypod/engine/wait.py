@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pypod.engine import cleanup, ended
+from pypod.engine import cleanup, ended, health_log
 from pypod.engine import container as containers
 from pypod.engine.container import Container, read_exit_file
 from pypod.errors import NoSuchContainer
@@ -34,6 +34,8 @@ def wait(context: Context, store: Store, container: Container, conditions: Seque
             return -1 if code is None else code
         state = containers.observe(found)
         if state.status in wanted - {"stopped", "exited"}:
+            return -1
+        if wanted & {"healthy", "unhealthy"} and health_log.status(found, state) in wanted:
             return -1
         if ends and state.status in ("exited", "created"):
             return state.exit_code

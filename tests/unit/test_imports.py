@@ -108,6 +108,7 @@ def run_early(tmp_path: Path, flag: str) -> tuple[int, set[str]]:
     [
         (("container", "cleanup", "--stopped-only", "nobody"), 125),
         (("container", "exists", "nobody"), 1),
+        (("healthcheck", "run", "nobody"), 125),
         (("ps",), 0),
         (("ps", "-a", "--format", "json"), 0),
         (("ps", "-aq", "--filter", "status=running", "--filter", "name=x"), 0),

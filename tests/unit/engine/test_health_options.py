@@ -51,8 +51,27 @@ def test_from_flags() -> None:
         {"health_retries": 0},
         {"health_on_failure": "explode"},
         {"no_healthcheck": True},
+        {"health_startup_cmd": "b", "health_startup_timeout": "1ms"},
     ],
 )
 def test_nonsense(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         parse(health_cmd="a", **options)
+
+
+def test_the_startup_check() -> None:
+    found = parse(
+        IMAGE,
+        health_startup_cmd="b",
+        health_startup_interval="1s",
+        health_startup_retries=4,
+        health_startup_success=2,
+    )
+    assert found is not None
+    assert (found.test, found.startup_test) == (["CMD", "check"], ["CMD-SHELL", "b"])
+    assert (found.startup_interval, found.startup_timeout) == (SECOND, 30 * SECOND)
+    assert (found.startup_retries, found.startup_success) == (4, 2)
+    off = parse(IMAGE, health_startup_cmd="b", health_startup_interval="disable")
+    assert off is not None and off.startup_interval == 0
+    with pytest.raises(UsageError, match="needs a health check"):
+        parse(health_startup_cmd="b")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pypod.base.record import replace
-from pypod.engine import filters, inspect_host, ps_view
+from pypod.engine import filters, health_log, inspect_host, ps_view
 from pypod.engine.config import ContainerConfig, HealthCheck, Mount, Namespace, PortMapping
 from pypod.engine.container import Container, State
 from pypod.engine.ps_view import Row
@@ -207,13 +207,13 @@ def test_moments(monkeypatch):
 
 def test_health_status_without_a_log():
     check = HealthCheck(test=["CMD", "true"])
-    assert ps_view.health_status(container(healthcheck=check), State(status="running")) == "starting"
-    assert ps_view.health_status(container(healthcheck=check), State(status="exited")) == ""
-    assert ps_view.health_status(container(), State(status="running")) == ""
+    assert health_log.status(container(healthcheck=check), State(status="running")) == "starting"
+    assert health_log.status(container(healthcheck=check), State(status="exited")) == ""
+    assert health_log.status(container(), State(status="running")) == ""
 
 
 def test_a_health_log_that_is_broken(tmp_path):
     item = replace(container(healthcheck=HealthCheck(test=["CMD", "true"])), userdata=str(tmp_path))
     for text in ("", "[]", "{", '{"Status": 3}'):
         (tmp_path / "healthcheck.log").write_text(text)
-        assert ps_view.health_log(item)["Status"] == "starting"
+        assert health_log.shown(item)["Status"] == "starting"
