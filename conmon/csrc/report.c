@@ -6,8 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
+
+/* libc's syslog() waits for a syslog daemon that hangs, and the container would wait with it: what is not taken at once
+ * is dropped. */
+static void send_syslog(const struct monitor *m, int priority, const char *name, const char *text)
+{
+	static const struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+	char line[1400];
+	time_t now = time(NULL);
+	struct tm local;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	localtime_r(&now, &local);
+	const char *id = m->options.cid ? m->options.cid : "";
+	size_t length = syslog_line(line, sizeof(line), LOG_USER | priority, &local, id, name, text);
+	ssize_t sent = sendto(fd, line, length, MSG_NOSIGNAL, (const struct sockaddr *)&to, sizeof(to));
+	(void)sent;
+	close(fd);
+}
 
 static void emit(struct monitor *m, int level, const char *text)
 {
@@ -17,8 +38,7 @@ static void emit(struct monitor *m, int level, const char *text)
 	if (m->stdio_open)
 		dprintf(STDERR_FILENO, "[conmon:%c]: %s\n", letters[level], text);
 	if (m->options.syslog)
-		syslog(LOG_USER | priorities[level], "conmon %.20s <%s>: %s",
-		       m->options.cid ? m->options.cid : "", names[level], text);
+		send_syslog(m, priorities[level], names[level], text);
 }
 
 void say(struct monitor *m, int level, const char *format, ...)

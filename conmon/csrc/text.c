@@ -259,6 +259,16 @@ int journal_priority(const char *line, size_t length)
 	return line[1] - '0';
 }
 
+size_t syslog_line(char *out, size_t room, int priority, const struct tm *local, const char *id, const char *level,
+		   const char *text)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int length = snprintf(out, room, "<%d>%.3s %2d %02d:%02d:%02d conmon: conmon %.20s <%s>: %s", priority,
+			      months + local->tm_mon % 12 * 3, local->tm_mday, local->tm_hour, local->tm_min,
+			      local->tm_sec, id, level, text);
+	return (size_t)length < room ? (size_t)length : room - 1;
+}
+
 int ctl_parse(const char *line, size_t length, int *type, int *first, int *second)
 {
 	int *fields[3] = {type, first, second};

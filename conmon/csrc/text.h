@@ -50,6 +50,11 @@ void journal_field(char *out, size_t room, size_t *at, const char *key, const ch
 /* The priority of a "<N>" prefix (sd-daemon(3)) or -1. */
 int journal_priority(const char *line, size_t length);
 
+/* A message to /dev/log as libc's syslog(3) writes it (RFC 3164): "<11>Nov 29 10:00:00 conmon: conmon ID <error>: TEXT",
+ * ID being cut to 20 characters. Cut so that it fits `room`, with a NUL; the length. */
+size_t syslog_line(char *out, size_t room, int priority, const struct tm *local, const char *id, const char *level,
+		   const char *text);
+
 /* One line of the ctl fifo, "TYPE A B". Returns 0 or -1. */
 int ctl_parse(const char *line, size_t length, int *type, int *first, int *second);
 

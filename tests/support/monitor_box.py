@@ -7,10 +7,14 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import conmon
 from conmon import attach, spawn
@@ -133,3 +137,18 @@ def everything(sock: socket.socket) -> tuple[bytes, bytes]:
 
 def readable(sock: socket.socket, seconds: float = 0) -> bool:
     return bool(select.select([sock], [], [], seconds)[0])
+
+
+def unshared(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run Python code as root of a user and mount namespace."""
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    done = subprocess.run(
+        ["unshare", "-Urm", sys.executable, "-c", program, *map(repr, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done

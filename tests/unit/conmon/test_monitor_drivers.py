@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import platform
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from conmon import logs
 from pypod.errors import MonitorError
-from support.monitor_box import ID, Box, until
+from support.monitor_box import ID, Box, unshared, until
 
 
 def start(box: Box, script: str, drivers: list[str], *extra: str, **more: Any) -> Any:
@@ -139,3 +141,174 @@ def test_what_has_no_effect_is_said(box: Box) -> None:
     words += ["--full-attach", "-l", "none", "--no-container-partial-message"]
     done = subprocess.run(words, env=box.env, capture_output=True, text=True)
     assert done.stderr == "[conmon:w]: --no-container-partial-message has no effect without journald log driver\n"
+
+
+COMMON = """
+import array, ctypes, os, platform, socket, struct, subprocess, sys, time
+from conmon import spawn
+options, env, place = map(eval, sys.argv[1:4])
+def until(what):
+    end = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+def bind(path):
+    result = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    result.bind(path)
+    result.settimeout(20)
+    return result
+def start():
+    return spawn.spawn(spawn.MonitorOptions(**options), env=env)
+def ended():
+    until(lambda: os.listdir(place + "/exits"))
+def everything(sock):
+    sock.setblocking(False)
+    while True:
+        try:
+            print(repr(sock.recv(100000)))
+        except BlockingIOError:
+            sock.settimeout(20)
+            return
+"""
+
+JOURNAL = (
+    COMMON
+    + """
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+os.makedirs("/run/systemd/journal")
+NAME = "/run/systemd/journal/socket"
+"""
+)
+
+
+def messages(text: str) -> list[str]:
+    """The MESSAGE of each datagram whose repr is a line of the text."""
+    result = []
+    for line in text.splitlines():
+        found = [field[8:] for field in eval(line).decode().split("\n") if field.startswith("MESSAGE=")]
+        result.append(found[0])
+    return result
+
+
+HUNG = """
+journal = bind(NAME)
+start()
+until(lambda: os.path.exists(place + "/written"))
+time.sleep(1.4)  # longer than it waits
+everything(journal)
+open(place + "/go", "w").close()
+ended()
+everything(journal)
+"""
+
+
+def test_a_journal_that_hangs_costs_entries_and_not_the_containers_time(box: Box) -> None:
+    script = "seq 1 1000; touch $TMPDIR/written; until [ -e $TMPDIR/go ]; do sleep 0.01; done; echo after"
+    options = box.options(log_path="journald").__dict__
+    got = messages(unshared(JOURNAL + HUNG, options, {**box.env, "FAKE_SCRIPT": script}, str(box.place)).stdout)
+    said = re.fullmatch(r"conmon: (\d+) log entries were lost: Resource temporarily unavailable", got[-2])
+    assert said and got[-1] == "after"
+    assert got[:-2] == [str(number) for number in range(1, 1001 - int(said[1]))]
+
+
+ABSENT = """
+start()
+until(lambda: os.path.exists(place + "/written"))
+time.sleep(0.1)
+journal = bind(NAME)
+open(place + "/go", "w").close()
+print(repr(journal.recv(1000)))
+print(repr(journal.recv(1000)))
+os.unlink(NAME)
+journal.close()
+journal = bind(NAME)
+open(place + "/again", "w").close()
+print(repr(journal.recv(1000)))
+ended()
+"""
+
+
+def test_a_journal_that_comes_late_or_restarts_is_found(box: Box) -> None:
+    wait = "until [ -e $TMPDIR/{} ]; do sleep 0.01; done; "
+    script = "echo 1; touch $TMPDIR/written; " + wait.format("go") + "echo 2; " + wait.format("again") + "echo 3"
+    options = box.options(log_path="journald").__dict__
+    got = messages(unshared(JOURNAL + ABSENT, options, {**box.env, "FAKE_SCRIPT": script}, str(box.place)).stdout)
+    assert got == ["conmon: 1 log entries were lost: No such file or directory", "2", "3"]
+
+
+# seccomp(2) makes sendto() say EMSGSIZE (90) to what is longer than 60000 bytes: a host of small wmem_max.
+LARGE = """
+journal = bind(NAME)
+number = {"x86_64": 44, "aarch64": 206}[platform.machine()]
+code = [(0x20, 0, 0, 0), (0x15, 0, 3, number), (0x20, 0, 0, 32), (0x25, 0, 1, 60000), (0x06, 0, 0, 0x50000 | 90),
+        (0x06, 0, 0, 0x7FFF0000)]
+program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in code))
+fprog = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(code), ctypes.addressof(program)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, fprog, 0, 0) == 0
+start()
+print(repr(journal.recv(100000)))
+data, control, _, _ = journal.recvmsg(100000, 100)
+assert data == b"" and len(control) == 1
+fd, = array.array("i", control[0][2])
+assert fcntl.fcntl(fd, 1034) == 15  # F_GET_SEALS: all
+print(repr(os.pread(fd, 1000000, 0)))
+ended()
+"""
+
+
+def test_an_entry_too_large_for_a_datagram_goes_as_a_sealed_file(box: Box) -> None:
+    if platform.machine() not in ("x86_64", "aarch64"):
+        pytest.skip("the number of sendto() is not known here")
+    script = (
+        "echo small; sleep 0.1; head -c 70000 /dev/zero | tr '\\0' x | dd bs=70001 iflag=fullblock 2>/dev/null; echo"
+    )
+    options = box.options(log_path="journald", log_labels=["BIG=" + "y" * 50000]).__dict__
+    program = "import fcntl\n" + JOURNAL + LARGE
+    small, large = messages(unshared(program, options, {**box.env, "FAKE_SCRIPT": script}, str(box.place)).stdout)
+    assert small == "small" and set(large) == {"x"} and len(large) > 16384
+
+
+def test_a_label_with_a_newline_stays_one_field(box: Box) -> None:
+    options = box.options(log_path="journald", log_labels=["A=b\nMESSAGE:forged"]).__dict__
+    program = JOURNAL + "journal = bind(NAME)\nstart()\nprint(repr(journal.recv(1000)))\nended()"
+    done = unshared(program, options, {**box.env, "FAKE_SCRIPT": "echo x"}, str(box.place))
+    assert b"\nA\n\x10\0\0\0\0\0\0\0b\nMESSAGE:forged\n" in eval(done.stdout)
+
+
+SYSLOG = (
+    COMMON
+    + """
+dev = place + "/dev"
+os.mkdir(dev)
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", dev], check=True)
+open(dev + "/null", "w").close()
+subprocess.run(["mount", "--bind", "/dev/null", dev + "/null"], check=True)
+syslog = bind(dev + "/log")
+subprocess.run(["mount", "--rbind", dev, "/dev"], check=True)
+start()
+ended()
+everything(syslog)
+os.unlink(place + "/exits/" + options["id"])
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.setblocking(False)
+try:
+    while True:
+        sender.sendto(b"full", "/dev/log")
+except BlockingIOError:
+    pass
+start()
+ended()
+subprocess.run(["umount", "-l", "/dev"], check=True)
+"""
+)
+
+
+def test_a_syslog_daemon_that_hangs_does_not_hold_up_the_monitor(box: Box) -> None:
+    options = box.options(syslog=True, log_level="debug").__dict__
+    done = unshared(SYSLOG, options, {**box.env, "FAKE_SCRIPT": "true"}, str(box.place))
+    lines = [eval(line) for line in done.stdout.splitlines()]
+    pattern = (
+        rb"<1[0-7]>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d conmon: conmon %s <n(info|debug)>: .+" % ID[:20].encode()
+    )
+    assert lines and all(re.fullmatch(pattern, line, re.DOTALL) for line in lines)

@@ -20,7 +20,7 @@ import pytest
 import conmon
 from conmon import logs, spawn
 from pypod.errors import MonitorError
-from support.monitor_box import ID, Box, alive, everything, until
+from support.monitor_box import ID, Box, alive, everything, unshared, until
 
 
 def test_version() -> None:
@@ -555,21 +555,6 @@ spawn.spawn(spawn.MonitorOptions(**eval(sys.argv[1])), env=eval(sys.argv[2]))
 for _ in range(3):
     print(repr(journal.recv(100000)))
 """
-
-
-def unshared(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run Python code as root of a user and mount namespace."""
-    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
-        pytest.skip("no user namespaces here")
-    done = subprocess.run(
-        ["unshare", "-Urm", sys.executable, "-c", program, *map(repr, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 FULL_DISK = """

@@ -293,3 +293,13 @@ def test_keyed_value() -> None:
     assert lib.keyed_value(text, len(text), b"oom") == 3
     assert lib.keyed_value(text, len(text), b"oom_kill") == 12
     assert lib.keyed_value(text, len(text), b"max") == -1
+
+
+def test_syslog_is_written_as_libc_writes_it() -> None:
+    when = ffi.new("struct tm *")
+    when.tm_mon, when.tm_mday, when.tm_hour, when.tm_min, when.tm_sec = 10, 9, 1, 2, 3
+    out = ffi.new("char[]", 100)
+    size = lib.syslog_line(out, 100, 8 | 3, when, b"0123456789abcdef" * 4, b"error", b"text")
+    assert ffi.buffer(out, size)[:] == b"<11>Nov  9 01:02:03 conmon: conmon 0123456789abcdef0123 <error>: text"
+    size = lib.syslog_line(out, 100, 8 | 7, when, b"", b"ndebug", b"x" * 200)
+    assert size == 99 and ffi.string(out).endswith(b" <ndebug>: " + b"x" * 53)
