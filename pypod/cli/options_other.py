@@ -152,4 +152,5 @@ COMPLETION = (
     ("no-desc", "bool", False, "", "Leave out the descriptions"),
 )
 INFO = FORMAT
+DOCTOR = FORMAT
 VERSION = FORMAT

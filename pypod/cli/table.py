@@ -127,6 +127,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", '"pypod diff" requires a name, id, or the "--latest" flag'),
         "object",
     ),
+    "doctor": (
+        "doctor",
+        "Tell what this machine lacks for containers, and what cures it",
+        _SYSTEM,
+        "options_other.DOCTOR",
+        "[options]",
+        (0, 0),
+        "",
+    ),
     "exec": (
         "exec",
         "Run a command in a running container",
