@@ -160,6 +160,7 @@ void sooner(int64_t *deadline, int64_t other); /* 0 means none */
 /* start.c */
 void read_environment(struct monitor *m);
 void wait_for_start(struct monitor *m);
+void leave_stdio(struct monitor *m);
 void become_monitor(struct monitor *m);
 
 /* runtime.c */

@@ -133,6 +133,8 @@ void runtime_start(struct monitor *m)
 		runtime_child(m);
 	m->runtime_pid = pid;
 	m->registered = 1;
+	if (m->passthrough) /* now the container's alone: the exit command must not write there */
+		leave_stdio(m);
 	close_fd(&m->start_fd);
 	stdio_close_child_ends(m);
 	if (m->options.timeout > 0)

@@ -61,6 +61,14 @@ static void write_pidfile(struct monitor *m, pid_t pid)
 		say(m, 0, "Failed to write conmon pidfile: %s", m->options.conmon_pidfile);
 }
 
+void leave_stdio(struct monitor *m)
+{
+	m->stdio_open = 0;
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(m->null_fd, fd) < 0)
+			fail(m, errno, "Failed to dup over descriptor %d", fd);
+}
+
 void become_monitor(struct monitor *m)
 {
 	m->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -76,12 +84,8 @@ void become_monitor(struct monitor *m)
 		}
 	}
 	m->pid = getpid();
-	if (!m->passthrough) {
-		m->stdio_open = 0;
-		for (int fd = 0; fd < 3; fd++)
-			if (dup2(m->null_fd, fd) < 0)
-				fail(m, errno, "Failed to dup over descriptor %d", fd);
-	}
+	if (!m->passthrough)
+		leave_stdio(m);
 	setsid();
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L) < 0)
 		fail(m, errno, "Failed to set as subreaper");

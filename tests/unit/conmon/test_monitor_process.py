@@ -159,6 +159,19 @@ def test_passthrough(box: Box) -> None:
     assert (done.stdout, done.stderr) == (b"in\n", b"err\n")
 
 
+def test_with_passthrough_only_the_container_writes_to_the_callers_stdout(box: Box) -> None:
+    words = [conmon.MONITOR, "-c", ID, "-u", ID, "-r", box.runtime, "-l", "passthrough", "-b", box.bundle]
+    words += ["-p", box.place / "pid", "--conmon-pidfile", box.place / "conmon.pid", "--exit-dir", box.exits]
+    words += ["--exit-command", "/bin/echo", "--exit-command-arg", "cleaned up"]
+    script = f"echo out; exec >&- 2>&-; until [ -e {box.place}/go ]; do sleep 0.01; done"
+    # The pipe ends with the container's own use of it, although the monitor lives on.
+    done = subprocess.run(words, env={**box.env, "FAKE_SCRIPT": script}, capture_output=True, timeout=20)
+    assert (done.stdout, done.stderr) == (b"out\n", b"")
+    (box.place / "go").touch()
+    assert box.exit_code() == 0
+    box.gone()
+
+
 def test_real_names_of_any_bytes(box: Box) -> None:
     box.start("true", name="caf\udce9", env={"LC_ALL": "C"})
     assert box.exit_code() == 0
