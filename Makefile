@@ -74,8 +74,8 @@ CC ?= cc
 lint-c:
 	@set -e; for file in $$(find conmon pypod storage tests -name '*.c' ! -name '_*.c'); do \
 	    define=-D_GNU_SOURCE; grep -q 'define _GNU_SOURCE' $$file && define=; \
-	    echo "$(CC) -Wall -Wextra -Werror $$file"; \
-	    $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror $$define -I$$(dirname $$file) -c -o /dev/null $$file; \
+	    echo "$(CC) -Wall -Wextra -Wshadow -Werror $$file"; \
+	    $(CC) -std=gnu11 -O2 -Wall -Wextra -Wshadow -Werror $$define -I$$(dirname $$file) -c -o /dev/null $$file; \
 	done
 
 # Guided by coverage if clang and its runtime (libclang-rt-dev) are there. FUZZ names some of the targets.

@@ -1,12 +1,14 @@
 """Only what pyproject.toml cannot say: the cffi extensions, and the monitor and the greeter as native programs."""
 
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-from setuptools import setup
+from setuptools import Command, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
@@ -21,6 +23,15 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow"]
 # A monitor stays resident for each container, so it is built for size; --gc-sections leaves out what it never calls.
 FLAGS = ["-Os", "-std=gnu11", "-D_GNU_SOURCE", "-fstack-protector-strong", "-ffunction-sections", "-Wl,--gc-sections"]
 
+# Hardening, each taken if the compiler makes a program that runs with it (-U: some compilers define it themselves).
+HARDENING = [
+    ["-fstack-clash-protection"],
+    ["-mbranch-protection=standard" if platform.machine() == "aarch64" else "-fcf-protection"],
+    ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"],
+    ["-Wl,-z,relro,-z,now"],
+    ["-Wl,-z,noexecstack"],
+]
+
 MONITOR = "conmon/bin/conmon"
 HELLO = "pypod/data/hello"
 # What is built → its sources. Paths are relative to the package tree.
@@ -30,24 +41,64 @@ PROGRAMS = {
 }
 
 
-def links(command: list[str]) -> bool:
-    """Whether a compiler command makes a program that runs."""
+# A program that no interpreter (ld.so) was needed for says so.
+PROBE = """
+#include <stdio.h>
+#include <sys/auxv.h>
+int main(void) { return puts("") < 0 || (STATIC && getauxval(AT_BASE)); }
+"""
+
+
+def links(command: list[str], *, static: bool = False) -> bool:
+    """Whether a compiler command makes a program that runs; ``static``: and that is static."""
     with tempfile.TemporaryDirectory() as place:
         source, program = os.path.join(place, "try.c"), os.path.join(place, "try")
         with open(source, "w") as file:
-            file.write('#include <stdio.h>\nint main(void) { return puts("") < 0; }\n')
+            file.write(PROBE)
         try:
-            subprocess.run([*command, source, "-o", program], check=True, capture_output=True)
+            subprocess.run(
+                [*command, "-Os", "-Werror", f"-DSTATIC={static:d}", source, "-o", program],
+                check=True,
+                capture_output=True,
+            )
             return subprocess.run([program], capture_output=True).returncode == 0
         except (OSError, subprocess.CalledProcessError):
             return False
 
 
+def musl_pie(command: list[str]) -> list[str]:
+    """Flags for a static, position-independent program with a musl-gcc; [] if its start files are not found.
+
+    Debian's musl-gcc takes -static-pie and makes a dynamic program: its specs name the wrong start file.
+    """
+    try:
+        done = subprocess.run([*command, "-###", "-x", "c", os.devnull], capture_output=True, text=True)
+    except OSError:
+        return []
+    found = re.search(r"(/\S*)/S?crt1\.o", done.stderr)
+    files = [os.path.join(found[1], name) for name in ("rcrt1.o", "crti.o", "crtn.o")] if found else []
+    if not files or not all(map(os.path.exists, files)):
+        return []
+    return ["-static", "-fPIE", "-nostartfiles", "-Wl,-pie,--no-dynamic-linker,-z,text", *files]
+
+
+def hardened(command: list[str], *, static: bool) -> list[str]:
+    """The command with as much of HARDENING as the compiler and the linker know."""
+    whole = [*command, *(flag for flags in HARDENING for flag in flags)]
+    if links(whole, static=static):
+        return whole
+    for flags in HARDENING:
+        if links([*command, *flags], static=static):
+            command = [*command, *flags]
+    return command
+
+
 def toolchain(name: str) -> list[str]:
     """The compiler for a program and how it links. PYPOD_MONITOR_LINK: static, dynamic or auto; CC: the compiler.
 
-    Static with musl is smallest (an eighth of conmon's memory), then static with glibc, then dynamic. The greeter is
-    alone in its image: it is always static.
+    Static with musl is smallest (an eighth of conmon's memory), then static with glibc, then dynamic; each
+    position-independent if it can be, which costs 6 KiB of private memory with musl. The greeter is alone in its
+    image: it is always static, and needs no such thing.
     """
     wish = "static" if name == HELLO else os.environ.get("PYPOD_MONITOR_LINK", "auto")
     if wish not in ("auto", "static", "dynamic"):
@@ -57,14 +108,44 @@ def toolchain(name: str) -> list[str]:
     compilers = [command for command in compilers if shutil.which(command[0])]
     if wish != "dynamic":
         for command in compilers:
-            if links([*command, "-static"]):
-                return [*command, "-static"]
+            ways = [["-static"]] if name == HELLO else [musl_pie(command), ["-static-pie", "-fPIE"], ["-static"]]
+            for way in filter(None, ways):
+                if links([*command, *way], static=True):
+                    return hardened([*command, *way], static=True)
         if wish == "static":
             raise CompileError("no compiler here can link a static program: install musl-tools, or libc's .a files")
     for command in compilers:
-        if command != ["musl-gcc"] and links(command):
-            return command
+        for way in (["-pie", "-fPIE"], []):
+            if command != ["musl-gcc"] and links([*command, *way]):
+                return hardened([*command, *way], static=False)
     raise CompileError("no C compiler found: install gcc and libc6-dev")
+
+
+def build(name: str, target: str) -> None:
+    """Build one of PROGRAMS. Raises CompileError."""
+    command = [*toolchain(name), *FLAGS, *WARNINGS, *PROGRAMS[name], "-s", "-o", os.path.abspath(target) + ".new"]
+    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+    if subprocess.run(command, cwd=ROOT).returncode:
+        raise CompileError(f"cannot build {name}: {' '.join(command)}")
+    os.chmod(target + ".new", 0o755)
+    # Beside it and renamed: a monitor that runs keeps its file.
+    os.replace(target + ".new", target)
+
+
+class BuildMonitor(Command):
+    """``setup.py build_monitor --output FILE``: the monitor alone, for tests and packagers."""
+
+    description = "build the monitor alone"
+    user_options = [("output=", "o", "the file to write")]
+
+    def initialize_options(self) -> None:
+        self.output = MONITOR
+
+    def finalize_options(self) -> None:
+        pass
+
+    def run(self) -> None:
+        build(MONITOR, self.output)
 
 
 class Build(build_ext):
@@ -85,20 +166,11 @@ class Build(build_ext):
                 if all(os.path.getmtime(file) <= built for file in [*depends, __file__]):
                     continue
             try:
-                compiler = toolchain(name)
+                build(name, target)
             except CompileError as error:
                 if name != HELLO:
                     raise
                 print(f"warning: {error}\nwarning: pypod will lack its image 'hello'", file=sys.stderr)
-                continue
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            # Beside it and renamed: a monitor that runs keeps its file.
-            temporary = os.path.abspath(target) + ".new"
-            command = [*compiler, *FLAGS, *WARNINGS, *sources, "-s", "-o", temporary]
-            if subprocess.run(command, cwd=ROOT).returncode:
-                raise CompileError(f"cannot build {name}: {' '.join(command)}")
-            os.chmod(temporary, 0o755)
-            os.replace(temporary, target)
 
     def get_source_files(self) -> list[str]:
         return [*super().get_source_files(), *(source for sources in PROGRAMS.values() for source in sources)]
@@ -118,6 +190,6 @@ class Build(build_ext):
 
 setup(
     cffi_modules=["pypod/linux/_sys_build.py:ffi", "storage/_native_build.py:ffi", "conmon/_cffi_build.py:ffi"],
-    cmdclass={"build_ext": Build},
+    cmdclass={"build_ext": Build, "build_monitor": BuildMonitor},
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

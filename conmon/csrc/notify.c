@@ -51,7 +51,8 @@ void notify_open(struct monitor *m)
 	stpcpy(end, "/notify/notify.sock");
 	if (bind(m->notify.fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		fail(m, errno, "Failed to bind the notify socket in %s", m->options.bundle);
-	fchmodat(m->bundle_fd, "notify/notify.sock", 0777, 0);
+	if (fchmodat(m->bundle_fd, "notify/notify.sock", 0777, 0) < 0)
+		say(m, 1, "Failed to change the mode of the notify socket: %s", strerror(errno));
 	m->notify.ready = notify_ready;
 	watch(m, &m->notify, EPOLLIN);
 }
