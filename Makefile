@@ -1,6 +1,7 @@
 # make demo     install what Debian lacks, build, and run a first container without network
 # make test     build if needed, then run every test that can run on this machine
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
+# make test-schedules  carry out 10,000 random schedules of the monitor that must lose nothing
 # make build | lint | test-kill | bench | bench-storage | bench-registry | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
@@ -12,7 +13,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test test-kill lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry fuzz packages clean
+.PHONY: demo build test-build test test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -86,6 +87,11 @@ fuzz: test-build
 # kill -9 at every system call that changes a file system; `make test` visits a sample of them.
 test-kill: test-build
 	@PYPOD_TEST_KILL=all $(bin)/pytest tests/integration/test_kill_points.py
+
+# Random schedules for the monitor (SCHEDULES of them) that must lose nothing; `make test` runs a sample of them.
+SCHEDULES ?= 10000
+test-schedules: test-build
+	@PYPOD_TEST_SCHEDULES=$(SCHEDULES) $(bin)/pytest tests/unit/conmon/test_monitor_schedules.py
 
 bench: build
 	$(bin)/python bench/compare.py

@@ -286,7 +286,7 @@ void attach_accept(struct monitor *m)
 		if (fd >= 0) {
 			m->accept_failed = 0;
 			client_open(m, fd);
-		} else if (errno == EAGAIN) {
+		} else if (errno == EAGAIN || errno == EINVAL) { /* EINVAL: it is shut down */
 			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
 			accept_later(m, errno);
@@ -470,6 +470,9 @@ void attach_deadline(struct monitor *m, int64_t *deadline)
  * the exit file, as the container may be started again, with the next monitor's socket, as soon as that is there. */
 void attach_close(struct monitor *m)
 {
+	/* Shut down first: whoever came between the last accept and the close would see a reset. */
+	if (m->listener.fd >= 0)
+		shutdown(m->listener.fd, SHUT_RDWR);
 	attach_accept(m);
 	drop(m, &m->listener);
 	m->accept_at = 0;

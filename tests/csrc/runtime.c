@@ -3,7 +3,7 @@
  * create and exec start `/bin/sh -c $FAKE_SCRIPT` (exec: $FAKE_EXEC_SCRIPT) and write its pid; with --console-socket it
  * gets a terminal. The words are appended to $FAKE_ARGS. FAKE_FAIL=TEXT writes TEXT to stderr and fails with status 3;
  * FAKE_FAIL=- fails silently. FAKE_SLEEP=SECONDS holds create up. FAKE_NOPID=1 writes no pid file.
- * FAKE_ORPHANS=N leaves N ended processes behind, besides the container's.
+ * FAKE_ORPHANS=N leaves N ended processes behind, besides the container's. FAKE_PROGRAM=PATH is run instead of a shell.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -80,6 +80,8 @@ int main(int argc, char **argv)
 			dup2(slave, 2);
 			close(slave);
 		}
+		if ((text = getenv("FAKE_PROGRAM")))
+			execl(text, text, (char *)NULL);
 		execl("/bin/sh", "sh", "-c", script ? script : "true", (char *)NULL);
 		_exit(127);
 	}

@@ -201,7 +201,7 @@ def test_places_of_clients_that_were_cut_are_for_others(box: Box) -> None:
         time.sleep(0.002)
     time.sleep(0.1)
     go(box)
-    until(lambda: not (box.place / "go").exists())
+    until(lambda: not (box.place / "go").exists() and box.log.read_bytes().endswith(b" 100000\n"))
     with box.connect() as one, box.connect() as two:
         go(box)
         assert everything(one) == everything(two) == (b"over\n", b"")
@@ -582,3 +582,27 @@ def test_the_next_monitor_may_start_as_soon_as_the_exit_file_is_there(box: Box) 
             sock.send(b"turn\n")
             assert everything(sock)[0] == b"turn %d\n" % number
         assert box.exit_code() == 0
+
+
+def test_whoever_comes_at_the_end_sees_the_end_and_no_reset(box: Box) -> None:
+    def come() -> None:
+        while True:
+            try:
+                socks.append(box.connect())
+            except MonitorError:
+                return
+
+    for _ in range(15):
+        for path in box.exits.iterdir():
+            path.unlink()
+        socks: list[socket.socket] = []
+        box.start("true", log_path="none")
+        threads = [threading.Thread(target=come) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for sock in socks:
+            with sock:
+                assert everything(sock) == (b"", b"")
+        box.gone()
