@@ -29,7 +29,7 @@ static void no_descriptors(struct monitor *m)
 static void say_version(void)
 {
 	static const char text[] = "conmon version 2.2.1\ncommit: pypod\n";
-	_exit(write_all(STDOUT_FILENO, text, sizeof(text) - 1) ? 1 : 0);
+	leave(write_all(STDOUT_FILENO, text, sizeof(text) - 1) ? 1 : 0);
 }
 
 static void command_line(struct monitor *m, int argc, char **argv, struct option_item *items)
@@ -132,5 +132,5 @@ int main(int argc, char **argv)
 	become_monitor(m);
 	set_up(m);
 	loop(m, container_ended);
-	_exit(finish(m));
+	leave(finish(m));
 }

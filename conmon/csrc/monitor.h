@@ -146,6 +146,7 @@ void forget_inherited(struct monitor *m, int fd);
 void close_inherited(struct monitor *m);
 void close_from(int first);
 void close_fd(int *fd);
+void leave(int status) __attribute__((noreturn)); /* end the process, without handlers */
 void set_cloexec(int fd);
 void default_signals(void);
 

@@ -99,5 +99,5 @@ void fail(struct monitor *m, int errnum, const char *format, ...)
 		close_inherited(m);
 		run_exit_command(m);
 	}
-	_exit(1);
+	leave(1);
 }

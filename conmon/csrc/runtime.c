@@ -185,7 +185,7 @@ static void runtime_failed(struct monitor *m, const char *what)
 	attach_finish(m);
 	if (!(told && m->options.exit_command_lock))
 		run_exit_command(m);
-	_exit(1);
+	leave(1);
 }
 
 void runtime_finished(struct monitor *m)

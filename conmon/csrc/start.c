@@ -80,7 +80,7 @@ void become_monitor(struct monitor *m)
 			fail(m, errno, "Failed to fork conmon");
 		if (pid) {
 			write_pidfile(m, pid);
-			_exit(0);
+			leave(0);
 		}
 	}
 	m->pid = getpid();
