@@ -103,7 +103,7 @@ def _find(context: Context, store: Store, word: str, kind: str, size: bool) -> t
 
 def _container(context: Context, store: Store, word: str, size: bool) -> dict[str, Any]:
     from pypod.engine import container as containers
-    from pypod.engine import inspect_view
+    from pypod.engine import inspect_view, orphans
 
     try:
         found = containers.find(context, store, word)
@@ -111,6 +111,8 @@ def _container(context: Context, store: Store, word: str, size: bool) -> dict[st
         if error.hint:  # it is another tool's
             raise
         raise NoSuchContainer(f'no such container "{word}"') from None
+    if orphans.tend(context, store, found):
+        found = containers.find(context, store, found.id)
     return inspect_view.inspect(context, store, found, size=size)
 
 

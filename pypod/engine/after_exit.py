@@ -17,14 +17,19 @@ def clean_up(context: Context, store: Store, container: Container, *, remove: bo
     Raises BadState if the container runs, NoSuchContainer if it was removed meanwhile.
     """
     with container.lock:
-        state = cleanup.finish(context, store, container)
-        # Under the same lock: who stops the container must not come in between and find nothing to stop.
-        if not remove and wants_restart(container, state):
-            from pypod.engine import start  # most containers are not restarted
+        return settle(context, store, container, remove=remove)
 
-            start.restart_after_exit(context, store, container, state)
-        elif remove or container.config.auto_remove:
-            delete.delete(context, store, container)
+
+def settle(context: Context, store: Store, container: Container, *, remove: bool = False) -> State:
+    """The same for a caller who holds the lock and is in the container's namespaces."""
+    state = cleanup.finish(context, store, container)
+    # Under the same lock: who stops the container must not come in between and find nothing to stop.
+    if not remove and wants_restart(container, state):
+        from pypod.engine import start  # most containers are not restarted
+
+        start.restart_after_exit(context, store, container, state)
+    elif remove or container.config.auto_remove:
+        delete.delete(context, store, container)
     return state
 
 

@@ -7,7 +7,8 @@ import time
 
 from pypod.base import files
 from pypod.base.record import record
-from pypod.engine import journal, rootless
+from pypod.engine import container as containers
+from pypod.engine import journal, orphans, rootless
 from pypod.errors import NoSuchContainer, PypodError
 
 TYPE_CHECKING = False
@@ -43,6 +44,9 @@ def check(
     from storage import mend
 
     rootless.enter_user(context)
+    if repair:
+        for container in containers.every(context, store):
+            orphans.tend(context, store, container)
     mended: list[str] = []
     removed: list[str] = []
     found = checking.damaged(store, quick=quick)
@@ -91,7 +95,6 @@ def _remaining(store: Store, found: list[Damage]) -> list[Damage]:
 
 def _remove_container(context: Context, store: Store, id: str) -> None:
     """Remove a container of ours in the usual way, with its processes; of another tool, its record and files."""
-    from pypod.engine import container as containers
     from pypod.engine import remove
 
     try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from conmon import exits
-from pypod.base import fastjson, files
+from pypod.base import fastjson, files, times
 from pypod.base.locks import FileLock
 from pypod.base.record import from_json as record_from_json
 from pypod.base.record import record, replace
@@ -265,9 +265,15 @@ def observe(container: Container) -> State:
     fresh = stored_state(container)
     if fresh != state:
         return observe(container)
-    # Both were killed: nobody knows the status.
+    # The monitor was killed: nobody knows the status, nor since when.
     return replace(
-        state, status="exited", pid=0, exit_code=-1, error="the monitor died before the container", unclean=True
+        state,
+        status="exited",
+        pid=0,
+        exit_code=-1,
+        finished_at=times.now(),
+        error="the monitor died before the container",
+        unclean=True,
     )
 
 

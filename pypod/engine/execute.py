@@ -13,6 +13,7 @@ from pypod.base import fastjson, files, process
 from pypod.engine import exec_spec, names, rootless, runtime_stderr, runtimes
 from pypod.engine.container import Container, State, observe
 from pypod.errors import BadState, MonitorError, reason
+from pypod.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,10 +61,20 @@ def running(container: Container) -> State:
 
 def sessions(container: Container) -> list[str]:
     """The ids of the sessions that run."""
+    place = container.rundir + "/exec"
     try:
-        return sorted(os.listdir(container.rundir + "/exec"))
+        names = sorted(os.listdir(place))
     except OSError:
         return []
+    return [name for name in names if _runs(f"{place}/{name}")]
+
+
+def _runs(directory: str) -> bool:
+    """Not if its monitor and its process are known and both gone: they were killed, and nobody took it away."""
+    try:
+        return any(proc.start_time(int(files.read(f"{directory}/{name}"))) for name in ("conmon.pid", "pid"))
+    except (OSError, ValueError):
+        return True  # at its start, or without a monitor
 
 
 def cleanup(container: Container, session: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pypod.base import files, times
 from pypod.engine import container as containers
-from pypod.engine import health_log, inspect_host, ps_view
+from pypod.engine import health_log, inspect_host, orphans, ps_view
 from pypod.network.records import empty_view
 
 TYPE_CHECKING = False
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pypod.engine.container import Container, State
     from pypod.engine.context import Context
     from storage.store import Store
+
+# Of a container that outlives its monitor.
+_UNWATCHED = "the monitor died: output is lost, and the exit status will not be known"
 
 
 def inspect(context: Context, store: Store, container: Container, *, size: bool = False) -> dict[str, Any]:
@@ -94,10 +97,11 @@ def _digest(store: Store, image_id: str) -> str:
 def _exec_ids(container: Container) -> list[str]:
     import os
 
-    try:
-        return sorted(os.listdir(container.rundir + "/exec"))
-    except OSError:
+    if not os.path.exists(container.rundir + "/exec"):
         return []
+    from pypod.engine import execute
+
+    return execute.sessions(container)
 
 
 def _state(container: Container, state: State) -> dict[str, Any]:
@@ -116,7 +120,7 @@ def _state(container: Container, state: State) -> dict[str, Any]:
         "Pid": state.pid,
         "ConmonPid": state.conmon_pid,
         "ExitCode": state.exit_code,
-        "Error": state.error,
+        "Error": _UNWATCHED if orphans.unwatched(state) else state.error,
         "StartedAt": times.rfc3339(state.started_at),
         "FinishedAt": times.rfc3339(state.finished_at),
         "Health": health,

@@ -8,8 +8,9 @@ import time
 from pypod.base import times, units
 from pypod.base.record import record
 from pypod.engine import container as containers
-from pypod.engine import health_log
+from pypod.engine import health_log, orphans
 from pypod.engine.container import Container, State
+from pypod.errors import NoSuchContainer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,6 +169,11 @@ def rows(
     found = []
     for container in containers.every(context, store):
         item = row(container, now)
+        if item.state.unclean and orphans.tend(context, store, container):
+            try:
+                item = row(containers.find(context, store, container.id), now)
+            except NoSuchContainer:
+                continue  # it was one with --rm
         if (everything or item.state.status == "running") and all(test(item) for test in tests):
             found.append(item)
     if latest:

@@ -49,11 +49,17 @@ def enter_user(context: Context) -> None:
     os.environ[ROOTLESS_GID] = str(context.gid)
 
 
-def register(context: Context, pid: int) -> None:
-    """Remember that ``pid`` lives in the user namespace and keeps it alive."""
+def register(context: Context, pid: int, container: str = "") -> None:
+    """Remember that ``pid`` lives in the user namespace and keeps it alive.
+
+    ``container``, "PID START", is the process to ask if that one, its monitor, was killed.
+    """
     if context.rootless:
         files.make_directory(context.tmpdir + "/holders")
-        fd = os.open(f"{context.tmpdir}/holders/{pid}.{proc.start_time(pid)}", os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = f"{context.tmpdir}/holders/{pid}.{proc.start_time(pid)}"
+        fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        if container:
+            os.write(fd, container.encode())
         os.close(fd)
 
 
@@ -76,9 +82,20 @@ def _join_holder(context: Context, holders: str) -> bool:
         if proc.alive(int(pid), int(started)):
             if _is_ours(context, int(pid)) and userns.join(int(pid), int(started)):
                 return True
-        else:
-            os.unlink(f"{holders}/{name}")
+        elif _join_container(context, f"{holders}/{name}"):
+            return True
     return _join_podman(context)
+
+
+def _join_container(context: Context, path: str) -> bool:
+    """A holder is gone: the container whose monitor it was may live on. If not, neither shall the file."""
+    words = files.read(path).split()
+    if len(words) == 2 and proc.alive(int(words[0]), int(words[1])):
+        pid, started = int(words[0]), int(words[1])
+        # With --userns it has a namespace of its own, made in the one that we look for.
+        return userns.join(pid, started, parent=not _is_ours(context, pid))
+    os.unlink(path)
+    return False
 
 
 def _join_podman(context: Context) -> bool:

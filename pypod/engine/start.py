@@ -324,7 +324,7 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         conmon_pid=conmon_pid,
         conmon_start=proc.start_time(conmon_pid),
     )
-    rootless.register(context, conmon_pid)
+    rootless.register(context, conmon_pid, f"{result.pid} {result.pid_start}")
     if config.pidfile:
         try:
             files.replace(os.path.abspath(config.pidfile), str(started.pid).encode(), mode=0o644)

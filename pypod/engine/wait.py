@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pypod.engine import cleanup, ended, health_log
+from pypod.engine import cleanup, ended, health_log, orphans
 from pypod.engine import container as containers
 from pypod.engine.container import Container, read_exit_file
 from pypod.errors import NoSuchContainer
@@ -33,6 +33,10 @@ def wait(context: Context, store: Store, container: Container, conditions: Seque
             code = ended.lookup(context, container.id)
             return -1 if code is None else code
         state = containers.observe(found)
+        if state.unclean and orphans.tend(context, store, found):
+            if ends:
+                return state.exit_code
+            continue
         if state.status in wanted - {"stopped", "exited"}:
             return -1
         if wanted & {"healthy", "unhealthy"} and health_log.status(found, state) in wanted:

@@ -78,8 +78,14 @@ def create(uid_ranges: Sequence[idmap.Range], gid_ranges: Sequence[idmap.Range])
             os.close(err_write)
 
 
-def join(pid: int, started: int) -> bool:
-    """Join the user namespace of a process. False if that process is gone or its namespace is not ours to join."""
+_NS_GET_PARENT = 0xB702  # ioctl_ns(2)
+
+
+def join(pid: int, started: int, *, parent: bool = False) -> bool:
+    """Join the user namespace of a process, or that one's ``parent``.
+
+    False if that process is gone or its namespace is not ours to join.
+    """
     from pypod.linux import proc
 
     try:
@@ -90,6 +96,12 @@ def join(pid: int, started: int) -> bool:
         # The descriptor pins the namespace; only now is it known whose it is.
         if not proc.alive(pid, started):
             return False
+        if parent:
+            import fcntl
+
+            inner = fd
+            fd = fcntl.ioctl(inner, _NS_GET_PARENT)
+            os.close(inner)
         syscalls.setns(fd, syscalls.CLONE_NEWUSER)
         return True
     except OSError:
