@@ -96,7 +96,8 @@ def argv(options: MonitorOptions) -> list[str]:
         ("--syslog", options.syslog),
         ("--no-sync-log", options.no_sync_log),
         ("--terminal", options.terminal),
-        ("--stdin", options.stdin),
+        # A terminal takes input anyhow; with this, too, conmon takes none after its first client has gone.
+        ("--stdin", options.stdin and not options.terminal),
         ("--leave-stdin-open", options.leave_stdin_open),
         ("--systemd-cgroup", options.systemd_cgroup),
         ("--no-new-keyring", options.no_new_keyring),

@@ -100,6 +100,7 @@ def test_preserved_descriptors_arrive(pypod: Pypod, image: str, shared_dir: Path
     assert [word for word in done.stdout.split()[1:] if word not in ("0", "1", "2", "3", "4")] == []
 
 
+@pytest.mark.ours_only("conmon refuses to start where the working directory is gone")
 def test_the_directories_that_a_user_may_not_enter(pypod: Pypod, image: str, shared_dir: Path) -> None:
     """``su user -c`` from root's home: the working directory is out of reach, and that is no reason to fail."""
     gone = shared_dir / "gone"

@@ -1,14 +1,12 @@
-"""podman and pypod on one graphroot, and real conmon under pypod."""
+"""podman and pypod on one graphroot."""
 
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support import box
-from support.runner import Pypod, Result, cmdline, parent, until
+from support.runner import Pypod, Result
 
 
 class Podman:
@@ -124,69 +122,3 @@ def test_podman_sees_nothing_wrong_with_the_store(shared: tuple[Pypod, Podman], 
     assert sorted(external) == ["c", "d"]
     pypod("rm", "-f", "-t", "0", "c", "d").ok()
     assert podman("ps", "-a", "--external", "-q").ok().out == ""
-
-
-CONMON_CASES = {
-    "status": (["sh", "-c", "exit 7"], 7, ""),
-    "output": (["echo", "hello"], 0, "hello\n"),
-    "not found": (["nosuch"], 127, ""),
-}
-
-
-@pytest.fixture
-def theirs(pypod: Pypod) -> Pypod:
-    """pypod with real conmon as its monitor."""
-    return pypod.with_options("--conmon", box.need("conmon"))
-
-
-@pytest.mark.parametrize("case", CONMON_CASES)
-def test_real_conmon_runs(theirs: Pypod, image: str, case: str) -> None:
-    words, code, out = CONMON_CASES[case]
-    done = theirs("run", "--rm", image, *words)
-    assert (done.code, done.out) == (code, out), done
-
-
-def test_real_conmon_everyday(theirs: Pypod, image: str) -> None:
-    assert theirs("run", "--rm", "-i", image, "cat", input="in\n").ok().out == "in\n"
-    assert theirs("run", "--rm", "-t", image, "tty", tty=True).ok().out.startswith("/dev/pts/")
-    theirs("run", "-d", "--name", "c", image, "sh", "-c", "echo up; sleep 100").ok()
-    monitor = theirs.monitor("c")
-    assert os.path.realpath(f"/proc/{monitor}/exe") == os.path.realpath(box.need("conmon"))
-    until(lambda: parent(monitor) == 1, 5, "init to be the parent")
-    assert "--exit-command" in cmdline(monitor)
-    theirs.wait_log("c", "up")
-    assert theirs("exec", "c", "echo", "x").ok().out == "x\n"
-    assert theirs("exec", "-d", "c", "touch", "/y").code == 0
-    with theirs.terminal("exec", "-it", "c", "sh", "-c", "stty size; exit 5", rows=33, columns=77) as terminal:
-        terminal.expect("33 77")
-        assert terminal.wait() == 5
-    theirs("stop", "-t", "0", "c").ok()
-    assert theirs.inspect("c")["State"]["ExitCode"] == 137
-    theirs("start", "c").ok()
-    theirs("rm", "-f", "-t", "0", "c").ok()
-
-
-def test_real_conmon_calls_the_exit_command(theirs: Pypod, image: str) -> None:
-    process = theirs.popen("run", "--rm", "--name", "c", image, "sh", "-c", "echo up; sleep 0.5")
-    assert process.stdout and process.stdout.readline() == b"up\n"
-    process.kill()
-    process.wait()
-    theirs.wait_gone("c")
-
-
-def test_podman_with_our_monitor(shared: tuple[Pypod, Podman], busybox_tar: Path) -> None:
-    pypod, podman = shared
-    ours = pypod("info", "--format", "{{.Host.Conmon.Path}}").ok().out.strip()
-    podman("import", busybox_tar, "localhost/bb:1").ok()
-    limits = (
-        []
-        if pypod.rootless or box.may_raise_rlimits()
-        else ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
-    )
-    run = ["--conmon", ours, "run", "--network", "none", *limits]
-    assert podman(*run, "--rm", "localhost/bb:1", "sh", "-c", "echo x; exit 7").code == 7
-    podman(*run, "-d", "--name", "c", "localhost/bb:1", "sh", "-c", "echo up; sleep 100").ok()
-    until(lambda: podman("logs", "c").out == "up\n", 10, "the log")
-    assert podman("--conmon", ours, "exec", "c", "echo", "y").ok().out == "y\n"
-    assert re.fullmatch(r"\d+\n", podman("inspect", "-f", "{{.State.ConmonPid}}", "c").ok().out)
-    podman("--conmon", ours, "rm", "-f", "-t", "0", "c").ok()
