@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -380,8 +381,11 @@ long long keyed_value(const char *text, size_t length, const char *key)
 		size_t size = newline ? (size_t)(newline - line) : length - from;
 		if (size > want + 1 && !memcmp(line, key, want) && line[want] == ' ') {
 			long long value = 0;
-			for (size_t i = want + 1; i < size && line[i] >= '0' && line[i] <= '9'; i++)
+			for (size_t i = want + 1; i < size && line[i] >= '0' && line[i] <= '9'; i++) {
+				if (value > (LLONG_MAX - 9) / 10)
+					return LLONG_MAX;
 				value = value * 10 + (line[i] - '0');
+			}
 			return value;
 		}
 		from += size + 1;

@@ -25,7 +25,16 @@ ROOT = HERE.parents[1]
 
 LIBRARIES: list[str] = []  # what storage/csrc needs besides the C library
 # Each C target: its corpus.
-NATIVE = {"tar": "tar", "unpack": "tar", "rebuild": "tarsplit"}
+NATIVE = {
+    "tar": "tar",
+    "unpack": "tar",
+    "rebuild": "tarsplit",
+    "options": "command_line",
+    "log": "output",
+    "parse": "message",
+}
+# Those of the monitor are linked with its pure parts, the others with storage's library.
+MONITOR = {"options", "log", "parse"}
 # How much of the time each gets.
 WEIGHTS = {"unpack": 4, "tar": 3, "rebuild": 2, "manifest": 2}
 SANITIZE = "-fsanitize=address,undefined"
@@ -47,13 +56,16 @@ def compiler(place: Path) -> tuple[str, list[str], bool]:
 def build(place: Path, names: list[str]) -> tuple[dict[str, Path], bool]:
     """The programs of the C targets: what they share is compiled once, as much at a time as there are processors."""
     cc, flags, guided = compiler(place)
-    csrc = ROOT / "storage" / "csrc"
-    shared = [*sorted(csrc.glob("*.c")), HERE / "csrc" / "common.c", HERE / "csrc" / "mutate_tar.c"]
+    shared = [HERE / "csrc" / "common.c"]
     if not guided:
         shared.append(HERE / "csrc" / "driver.c")
+    monitor = [ROOT / "conmon" / "csrc" / name for name in ("text.c", "options.c")] if MONITOR & {*names} else []
+    storage = [*sorted((ROOT / "storage" / "csrc").glob("*.c")), HERE / "csrc" / "mutate_tar.c"]
+    if MONITOR >= {*names}:
+        storage = []
 
     def compiled(source: Path) -> str:
-        out = place / f"{source.stem}.o"
+        out = place / f"{source.parents[1].name}-{source.stem}.o"
         # A library has no main, and libFuzzer's flag would link one.
         only = [flag.replace("=fuzzer,", "=fuzzer-no-link,") for flag in flags]
         done = subprocess.run([cc, *only, "-c", str(source), "-o", str(out)], capture_output=True, text=True)
@@ -65,12 +77,23 @@ def build(place: Path, names: list[str]) -> tuple[dict[str, Path], bool]:
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             targets_of = list(pool.map(compiled, [HERE / "csrc" / f"fuzz_{name}.c" for name in names]))
-            objects = list(pool.map(compiled, shared))
+            common = list(pool.map(compiled, shared))
+            libraries = {True: list(pool.map(compiled, monitor)), False: list(pool.map(compiled, storage))}
     except RuntimeError as error:
         sys.exit(f"make fuzz: {error}")
     for name, own in zip(names, targets_of, strict=True):
         programs[name] = place / f"fuzz_{name}"
-        command = [cc, *flags, own, *objects, "-o", str(programs[name]), "-pthread", *LIBRARIES]
+        command = [
+            cc,
+            *flags,
+            own,
+            *common,
+            *libraries[name in MONITOR],
+            "-o",
+            str(programs[name]),
+            "-pthread",
+            *LIBRARIES,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"make fuzz: cannot link fuzz_{name}:\n{done.stderr[-3000:]}")

@@ -100,6 +100,39 @@ def streams() -> Iterator[bytes]:
     yield b"\x50\x2a\x4d\x18\x03\0\0\0abc" + zstandard.compress(data)
 
 
+def command_lines() -> Iterator[bytes]:
+    base = "--api-version 1 -c ID -u ID -r /bin/runc -b /b -p /p -l k8s-file:/log"
+    yield base.replace(" ", "\0").encode()
+    for more in (
+        "--full-attach -it --exit-dir /x --persist-dir=/y --exit-command /e --exit-command-arg=-b",
+        "-e --exec-attach --exec-process-spec /s --timeout 0x10 --log-size-max=010 --log-level debug --syslog",
+        "--log-rotate --log-max-files 0 --log-label A_1=b --log-tag t -l journald --exit-delay -1",
+        "--restore d --runtime-arg --log --runtime-opt -x --sync -sbi x -- --name",
+    ):
+        yield f"{base} {more}".replace(" ", "\0").encode()
+
+
+def outputs() -> Iterator[bytes]:
+    texts = (
+        b"line\n\nother\r\n",
+        "é€😀\n".encode(),
+        b'"\\\t\x01\x7f\n',
+        b"\xff\xe2\x82\n\xed\xa0\x80\xf4\x90\x80\x80",
+        b"x" * 900,
+    )
+    for text in texts:
+        for first in (0, 1, 2, 6, 9, 16, 31):
+            yield bytes([first, 39, 1, 44, 9, 0]) + text
+
+
+def messages() -> Iterator[bytes]:
+    yield b"1 24 80\n2 0 0\n" + b"x" * 210 + b"\n1 1 65535\n"
+    yield b"READY=1\nMAINPID=1\nSTATUS=x\nFDSTORE=1\nWATCHDOG=trigger\nERRNO=2"
+    yield b"12:cpu,memory:/a/b\n1:name=systemd:/s\n0::/user.slice/x\n"
+    yield b"low 0\noom 3\noom_kill 99999999999999999999\n"
+    yield b'time="x" level=error msg="no \\ such \x01 file"\n\xff'
+
+
 CORPORA = {
     "tar": tars,
     "manifest": manifests,
@@ -108,6 +141,9 @@ CORPORA = {
     "records": records,
     "reference": references,
     "stream": streams,
+    "command_line": command_lines,
+    "output": outputs,
+    "message": messages,
 }
 
 

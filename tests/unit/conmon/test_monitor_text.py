@@ -293,6 +293,9 @@ def test_keyed_value() -> None:
     assert lib.keyed_value(text, len(text), b"oom") == 3
     assert lib.keyed_value(text, len(text), b"oom_kill") == 12
     assert lib.keyed_value(text, len(text), b"max") == -1
+    for number in (2**63 - 1, 2**63, 10**30):
+        text = b"max %d\n" % number
+        assert (2**63 - 1) // 10 * 10 <= lib.keyed_value(text, len(text), b"max") <= 2**63 - 1
 
 
 def test_syslog_is_written_as_libc_writes_it() -> None:
