@@ -199,8 +199,9 @@ static void open_fifo(struct monitor *m, struct source *source, const char *name
 
 void ctl_open(struct monitor *m)
 {
-	if (m->bundle_fd < 0 || m->passthrough)
+	if (m->bundle_fd < 0 || (m->passthrough && !m->options.health_command))
 		return;
 	open_fifo(m, &m->ctl, "ctl");
-	open_fifo(m, &m->winsz, "winsz");
+	if (!m->passthrough)
+		open_fifo(m, &m->winsz, "winsz");
 }

@@ -7,7 +7,7 @@ import time
 from pypod.engine import cleanup, ended, health_log, orphans
 from pypod.engine import container as containers
 from pypod.engine.container import Container, read_exit_file
-from pypod.errors import NoSuchContainer
+from pypod.errors import BadState, NoSuchContainer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def wait(context: Context, store: Store, container: Container, conditions: Seque
     """The exit code once the container is in one of ``conditions``; -1 for other conditions than an end."""
     wanted = {"created" if item == "configured" else item for item in conditions} or {"stopped"}
     ends = wanted & {"stopped", "exited"}
+    if wanted <= {"healthy", "unhealthy"} and container.config.healthcheck is None:
+        raise BadState(f"container {container.id} has no defined healthcheck")
     while True:
         try:
             found = containers.find(context, store, container.id)

@@ -118,6 +118,8 @@ def test_what_counts_and_what_does_not_run(pypod: Pypod, image: str) -> None:
     assert found["Status"] == "running"
     for name in ("off", "made"):
         assert pypod.inspect(name)["State"]["Health"]["Log"] is None
+    pypod("create", "--name", "plain", image, *SLEEP).ok()
+    pypod("wait", "--condition", "healthy", "plain").fails(125, "no defined healthcheck")
     pypod("start", "made").ok()
     until(lambda: health(pypod, "made") == "healthy", 20, "the first run")
 

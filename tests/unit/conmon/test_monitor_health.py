@@ -58,6 +58,12 @@ def test_an_interval_of_nothing_ends_it_and_another_begins_anew(box: Box) -> Non
     assert runs(box) == seen
 
 
+def test_without_streams_there_is_a_timer_all_the_same(box: Box) -> None:
+    box.start("sleep 100", log_path="passthrough", **health(box, ":"))
+    assert attach.set_health_interval(str(box.bundle), 60_000)
+    until(lambda: runs(box) == 1)
+
+
 def test_a_day_is_told_as_18_hours(box: Box) -> None:
     box.start("sleep 100", **health(box, ":"))
     attach.set_health_interval(str(box.bundle), 86_400_000)
