@@ -84,6 +84,9 @@ static void prepare(struct monitor *m)
 {
 	if (access(m->options.runtime, X_OK) < 0)
 		fail(m, errno, "Runtime path %s is not valid", m->options.runtime);
+	const char *wrong = options_check_rest(&m->options);
+	if (wrong)
+		fail(m, 0, "%s", wrong);
 	log_open(m);
 	if (m->options.bundle) {
 		m->bundle_fd = open(m->options.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -251,6 +251,11 @@ const char *options_check(const struct options *o, int *raw)
 		return "Container UUID not provided. Use --cuuid";
 	if (!o->runtime)
 		return "Runtime path not provided. Use --runtime";
+	return NULL;
+}
+
+const char *options_check_rest(const struct options *o)
+{
 	if (o->exec && !o->exec_process_spec)
 		return "Exec process spec path not provided. Use --exec-process-spec";
 	if (o->exit_delay < 0)

@@ -40,6 +40,8 @@ int options_parse(struct options *o, int argc, char *const argv[], struct option
 /* What can be checked without looking at the system. Returns NULL or conmon's message; *raw is set if that is
  * printed without the level's prefix. */
 const char *options_check(const struct options *o, int *raw);
+/* What conmon looks at only when it has found the runtime. */
+const char *options_check_rest(const struct options *o);
 
 /* The next value of `list` at or after index *at, which moves on; NULL at the end. */
 const char *options_next(const struct options *o, int list, int *at);

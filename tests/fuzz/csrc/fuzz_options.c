@@ -56,6 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		const char *wrong = options_check(&options, &raw);
 
+		if (wrong == NULL)
+			wrong = options_check_rest(&options);
 		if (wrong != NULL && strlen(wrong) > 200)
 			fuzz_fail("an endless message");
 		if (wrong == NULL && (options.cid == NULL || options.runtime == NULL))

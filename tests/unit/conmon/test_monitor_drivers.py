@@ -128,6 +128,31 @@ def test_no_driver_at_all(box: Box) -> None:
     assert (done.returncode, done.stderr) == (1, "[conmon:e]: Log driver not provided. Use --log-path\n")
 
 
+def test_the_order_of_checks_is_conmons(box: Box) -> None:
+    """Each word cures what was wrong, and the next thing is said. Callers match on the texts."""
+    text = box.place / "text"
+    text.touch()
+    steps: list[tuple[list[object], str]] = [
+        (["--log-rotate", "--log-max-files", "0", "-l", "foo:", "-e", "--exit-delay", "-1"], "log-max-files must be"),
+        (["--log-max-files", "1"], "conmon: Container ID not provided"),
+        (["-c", ID, "--log-level", "x"], "No such log level x"),
+        (["--log-level", "warn", "--exec-attach"], "Attach can only be specified for a non-legacy"),
+        (["--api-version"], "Container UUID not provided"),
+        (["-u", ID], "Runtime path not provided"),
+        (["-r", text], f"Runtime path {text} is not valid: Permission denied"),
+        (["-r", box.runtime], "Exec process spec path not provided"),
+        (["--exec-process-spec", "/dev/null"], "Delay before invoking exit command must be"),
+        (["--exit-delay", "0"], "No such log driver foo"),
+    ]
+    words: list[object] = [box.monitor]
+    for more, message in steps:
+        words += more
+        pipe = {"_OCI_ATTACHPIPE": "2"}
+        done = subprocess.run([str(word) for word in words], env={**box.env, **pipe}, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.removeprefix("[conmon:e]: ").startswith(message), more
+
+
 def test_a_tag_is_taken_where_the_journal_is_too_or_nothing_is_logged(box: Box) -> None:
     for drivers in (["{}/x", "journald"], ["none"]):
         start(box, "exit 7", [driver.format(box.place) for driver in drivers], "--log-tag", "t")

@@ -39,6 +39,8 @@ class Parsed:
 
     def check(self) -> str | None:
         message = lib.options_check(self.options, ffi.new("int *"))
+        if message == ffi.NULL:
+            message = lib.options_check_rest(self.options)
         return None if message == ffi.NULL else ffi.string(message).decode()
 
 

@@ -19,6 +19,7 @@ from support import box as machine
 from support.monitor_box import ID, Box, alive, until
 from unit.conmon import test_monitor_attach as attach
 from unit.conmon import test_monitor_drivers as drivers
+from unit.conmon import test_monitor_health as health
 from unit.conmon import test_monitor_process as process
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -104,6 +105,8 @@ SCENARIOS: list[Callable[[Box], None]] = [
     attach.test_terminal,
     attach.test_a_size_that_comes_before_the_terminal,
     attach.test_the_container_may_close_its_terminal_and_open_it_again,
+    health.test_never_two_at_once,
+    health.test_a_run_has_clean_signals_and_descriptors,
     drivers.test_json_file,
     drivers.test_long_lines_of_json_file_come_in_pieces_of_whole_characters,
     drivers.test_a_json_line_larger_than_the_limit_is_kept,
