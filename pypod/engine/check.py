@@ -62,6 +62,9 @@ def check(
             removed += mend.clean(store, min_age, journal.making(context))
         _remove_exit_files(context, store)
         removed += _remove_temporary(context, min_age)
+    network = _bridges(context, repair=repair)
+    if repair:
+        removed += network
     leftovers: list[str] = []
     if readable and not any(table.broken for _, table in checking.tables(store)):
         leftovers = checking.leftovers(store)
@@ -70,12 +73,27 @@ def check(
             with store.layers_lock(), store.images_lock(), store.containers_lock():
                 leftovers = checking.leftovers(store, journal.making(context))
         leftovers += [f"layer {id}" for id in checking.unused_layers(store, min_age)]
+    if not repair:
+        leftovers += network
     return Report(
         leftovers=leftovers,
         mended=mended,
         removed=removed,
         damage=[item.line for item in (_remaining(store, found) if repair and readable else found)],
     )
+
+
+def _bridges(context: Context, *, repair: bool) -> list[str]:
+    """What killed containers have left of the network of a rootless user's bridges; with ``repair`` it is removed."""
+    from pypod.engine import netconfig
+
+    place = netconfig.uplink_directory(context)
+    if not place or not os.path.isdir(place):
+        return []
+    from pypod.network import netavark, uplink
+
+    with netavark.lock(place):
+        return [f"network of bridges {place}"] if uplink.sweep(place, only_look=not repair) else []
 
 
 def _remaining(store: Store, found: list[Damage]) -> list[Damage]:

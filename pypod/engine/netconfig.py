@@ -6,7 +6,7 @@ import os
 
 from pypod import network
 from pypod.base import files
-from pypod.engine import specgen
+from pypod.engine import rootless, specgen
 from pypod.errors import ConfigError, PypodError
 
 TYPE_CHECKING = False
@@ -28,9 +28,11 @@ def request(context: Context, container: Container) -> network.NetworkRequest:
         mode = network.default_mode(
             context.rootless, context.helper_dirs, str(settings.get("default_rootless_network_cmd") or "")
         )
+    slirp_options = context.engine.get("network_cmd_options")
     defaults = {
         "pasta": settings.get("pasta_options"),
-        "slirp4netns": context.engine.get("network_cmd_options"),
+        "slirp4netns": slirp_options,
+        "bridge": slirp_options if context.rootless else None,
     }
     return network.NetworkRequest(
         id=container.id,
@@ -40,6 +42,7 @@ def request(context: Context, container: Container) -> network.NetworkRequest:
         options=config.network_options,
         ports=[network.Port(**port.__dict__) for port in config.ports],
         static_ip=config.static_ip,
+        static_ip6=config.static_ip6,
         static_mac=config.static_mac,
         aliases=config.network_aliases,
         dns=config.dns,
@@ -56,7 +59,14 @@ def request(context: Context, container: Container) -> network.NetworkRequest:
         helper_dirs=context.helper_dirs,
         command=str(context.flags.get("network_cmd_path") or context.engine.get("network_cmd_path") or ""),
         command_options=_words(defaults.get(mode), mode),
+        uplink=uplink_directory(context) if mode == "bridge" else "",
+        mounts=rootless.clean_mounts(),
     )
+
+
+def uplink_directory(context: Context) -> str:
+    """Where a rootless user's bridges are; "" for root, whose bridges are the host's."""
+    return context.tmpdir + "/netns" if context.rootless else ""
 
 
 def _word(value: object, key: str) -> str:

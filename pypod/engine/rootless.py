@@ -188,6 +188,11 @@ def _clean_mounts(context: Context) -> None:
     _clean = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def clean_mounts() -> int:
+    """The mount namespace without any container's mounts, as a descriptor; -1 if there has been no need for it."""
+    return _clean
+
+
 def _drop_mounts(context: Context) -> None:
     """Take away the layers that ``mount`` has mounted, before the copy of the tree covers them.
 

@@ -23,6 +23,15 @@ def alive(pid: int, started: int) -> bool:
     return started != 0 and start_time(pid) == started
 
 
+def parent(pid: int) -> int:
+    """The pid of a process's parent; 0 if there is no such process."""
+    try:
+        text = files.read(f"/proc/{pid}/stat")
+    except OSError:
+        return 0
+    return int(text[text.rindex(b")") + 2 :].split()[1])
+
+
 def children(pid: int) -> list[int]:
     """The pids of a process's children, of its main thread."""
     try:

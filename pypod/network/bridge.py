@@ -1,126 +1,56 @@
-"""Bridge networks, made by netavark: its JSON on stdin, its JSON back (podman-network(1), netavark(1))."""
+"""Bridge networks, made by netavark: root's on the host, a rootless user's in a namespace apart (uplink.py)."""
 
 from __future__ import annotations
 
 import os
 
-from pypod.base import fastjson, files, process
-from pypod.base.record import record, replace
-from pypod.errors import NetworkError, UsageError, reason
+from pypod.base import fastjson, files
+from pypod.base.record import replace
+from pypod.errors import NetworkError, reason
 from pypod.linux import syscalls
-from pypod.network import leases, networks, ports
-from pypod.network.records import NetworkRequest, NetworkStatus, empty_view
+from pypod.network import aardvark, attachments, inside, leases, netavark, ports
+from pypod.network.records import NetworkRequest, NetworkStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-_NETNS_FD = 3
-# Where podman has it, so that one aardvark-dns serves both.
-_CONFIG = "/run/containers/networks"
+    from pypod.network.attachments import Attachment
+
 _PORTS = "ports"
-_NOTED, _HELD = "netavark.json", "netns"
-
-
-@record
-class Attachment:
-    """One network of the container, as chosen."""
-
-    definition: dict[str, Any]
-    address: str = ""
-    mac: str = ""
-    aliases: list[str] = []
-    interface: str = ""
-
-
-def _command(request: NetworkRequest) -> list[str]:
-    netavark = process.find("netavark", request.helper_dirs)
-    if netavark is None:
-        raise NetworkError("cannot set up network bridge: netavark is not installed", hint="apt-get install netavark")
-    words = [netavark, "--config", _CONFIG, "--rootless=false"]
-    aardvark = process.find("aardvark-dns", request.helper_dirs)
-    if aardvark is not None:
-        words.append(f"--aardvark-binary={aardvark}")
-    return words
-
-
-def directory(request: NetworkRequest) -> str:
-    return request.config_dir or request.state_dir + "/networks"
-
-
-def attachments(request: NetworkRequest) -> list[Attachment]:
-    """The networks that the container joins, in order. Raises NotFound, UsageError."""
-    result = []
-    chosen = request.options or {"": []}
-    for position, (name, words) in enumerate(chosen.items()):
-        found: dict[str, Any] = {"definition": networks.find(directory(request), name or networks.DEFAULT)}
-        aliases = [] if position else list(request.aliases)
-        for word in words:
-            key, equals, value = word.partition("=")
-            if key in ("ip", "ip6") and equals:
-                found["address"] = value
-            elif key == "mac" and equals:
-                found["mac"] = value
-            elif key == "alias" and equals:
-                aliases.append(value)
-            elif key == "interface_name" and equals:
-                found["interface"] = value
-            else:
-                raise UsageError(f"unknown bridge network option: {word}: invalid argument")
-        if position == 0:
-            found.setdefault("address", request.static_ip)
-            found.setdefault("mac", request.static_mac)
-        result.append(Attachment(aliases=aliases, **found))
-    return result
+NOTED, HELD = "netavark.json", "netns"
 
 
 def prepare(request: NetworkRequest) -> None:
     """See ``pypod.network.prepare``."""
-    if request.rootless:
-        raise NetworkError(
-            "cannot set up network bridge: bridge networks of rootless users are not supported yet",
-            hint="use --network pasta or slirp4netns",
-        )
-    _command(request)
-    attachments(request)
-    ports.check([port for port in request.ports if port.protocol != "sctp"])
+    netavark.command(request)
+    attachments.chosen(request)
+    if request.uplink:
+        from pypod.network import slirp
+
+        slirp.program_of(request)
+        slirp.options_of(request)
+        ports.check(request.ports)
+    else:
+        ports.check([port for port in request.ports if port.protocol != "sctp"])
 
 
 def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     """See ``pypod.network.setup``."""
-    command = _command(request)
-    chosen = attachments(request)
     ports.keep_descriptors_private()
-    lease_files = [leases.path_of(item.definition["name"]) for item in chosen]
-    port_file = leases.path_of(_PORTS, leases.DIRECTORY + "/.host")
     status = NetworkStatus(
         driver="bridge",
         id=request.id,
         rundir=request.rundir,
-        command=command,
-        leases=[*lease_files, port_file],
+        command=netavark.command(request),
+        uplink=request.uplink,
     )
-    # Should we be killed before the status is stored, the way down finds here what to undo.
-    noted = f"{request.rundir}/{_NOTED}"
-    files.replace_json(noted, status.__dict__)
+    chosen = attachments.chosen(request)
+    netns = open_netns(pid)
     try:
-        netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NetworkError(f"cannot set up network bridge: process {pid}: {reason(error)}") from None
-    try:
-        published = [(protocol, address, port) for protocol, address, port, _ in ports.expand(request.ports)]
-        if published:
-            leases.take_ports(port_file, published, request.id, pid)
-        body = _netavark_request(request, chosen, lease_files, pid)
-        _hold(pid, f"{request.rundir}/{_HELD}")
-        status = replace(status, netavark=body)
-        files.replace_json(noted, status.__dict__)
-        try:
-            answer = fastjson.loads(_call(command, "setup", netns, body))
-        except fastjson.BadJson as error:
-            raise NetworkError(f"cannot set up network bridge: netavark answered wrongly: {error}") from None
-        return _finished(status, chosen, answer)
+        with netavark.lock(request.uplink):
+            return _setup(request, status, chosen, pid, netns)
     except BaseException:
         try:
             teardown(status.__dict__, netns)
@@ -131,139 +61,210 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         os.close(netns)
 
 
-def _netavark_request(
-    request: NetworkRequest, chosen: Sequence[Attachment], lease_files: Sequence[str], pid: int
-) -> dict[str, Any]:
-    joined: dict[str, Any] = {}
-    definitions: dict[str, Any] = {}
-    for position, (item, path) in enumerate(zip(chosen, lease_files, strict=True)):
-        name = item.definition["name"]
-        options: dict[str, Any] = {
-            "static_ips": leases.take(path, item.definition, request.id, pid, item.address),
-            "aliases": [*item.aliases, request.id[:12]],
-            "interface_name": item.interface or f"eth{position}",
-        }
-        if item.mac:
-            options["static_mac"] = item.mac
-        joined[name] = options
-        definitions[name] = item.definition
-    return {
-        "container_id": request.id,
-        "container_name": request.name,
-        "port_mappings": [dict(port.__dict__) for port in request.ports],
-        "networks": joined,
-        "network_info": definitions,
-    }
+def open_netns(pid: int) -> int:
+    """The network namespace of a process. Raises NetworkError."""
+    try:
+        return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NetworkError(f"cannot set up network bridge: process {pid}: {reason(error)}") from None
 
 
-def _hold(pid: int, path: str) -> None:
-    """Keep the network namespace beyond the process's end: netavark needs it on the way down.
+def _setup(
+    request: NetworkRequest, status: NetworkStatus, chosen: Sequence[Attachment], pid: int, netns: int
+) -> NetworkStatus:
+    places = [lease_file(request.uplink, item.name) for item in chosen]
+    port_file = leases.path_of(_PORTS, leases.DIRECTORY + "/.host")
+    status = replace(status, leases=places if request.uplink else [*places, port_file])
+    # Should we be killed before the status is stored, the way down finds here what to undo.
+    note(status)
+    home = -1
+    try:
+        if request.uplink:
+            home = _uplink(request, pid)
+        elif request.ports:
+            published = [(protocol, address, port) for protocol, address, port, _ in ports.expand(request.ports)]
+            leases.take_ports(port_file, published, request.id, pid)
+        joined = [
+            (item, leases.take(place, item.definition, request.id, pid, item.addresses))
+            for item, place in zip(chosen, places, strict=True)
+        ]
+        _hold(f"/proc/{pid}/ns/net", f"{request.rundir}/{HELD}")
+        status = replace(status, netavark=netavark.body(request, joined, servers_for(request, chosen)))
+        note(status)
+        status = connect(request, status, status.netavark, netns, home)
+        if request.uplink and request.ports:
+            status = _publish(request, status, pid, netns)
+        return status
+    finally:
+        if home >= 0:
+            os.close(home)
+
+
+def lease_file(uplink: str, name: str) -> str:
+    """Where the addresses of a network are noted."""
+    return leases.path_of(name, f"{uplink}/leases" if uplink else "")
+
+
+def servers_for(request: NetworkRequest, chosen: Sequence[Attachment]) -> list[str]:
+    """The name servers that aardvark-dns asks for this container: --dns."""
+    return list(request.dns) if any(item.definition.get("dns_enabled") for item in chosen) else []
+
+
+def note(status: NetworkStatus) -> None:
+    files.replace_json(f"{status.rundir}/{NOTED}", status.__dict__)
+
+
+def open_uplink(request: NetworkRequest) -> int:
+    """The namespace of a rootless user's bridges, connected; -1 for root. The caller holds the lock."""
+    if not request.uplink:
+        return -1
+    from pypod.network import slirp, uplink
+
+    return uplink.ensure(request.uplink, slirp.program_of(request), slirp.options_of(request))
+
+
+def _uplink(request: NetworkRequest, pid: int) -> int:
+    from pypod.network import uplink
+
+    uplink.join(request.uplink, request.id, pid, request.rundir)
+    home = open_uplink(request)
+    _hold(f"/proc/self/fd/{home}", f"{request.rundir}/{uplink.HELD}")
+    return home
+
+
+def _hold(namespace: str, path: str) -> None:
+    """Keep a network namespace beyond the process's end: netavark needs it on the way down.
 
     Mounted in the mount namespace that the container's monitor is in, so it goes with that at the latest.
     """
     try:
         files.replace(path, b"")
-        syscalls.mount(f"/proc/{pid}/ns/net", path, "", syscalls.MS_BIND)
+        syscalls.mount(namespace, path, "", syscalls.MS_BIND)
     except OSError as error:
         raise NetworkError(f"cannot hold the network namespace: {path}: {reason(error)}") from None
 
 
-def _call(command: Sequence[str], verb: str, netns: int, body: dict[str, Any]) -> bytes:
-    """netavark's answer. Raises NetworkError with its complaint."""
+def connect(
+    request: NetworkRequest, status: NetworkStatus, body: Mapping[str, Any], netns: int, home: int
+) -> NetworkStatus:
+    """Let netavark make the networks of ``body``; the status with its answer in it. The caller holds the lock."""
+    config = status.command[status.command.index("--config") + 1]
+    aardvark.forget_dead(config)
+    text = netavark.call(
+        status.command, "setup", body, netns=netns, home=home, mounts=request.mounts, uplink=request.uplink
+    )
     try:
-        files.make_directory(_CONFIG)
-        done = process.run(
-            [*command, verb, f"/proc/self/fd/{_NETNS_FD}"],
-            input=fastjson.dumps(body).encode(),
-            keep=[(netns, _NETNS_FD)],
+        answer = fastjson.loads(text)
+    except fastjson.BadJson as error:
+        raise NetworkError(f"cannot set up network bridge: netavark answered wrongly: {error}") from None
+    shown, servers, search = netavark.views(body, answer)
+    aardvark.wait(config, servers)
+    return summary(
+        replace(
+            status,
+            networks={**status.networks, **shown},
+            dns=list(dict.fromkeys([*status.dns, *servers])),
+            dns_search=list(dict.fromkeys([*status.dns_search, *search])),
         )
-    except OSError as error:
-        raise NetworkError(f"cannot run {command[0]}: {reason(error)}") from None
-    if done.status == 0:
-        return done.stdout
-    text = done.message or done.stdout.decode("utf-8", "replace").strip()
-    try:
-        text = str(fastjson.loads(done.stdout)["error"])
-    except (fastjson.BadJson, KeyError, TypeError):
-        pass
-    hint = "apt-get install iptables" if "iptables" in text and "No such file" in text else ""
-    raise NetworkError(f"cannot {verb} network bridge: netavark: {text}", hint=hint)
+    )
 
 
-def _finished(status: NetworkStatus, chosen: Sequence[Attachment], answer: Mapping[str, Any]) -> NetworkStatus:
-    """The status with netavark's answer in it."""
-    shown: dict[str, Any] = {}
-    servers: list[str] = []
-    search: list[str] = []
-    first: dict[str, Any] = {}
-    for item in chosen:
-        name = item.definition["name"]
-        given = answer.get(name) or {}
-        servers += given.get("dns_server_ips") or []
-        search += given.get("dns_search_domains") or []
-        view = empty_view(name)
-        view["Aliases"] = status.netavark["networks"][name]["aliases"]
-        for interface, found in (given.get("interfaces") or {}).items():
-            view["MacAddress"] = found.get("mac_address", "")
-            first.setdefault("interface", interface)
-            first.setdefault("mac", view["MacAddress"])
-            for subnet in found.get("subnets") or ():
-                address, _, prefix = subnet.get("ipnet", "").partition("/")
-                keys = (
-                    ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway")
-                    if ":" in address
-                    else ("IPAddress", "IPPrefixLen", "Gateway")
-                )
-                mine = ("address6", "prefix6", "gateway6") if ":" in address else ("address", "prefix", "gateway")
-                values = (address, int(prefix or 0), subnet.get("gateway") or "")
-                for key, own, value in zip(keys, mine, values, strict=True):
-                    view[key] = value
-                    first.setdefault(own, value)
-        shown[name] = view
-    return replace(status, networks=shown, dns=servers, dns_search=search, **first)
+def summary(status: NetworkStatus) -> NetworkStatus:
+    """The status with the addresses of its first network as the container's own."""
+    first: dict[str, Any] = {"interface": "", "address": "", "prefix": 0, "gateway": "", "mac": ""}
+    first.update(address6="", prefix6=0, gateway6="")
+    for name, view in status.networks.items():
+        first.update(
+            interface=status.netavark["networks"][name]["interface_name"],
+            mac=view["MacAddress"],
+            address=view["IPAddress"],
+            prefix=view["IPPrefixLen"],
+            gateway=view["Gateway"],
+            address6=view["GlobalIPv6Address"],
+            prefix6=view["GlobalIPv6PrefixLen"],
+            gateway6=view["IPv6Gateway"],
+        )
+        break
+    return replace(status, **first)
+
+
+def _publish(request: NetworkRequest, status: NetworkStatus, pid: int, netns: int) -> NetworkStatus:
+    """Lead ports of the host into the namespace of the bridges, UDP's straight into the container's."""
+    lead(request, status)
+    udp = [port for port in request.ports if port.protocol == "udp"]
+    if udp:
+        from pypod.network import relay
+
+        relay_pid, relay_start = relay.start(udp, pid, netns, request.rundir)
+        status = replace(status, relay_pid=relay_pid, relay_start=relay_start)
+    return status
+
+
+def lead(request: NetworkRequest, status: NetworkStatus) -> None:
+    """Let slirp4netns lead the published TCP ports to the container's first address by which it can answer."""
+    from pypod.network import uplink
+
+    internal = [name for name, item in status.netavark["network_info"].items() if item.get("internal")]
+    found = [view["IPAddress"] for name, view in status.networks.items() if name not in internal]
+    tcp = [port for port in request.ports if port.protocol == "tcp"]
+    uplink.publish(request.uplink, request.id, [address for address in found if address], list(ports.expand(tcp)))
 
 
 def teardown(status: Mapping[str, Any], netns: int = -1) -> None:
-    """The firewall's rules, the link and the leases away. ``netns`` is the namespace, if the caller has it."""
-    if "leases" not in status:
+    """The firewall's rules, the links and the leases away. ``netns`` is the namespace, if the caller has it."""
+    rundir = str(status["rundir"])
+    if not status.get("leases"):
         try:
-            status = files.read_json(f"{status['rundir']}/{_NOTED}")
+            status = files.read_json(f"{rundir}/{NOTED}")
         except (OSError, fastjson.BadJson):
             return  # nothing had been begun
-    held = f"{status['rundir']}/{_HELD}"
+    place = str(status.get("uplink") or "")
     problem = None
-    if status.get("netavark"):
-        fd, own = (netns, False) if netns >= 0 else (_open_held(held), True)
+    with netavark.lock(place):
         try:
-            _call(status["command"], "teardown", fd, status["netavark"])
+            _disconnect(status, place, netns)
         except NetworkError as error:
             problem = error
-        finally:
-            if own:
-                os.close(fd)
-    try:
-        syscalls.umount(held, syscalls.MNT_DETACH)
-    except OSError:
-        pass
-    try:
-        os.unlink(held)
-    except OSError:
-        pass
-    for path in status.get("leases") or ():
-        leases.release(path, str(status["id"]))
+        _release(f"{rundir}/{HELD}")
+        for path in status.get("leases") or ():
+            leases.release(path, str(status["id"]))
+        if place:
+            from pypod.network import uplink
+
+            _release(f"{rundir}/{uplink.HELD}")
+            uplink.leave(place, str(status["id"]))
     if problem is not None:
         raise problem
 
 
-def _open_held(path: str) -> int:
-    """The namespace that ``_hold`` keeps; if it is gone with the monitor, an empty one that looks like it."""
+def _disconnect(status: Mapping[str, Any], place: str, netns: int) -> None:
+    body = status.get("netavark")
+    if not body or not body["networks"]:
+        return
+    home = -1
+    if place:
+        from pypod.network import uplink
+
+        home = uplink.find(place)
+        if home < 0:
+            return  # the bridges are gone, and the firewall's rules with them
+    own = netns < 0
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        if os.readlink(f"/proc/self/fd/{fd}").startswith("net:["):
-            return fd
-        os.close(fd)
+        if own:
+            netns = inside.open_namespace(f"{status['rundir']}/{HELD}")  # -1 if it is gone with the monitor
+        netavark.call(status["command"], "teardown", body, netns=netns, home=home, uplink=place)
+    finally:
+        for fd in (home, netns if own else -1):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _release(path: str) -> None:
+    try:
+        syscalls.umount(path, syscalls.MNT_DETACH)
     except OSError:
         pass
-    from pypod.network import standin
-
-    return standin.network_namespace()
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

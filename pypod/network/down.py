@@ -85,9 +85,9 @@ def noted(rundir: str, name: str) -> tuple[int, int]:
     return 0, 0
 
 
-def _strays(rundir: str) -> list[int]:
-    """The network programs of a container whose pid nobody wrote down: told by its directory in their words or in
-    their environment.
+def _strays(rundir: str, programs: tuple[bytes, ...]) -> list[int]:
+    """The ``programs`` of a container whose pid nobody wrote down: told by its directory in their words or in their
+    environment.
     """
     found = []
     place = rundir.encode()
@@ -97,7 +97,7 @@ def _strays(rundir: str) -> list[int]:
         try:
             command = files.read(f"/proc/{name}/cmdline")
             program = command.partition(b"\0")[0].rpartition(b"/")[2]
-            if not program.startswith((b"pasta", b"slirp4netns")):
+            if not program.startswith(programs):
                 continue
             if place in command or place in files.read(f"/proc/{name}/environ"):
                 found.append(int(name))
@@ -106,11 +106,11 @@ def _strays(rundir: str) -> list[int]:
     return found
 
 
-def _end_strays(rundir: str) -> None:
+def end_strays(rundir: str, programs: tuple[bytes, ...] = (b"pasta", b"slirp4netns")) -> None:
     """Whoever started the program was killed before it wrote down the pid, or before pasta did."""
     quiet = 0
     for _ in range(50):
-        found = _strays(rundir)
+        found = _strays(rundir, programs)
         for pid in found:
             end_process(pid, proc.start_time(pid))
         # pasta forks into the background: one that forked during the look and ended is not seen, nor its child.
@@ -129,7 +129,7 @@ def teardown(status: Mapping[str, Any]) -> None:
         if not pid and rundir:
             pid, started = noted(rundir, name)
             if not pid and name in ("pasta", "slirp4netns"):
-                _end_strays(rundir)
+                end_strays(rundir)
         end_process(pid, started)
     try:
         if driver == "bridge":

@@ -108,14 +108,18 @@ def resolv(
     network_search: Sequence[str] = (),
     own_loopback: bool = True,
     ipv6: bool = True,
+    complete: bool = False,
 ) -> str:
     """A resolv.conf.
 
     ``servers``, ``search``, ``options`` are the flags', each replacing what the host's file has; a search of "."
     means none. ``network_servers`` come first. With ``own_loopback`` the container's loopback is not the host's, so
-    the host's servers that listen there are left out; if none is left, public ones take their place.
+    the host's servers that listen there are left out; if none is left, public ones take their place. ``complete``:
+    the network's servers answer for all names, and nobody else knows those of containers.
     """
     host_servers, host_search, host_options = parse_resolv(host)
+    if complete:
+        host_servers = []
     if own_loopback:
         host_servers = [server for server in host_servers if not is_loopback(server)]
     if not ipv6:
@@ -177,7 +181,7 @@ def _host_address(request: NetworkRequest, status: NetworkStatus | None) -> str:
     if request.host_gateway:
         return "" if request.host_gateway == "none" else request.host_gateway
     if status is not None:
-        if request.mode == "bridge":
+        if request.mode == "bridge" and not request.uplink:
             return status.gateway
         if request.mode == "slirp4netns" and "allow_host_loopback=true" in request.options.get("slirp4netns", ()):
             return status.gateway
@@ -186,6 +190,15 @@ def _host_address(request: NetworkRequest, status: NetworkStatus | None) -> str:
     found = str(inspect.addresses().get("address", ""))
     # pasta gives the container the host's own address: by that it reaches only itself.
     return "" if status is not None and found == status.address else found
+
+
+def _network_servers(request: NetworkRequest, status: NetworkStatus | None) -> Sequence[str]:
+    if status is None or status.dns or not request.uplink:
+        return status.dns if status is not None else ()
+    # A rootless user's bridge without names: whom the host asks, slirp4netns knows.
+    from pypod.network import slirp
+
+    return [str(slirp.addresses_of(slirp.options_of(request).cidr)["dns"])]
 
 
 def write(request: NetworkRequest, status: NetworkStatus | None) -> None:
@@ -203,6 +216,8 @@ def write(request: NetworkRequest, status: NetworkStatus | None) -> None:
     else:
         names += request.aliases if request.mode == "bridge" else []
         own = [(status.address, names), (status.address6, names)]
+        for view in list(status.networks.values())[1:]:
+            own += [(view["IPAddress"], names), (view["GlobalIPv6Address"], names)]
     _fill(f"{request.rundir}/hostname", request.hostname + "\n" if request.hostname else "")
     if not request.no_hosts:
         text = hosts(
@@ -213,14 +228,16 @@ def write(request: NetworkRequest, status: NetworkStatus | None) -> None:
         )
         _fill(f"{request.rundir}/hosts", text)
     if request.dns != ["none"] and request.mode != "none":
+        named = request.mode == "bridge" and status is not None and bool(status.dns)
         text = resolv(
             host=host_resolv(),
-            servers=request.dns,
+            servers=() if named else request.dns,  # aardvark-dns has been told to ask these
             search=request.dns_search,
             options=request.dns_options,
-            network_servers=status.dns if status is not None else (),
+            network_servers=_network_servers(request, status),
             network_search=status.dns_search if status is not None else (),
             own_loopback=request.mode != "host",
+            complete=named,
         )
         _fill(f"{request.rundir}/resolv.conf", text)
 

@@ -51,8 +51,8 @@ def _range(network: dict[str, Any], subnet: dict[str, Any]) -> tuple[int, int, i
     return first + 1, last - (1 if bits == 32 else 0), bits
 
 
-def take(path: str, network: dict[str, Any], identity: str, pid: int, wanted: str = "") -> list[str]:
-    """Addresses for container ``identity``, one of each subnet; ``wanted`` is the one it asks for.
+def take(path: str, network: dict[str, Any], identity: str, pid: int, wanted: Sequence[str] = ()) -> list[str]:
+    """Addresses for container ``identity``, one of each subnet; ``wanted`` are those it asks for.
 
     Raises NetworkError if that is taken or outside, or none is left.
     """
@@ -64,18 +64,19 @@ def take(path: str, network: dict[str, Any], identity: str, pid: int, wanted: st
         for address in [key for key, holder in taken.items() if not proc.alive(holder["pid"], holder["start"])]:
             del taken[address]
         result = []
-        asked = wanted
-        for subnet in network["subnets"]:
-            if asked and addr.contains(subnet["subnet"], asked):
-                if asked == subnet.get("gateway") or asked in taken:
-                    raise NetworkError(f"requested ip address {asked} is already allocated")
-                address, asked = asked, ""
+        asked = list(wanted)
+        for subnet in network.get("subnets") or ():
+            address = next((item for item in asked if addr.contains(subnet["subnet"], item)), "")
+            if address:
+                if address == subnet.get("gateway") or address in taken:
+                    raise NetworkError(f"requested ip address {address} is already allocated")
+                asked.remove(address)
             else:
                 address = _next(values, taken, network, subnet)
             taken[address] = {"id": identity, "pid": pid, "start": started}
             result.append(address)
         if asked:
-            raise NetworkError(f"requested static ip {asked} not in any subnet on network {network['name']}")
+            raise NetworkError(f"requested static ip {asked[0]} not in any subnet on network {network['name']}")
         return result
 
     found: list[str] = _update(path, change)

@@ -31,6 +31,7 @@ class NetworkRequest:
     options: dict[str, list[str]] = {}  # of the mode or of each bridge network ("" is the default one), in order
     ports: list[Port] = []
     static_ip: str = ""
+    static_ip6: str = ""
     static_mac: str = ""
     aliases: list[str] = []
     dns: list[str] = []  # "none" alone: leave the image's resolv.conf
@@ -47,6 +48,8 @@ class NetworkRequest:
     helper_dirs: list[str] = []  # where netavark and aardvark-dns are looked for
     command: str = ""  # --network-cmd-path: the slirp4netns to run
     command_options: list[str] = []  # containers.conf's defaults for the chosen program
+    uplink: str = ""  # the directory of the network namespace that a rootless user's bridges are in
+    mounts: int = -1  # a mount namespace without mounts of containers, for programs that outlive this one
 
 
 @record
@@ -73,6 +76,7 @@ class NetworkStatus:
     netavark: dict[str, Any] = {}  # its request, for the way down
     command: list[str] = []  # netavark's command line up to the verb
     leases: list[str] = []  # files in which addresses are noted
+    uplink: str = ""  # the directory of a rootless user's bridges
     id: str = ""
 
 

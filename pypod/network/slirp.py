@@ -17,9 +17,11 @@ from pypod.network.records import NetworkRequest, NetworkStatus
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-_NETNS_FD, _READY_FD, _DIRECTORY_FD = 3, 4, 5
-_SOCKET = "slirp4netns.sock"
+NETNS_FD, _READY_FD, DIRECTORY_FD = 3, 4, 5
+SOCKET = "slirp4netns.sock"
 
 
 @record
@@ -91,7 +93,8 @@ def addresses_of(cidr: str) -> dict[str, str | int]:
     return {"gateway": address(2), "dns": address(3), "address": address(100), "prefix": int(bits)}
 
 
-def _program(request: NetworkRequest) -> str:
+def program_of(request: NetworkRequest) -> str:
+    """The slirp4netns to run. Raises NetworkError if it is not installed."""
     found = process.find(request.command or "slirp4netns", request.helper_dirs)
     if found is None:
         raise NetworkError(
@@ -101,14 +104,15 @@ def _program(request: NetworkRequest) -> str:
     return found
 
 
-def _options(request: NetworkRequest) -> Options:
+def options_of(request: NetworkRequest) -> Options:
+    """containers.conf's options and the user's. Raises UsageError."""
     return parse([*request.command_options, *request.options.get("slirp4netns", ())])
 
 
 def prepare(request: NetworkRequest) -> None:
     """See ``pypod.network.prepare``."""
-    _program(request)
-    _options(request)
+    program_of(request)
+    options_of(request)
     if request.static_ip:
         raise UsageError(
             "--ip cannot be used with slirp4netns: invalid argument", hint="choose the network: slirp4netns:cidr=…"
@@ -138,8 +142,8 @@ def arguments(options: Options, api_socket: str) -> list[str]:
 
 def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     """See ``pypod.network.setup``."""
-    program = _program(request)
-    options = _options(request)
+    program = program_of(request)
+    options = options_of(request)
     ports.keep_descriptors_private()
     tcp = [port for port in request.ports if port.protocol == "tcp"]
     udp = [port for port in request.ports if port.protocol == "udp"]
@@ -159,16 +163,16 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     except OSError as error:
         raise NetworkError(f"cannot set up slirp4netns: namespace of process {pid}: {reason(error)}") from None
     # Through the directory's descriptor, as the whole path may be longer than a socket's address can be.
-    socket_there = f"/proc/self/fd/{_DIRECTORY_FD}/{_SOCKET}" if tcp else ""
+    socket_there = f"/proc/self/fd/{DIRECTORY_FD}/{SOCKET}" if tcp else ""
     mac = [f"--macaddress={request.static_mac}"] if request.static_mac else []
-    argv = [program, *arguments(options, socket_there), *mac, f"/proc/self/fd/{_NETNS_FD}", "tap0"]
+    argv = [program, *arguments(options, socket_there), *mac, f"/proc/self/fd/{NETNS_FD}", "tap0"]
     directory = os.open(request.rundir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        helper = _start(argv, netns, directory, request.rundir)
+        helper = start(argv, netns, directory, request.rundir)
         status = replace(status, pid=helper, pid_start=proc.start_time(helper))
         try:
             for protocol, address, port, inside in ports.expand(tcp):
-                _forward(f"/proc/self/fd/{directory}/{_SOCKET}", protocol, address, port, inside)
+                forward(f"/proc/self/fd/{directory}/{SOCKET}", protocol, address, port, inside)
             if udp:
                 from pypod.network import relay
 
@@ -185,7 +189,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         os.close(directory)
 
 
-def _start(argv: list[str], netns: int, directory: int, rundir: str) -> int:
+def start(argv: list[str], netns: int, directory: int, rundir: str) -> int:
     """Run slirp4netns until it is ready; its pid. Raises NetworkError with what it said."""
     from pypod.network import down
 
@@ -203,7 +207,7 @@ def _start(argv: list[str], netns: int, directory: int, rundir: str) -> int:
                 stdin=-1,
                 stdout=-1,
                 stderr=log_fd,
-                keep=[(high[0], _NETNS_FD), (high[1], _READY_FD), (high[2], _DIRECTORY_FD)],
+                keep=[(high[0], NETNS_FD), (high[1], _READY_FD), (high[2], DIRECTORY_FD)],
                 new_session=True,
             )
         finally:
@@ -241,18 +245,29 @@ def _above(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
-def _forward(api_socket: str, protocol: str, address: str, port: int, inside: int) -> None:
-    """Publish one port by slirp4netns's API (slirp4netns(1), "API SOCKET"). Raises NetworkError."""
-    request = {
-        "execute": "add_hostfwd",
-        "arguments": {
-            "proto": protocol,
-            "host_addr": address or "0.0.0.0",
-            "host_port": port,
-            "guest_port": inside,
-        },
-    }
-    what = f"cannot publish port {port}/{protocol}: slirp4netns"
+def forward(api_socket: str, protocol: str, address: str, port: int, inside: int, guest: str = "") -> None:
+    """Publish one port by slirp4netns's API (slirp4netns(1), "API SOCKET"), to ``guest`` if not to tap0's address.
+
+    Raises NetworkError.
+    """
+    arguments = {"proto": protocol, "host_addr": address or "0.0.0.0", "host_port": port, "guest_port": inside}
+    if guest:
+        arguments["guest_addr"] = guest
+    _ask(api_socket, "add_hostfwd", arguments, f"cannot publish port {port}/{protocol}")
+
+
+def unforward(api_socket: str, guests: Sequence[str]) -> None:
+    """Take back every port that leads to one of the addresses ``guests``. Raises NetworkError."""
+    what = "cannot take back ports"
+    entries = _ask(api_socket, "list_hostfwd", {}, what).get("entries", ())
+    for entry in entries:
+        if entry.get("guest_addr") in guests:
+            _ask(api_socket, "remove_hostfwd", {"id": entry["id"]}, what)
+
+
+def _ask(api_socket: str, command: str, arguments: Mapping[str, Any], what: str) -> dict[str, Any]:
+    what += ": slirp4netns"
+    request = {"execute": command, "arguments": arguments}
     try:
         answer = fastjson.loads(_call(api_socket, fastjson.dumps(request).encode()))
     except OSError as error:
@@ -263,6 +278,8 @@ def _forward(api_socket: str, protocol: str, address: str, port: int, inside: in
         problem = answer.get("error", {}) if isinstance(answer, dict) else {}
         text = problem.get("desc", "refused") if isinstance(problem, dict) else str(problem)
         raise NetworkError(f"{what}: {text}")
+    found = answer.get("return")
+    return found if isinstance(found, dict) else {}
 
 
 def _call(path: str, request: bytes) -> bytes:

@@ -97,12 +97,12 @@ def test_the_lease_of_a_dead_process_is_taken_when_none_is_left(tmp_path: Path) 
 
 def test_a_wanted_address(tmp_path: Path) -> None:
     path = str(tmp_path / "n.json")
-    assert leases.take(path, net(), "a", ME, "10.9.8.5") == ["10.9.8.5"]
+    assert leases.take(path, net(), "a", ME, ["10.9.8.5"]) == ["10.9.8.5"]
     for address in ("10.9.8.5", "10.9.8.1"):
         with pytest.raises(NetworkError, match="already allocated"):
-            leases.take(path, net(), "b", ME, address)
+            leases.take(path, net(), "b", ME, [address])
     with pytest.raises(NetworkError, match="not in any subnet"):
-        leases.take(path, net(), "b", ME, "10.1.1.1")
+        leases.take(path, net(), "b", ME, ["10.1.1.1"])
     assert list(files.read_json(path)["leases"]) == ["10.9.8.5"]
 
 
