@@ -99,11 +99,14 @@ static void client_poll(struct monitor *m, struct client *client)
 	client->watched = events;
 }
 
+/* What is watched anew is reported in this order: the client that gave input last has its next turn last. */
 void attach_poll(struct monitor *m)
 {
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		if (m->clients[i].source.fd >= 0)
-			client_poll(m, &m->clients[i]);
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		struct client *client = &m->clients[(m->next_turn + i) % MAX_CLIENTS];
+		if (client->source.fd >= 0)
+			client_poll(m, client);
+	}
 }
 
 static void client_lost(struct monitor *m, struct client *client)
@@ -166,6 +169,7 @@ static void client_cut(struct monitor *m, struct client *client)
 	client->stalled_at = 0;
 	client_eof(m, client);
 	shutdown(client->source.fd, SHUT_RD);
+	client_poll(m, client);
 	say(m, 1, "an attached client is too slow: it is cut off");
 }
 
@@ -206,6 +210,7 @@ static int client_input(struct monitor *m, struct client *client)
 		got = INPUT_SIZE;
 	}
 	client->wrote = 1;
+	m->next_turn = (int)(client - m->clients) + 1;
 	input_write(m, (size_t)got);
 	return 1; /* the end comes after it */
 }
@@ -447,7 +452,8 @@ void attach_timers(struct monitor *m)
 		client_pump(m, client);
 		if (client->stalled_at && m->now >= client->stalled_at)
 			client_cut(m, client);
-		client_poll(m, client);
+		else
+			client_poll(m, client);
 		changed = 1;
 	}
 	if (changed) {

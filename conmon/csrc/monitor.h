@@ -102,7 +102,7 @@ struct monitor {
 	/* Attach. */
 	struct source listener;
 	struct client clients[MAX_CLIENTS];
-	int n_clients, accept_failed;
+	int n_clients, next_turn, accept_failed;
 	int64_t accept_at;   /* ms: when the listener is looked at again; 0: it is */
 	int64_t drain_until; /* ms: patience with clients after the container's end; 0: not begun */
 	size_t ring_head;

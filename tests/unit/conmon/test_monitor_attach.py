@@ -151,14 +151,16 @@ def missed(last_word: bytes) -> int:
 
 
 def test_a_client_that_was_cut_is_told_what_it_missed(box: Box) -> None:
-    box.start(WAIT_FOR_GO + "seq 1 100000; rm $TMPDIR/go; " + WAIT_FOR_GO + "echo over", attach_grace=200)
+    box.start(WAIT_FOR_GO + "seq 1 100000; rm $TMPDIR/go; " + WAIT_FOR_GO + "echo over", attach_grace=1000)
     stalled, good = box.connect(), box.connect()
     time.sleep(0.05)
     go(box)
     expected = b"".join(b"%d\n" % number for number in range(1, 100001))
     seen = b""
     while len(seen) < len(expected):
-        seen += good.recv(8193)[1:]
+        packet = good.recv(8193)
+        assert packet
+        seen += packet[1:]
     until(lambda: not (box.place / "go").exists())
     # The container lives and writes nothing: the marker comes as soon as there is room for it, then the end.
     got, err = everything(stalled)
@@ -214,7 +216,7 @@ def test_places_of_clients_that_were_cut_are_for_others(box: Box) -> None:
 
 def test_a_little_progress_is_progress(box: Box) -> None:
     """A full socket is called writable when three quarters of it are empty: this client takes longer for that."""
-    box.start(WAIT_FOR_GO + "seq 1 100000; echo last", attach_grace=200)
+    box.start(WAIT_FOR_GO + "seq 1 100000; echo last", attach_grace=600)
     with box.connect() as sock:
         time.sleep(0.05)
         go(box)
@@ -222,7 +224,7 @@ def test_a_little_progress_is_progress(box: Box) -> None:
         got = b""
         for _ in range(12):
             got += sock.recv(8193)[1:]
-            time.sleep(0.05)
+            time.sleep(0.1)
         out, err = everything(sock)
     assert (got + out).endswith(b"100000\nlast\n") and not err
     assert len(got + out) == 588900
@@ -261,6 +263,34 @@ def test_an_end_without_input_ends_the_input(box: Box) -> None:
         time.sleep(0.05)
         sock.shutdown(socket.SHUT_WR)
         assert everything(reader) == (b"", b"")
+
+
+def test_input_of_two_clients_takes_turns(box: Box) -> None:
+    """Each packet fills the pipe, so there is always one client that waits."""
+    read = "dd bs=32768 count=1 iflag=fullblock 2>/dev/null | tr -s ab; sleep 0.001; "
+    box.start(WAIT_FOR_GO + f"for i in $(seq 60); do {read}done; echo", stdin=True)
+
+    def pump(sock: socket.socket, packet: bytes) -> None:
+        try:
+            while True:
+                sock.send(packet)
+        except OSError:
+            pass  # the container has ended
+
+    with box.connect() as one, box.connect() as two:
+        threads = [
+            threading.Thread(target=pump, args=(one, b"a" * 65536)),
+            threading.Thread(target=pump, args=(two, b"b" * 65536)),
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+        go(box)
+        for thread in threads:
+            thread.join()
+    assert box.exit_code() == 0
+    order = b"".join(text for _, _, text in box.entries())
+    assert order.count(b"ab") > 10 and order.count(b"ba") > 10
 
 
 def test_input_behind_an_empty_packet_costs_no_output(box: Box) -> None:
