@@ -158,8 +158,13 @@ def test_conmon_has_no_timer(pypod: Pypod, image: str) -> None:
     if not os.path.exists("/usr/bin/conmon"):
         box.missing("conmon is not installed")
     conmon = pypod.with_options("--conmon", "/usr/bin/conmon")
-    conmon("run", "-d", "--name", "c", *QUICK, "--health-cmd", "true", image, *SLEEP).ok()
+    check = ("--health-cmd", "test -e /well", "--health-retries", "1", "--health-on-failure", "restart")
+    conmon("run", "-d", "--name", "c", *QUICK, *check, image, "sh", "-c", "touch /well; sleep 1000").ok()
     time.sleep(0.3)
     assert health(pypod) == "starting"
     conmon("healthcheck", "run", "c").ok()
     assert health(pypod) == "healthy"
+    conmon("exec", "c", "rm", "/well").ok()
+    assert conmon("healthcheck", "run", "c").code == 1
+    until(lambda: pypod.inspect("c")["RestartCount"] == 1, 20, "the restart")
+    pypod.wait_state("c", "running")
