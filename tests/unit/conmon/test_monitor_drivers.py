@@ -15,15 +15,20 @@ import pytest
 from conmon import logs
 from pypod.errors import MonitorError
 from support.monitor_box import ID, Box, unshared, until
+from unit.conmon.test_monitor_process import FULL_DISK
 
 
-def start(box: Box, script: str, drivers: list[str], *extra: str, **more: Any) -> Any:
-    """Start the monitor with any number of drivers and with flags that pypod never gives."""
+def wrapper(box: Box, drivers: list[str], *extra: str) -> str:
+    """A program that starts the monitor with more drivers and with flags that pypod never gives."""
     words = [word for driver in drivers for word in ("-l", driver)]
     program = box.place / "monitor"
     program.write_text(f'#!/bin/sh\nexec {shlex.join([box.monitor])} "$@" {shlex.join([*words, *extra])}\n')
     program.chmod(0o755)
-    return box.start(script, monitor=str(program), log_path="none", **more)
+    return str(program)
+
+
+def start(box: Box, script: str, drivers: list[str], *extra: str, **more: Any) -> Any:
+    return box.start(script, monitor=wrapper(box, drivers, *extra), log_path="none", **more)
 
 
 def objects(path: Path) -> list[dict[str, Any]]:
@@ -95,6 +100,20 @@ def test_a_json_line_larger_than_the_limit_is_kept(box: Box) -> None:
     assert box.exit_code() == 0
     text = b"".join(entry[3] + b"\n" * (not entry[2]) for entry in logs.read(str(path)))
     assert text == (bytes(50000) + b"\n") * 2 + bytes(100000)
+
+
+def test_a_full_disk_costs_one_file_its_lines_and_the_other_nothing(box: Box) -> None:
+    whole = box.place / "whole"
+    script = "seq 1 9999; touch $TMPDIR/written; until [ -e $TMPDIR/go ]; do sleep 0.01; done; echo after"
+    program = wrapper(box, [f"json-file:{box.place}/small/log", f"k8s-file:{whole}"])
+    options = box.options(monitor=program, log_path="none").__dict__
+    done = unshared(FULL_DISK, str(box.place), options, {**box.env, "FAKE_SCRIPT": script})
+    entries = [json.loads(line) for line in done.stdout.split("\n") if line]
+    assert re.fullmatch(r"conmon: \d+ bytes of log were lost: No space left on device\n", entries[-2]["log"])
+    assert (entries[-2]["stream"], entries[-1]["log"]) == ("stderr", "after\n")
+    assert [entry[3] for entry in logs.read(str(whole))] == [b"%d" % number for number in range(1, 10000)] + [
+        b"after"
+    ]
 
 
 def test_the_size_of_all_that_was_ever_logged_is_each_files_own(box: Box) -> None:

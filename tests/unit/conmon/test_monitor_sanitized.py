@@ -35,7 +35,7 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("sanitized")
     (place / "try.c").write_text("int main(void) { return 0; }\n")
     if subprocess.run([compiler, *FLAGS, "try.c", "-o", "try"], cwd=place, capture_output=True).returncode:
-        machine.missing("gcc has no sanitizers (package libgcc-DEV)")
+        machine.missing("gcc has no sanitizers (package libgcc-12-dev)")
     program = place / "conmon"
     command = [compiler, *FLAGS, *sorted((ROOT / "conmon" / "csrc").glob("*.c"))]
     subprocess.run([*command, "-o", program], check=True)
