@@ -22,6 +22,7 @@ QUERIES = {
     "container": "ps --all --format '{{.Names}}'",
     "image": "images --format '{{.Repository}}:{{.Tag}}'",
     "network": "network ls --quiet",
+    "secret": "secret ls --format '{{.Name}}'",
     "volume": "volume ls --quiet",
 }
 

@@ -35,7 +35,16 @@ def run(invocation: Invocation) -> int:
 
     options = invocation.options
     if options["secret"]:
-        raise UsageError("--secret is not supported: there are no secrets yet; use --password-stdin", code=125)
+        if options["password_stdin"] or options["password"] is not None:
+            raise UsageError("--secret goes with neither --password nor --password-stdin", code=125)
+        from pypod.engine import secrets
+        from pypod.engine.context import open_context
+
+        context = open_context(invocation.globals)
+        found = secrets.data(context, secrets.find(context, options["secret"]))
+        options["password"] = found.decode("utf-8", "surrogateescape").rstrip("\n")
+        # As podman 5: the secret's name is that of the user, if no other is given.
+        options["username"] = options["username"] or options["secret"]
     if options["password_stdin"] and not options["username"]:
         raise UsageError("must provide --username with --password-stdin", code=125)
     if options["password_stdin"] and options["password"] is not None:

@@ -151,6 +151,29 @@ COMPLETION = (
     ("file f", "str", None, "FILE", "Write to this file (default stdout)"),
     ("no-desc", "bool", False, "", "Leave out the descriptions"),
 )
+SECRET_CREATE = (
+    ("driver d", "str", "file", "DRIVER", "How it is kept; only file is supported"),
+    ("driver-opts", "array", (), "KEY=VALUE", "Options of the driver"),
+    ("env", "bool", False, "", "Take the data from the environment variable FILE"),
+    ("ignore", "bool", False, "", "Leave a secret of this name as it is"),
+    ("label l", "array", (), "KEY=VALUE", "A label"),
+    ("replace", "bool", False, "", "Give a secret of this name other data"),
+)
+SECRET_INSPECT = (
+    *FORMAT,
+    ("pretty", "bool", False, "", "For people"),
+    ("showsecret", "bool", False, "", "Show what is in it too"),
+)
+SECRET_LS = (
+    ("filter f", "array", (), "KEY=VALUE", "Only secrets that this describes"),
+    ("format", "str", None, "FORMAT", "json, or a Go template; table TEMPLATE adds headings"),
+    ("noheading n", "bool", False, "", "No headings"),
+    ("quiet q", "bool", False, "", "Only the IDs"),
+)
+SECRET_RM = (
+    ("all a", "bool", False, "", "Every secret"),
+    ("ignore i", "bool", False, "", "Say nothing of one that does not exist"),
+)
 INFO = FORMAT
 DOCTOR = FORMAT
 VERSION = FORMAT

@@ -56,7 +56,7 @@ LOGIN = (
     ("get-login", "bool", False, "", "Show who is logged in to the registry"),
     ("password p", "str", None, "PASSWORD", "Password (others may see it: better --password-stdin)"),
     ("password-stdin", "bool", False, "", "Take the password from stdin"),
-    ("secret", "str", None, "NAME", ""),
+    ("secret", "str", None, "NAME", "Take the password from this secret"),
     ("username u", "str", None, "NAME", "Username"),
     ("verbose v", "bool", False, "", "Show where the credentials are kept"),
 )

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _NAMES = ("names", "you must provide at least one name or id")
 
-SECTIONS = ("Running containers", "Looking at containers", "Images", "Volumes", "Networks", "System")
-_RUN, _LOOK, _IMAGE, _VOLUME, _NETWORK, _SYSTEM = SECTIONS
+SECTIONS = ("Running containers", "Looking at containers", "Images", "Volumes", "Networks", "Secrets", "System")
+_RUN, _LOOK, _IMAGE, _VOLUME, _NETWORK, _SECRET, _SYSTEM = SECTIONS
 
 # Groups of commands: podman has every container command a second time below ``container``, and so on.
 GROUPS = {
@@ -32,6 +32,7 @@ GROUPS = {
     "image trust": "Manage which images may be used",
     "manifest": "Manage lists of images for several platforms",
     "network": "Manage bridge networks",
+    "secret": "Manage secrets",
     "system": "Manage pypod and its store",
     "volume": "Manage volumes",
 }
@@ -562,6 +563,51 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (1, 1),
         "",
     ),
+    "secret create": (
+        "secret:create",
+        "Keep a secret for containers",
+        _SECRET,
+        "options_other.SECRET_CREATE",
+        "[options] NAME FILE|-",
+        (2, 2),
+        "file",
+    ),
+    "secret exists": (
+        "secret:exists",
+        "Tell by the exit code whether a secret exists",
+        _SECRET,
+        "NONE",
+        "SECRET",
+        (1, 1),
+        "secret",
+    ),
+    "secret inspect": (
+        "secret:inspect",
+        "Show everything about secrets but what is in them",
+        _SECRET,
+        "options_other.SECRET_INSPECT",
+        "[options] SECRET [SECRET...]",
+        (1, -1),
+        "secret",
+    ),
+    "secret ls": (
+        "secret:ls",
+        "List secrets",
+        _SECRET,
+        "options_other.SECRET_LS",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "secret rm": (
+        "secret:rm",
+        "Forget secrets",
+        _SECRET,
+        "options_other.SECRET_RM",
+        "[options] SECRET [SECRET...]",
+        (0, -1),
+        "secret",
+    ),
     "start": (
         "start",
         "Start containers",
@@ -740,6 +786,8 @@ ALIASES = {
     "system info": "info",
     "network list": "network ls",
     "network remove": "network rm",
+    "secret list": "secret ls",
+    "secret remove": "secret rm",
     "volume list": "volume ls",
     "volume remove": "volume rm",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.base import fastjson, files
-from pypod.base.record import record
+from pypod.base.record import record, replace
 from pypod.engine import limits, netconfig, rootfs, specgen, users
 from pypod.errors import NotFound
 
@@ -42,6 +42,12 @@ def write(context: Context, store: Store, container: Container, root: str, joine
         etc_files.update(extra.files)
     finally:
         os.close(root_fd)
+    extra_mounts = extra.mounts
+    if config.secrets:
+        from pypod.engine import secret_use
+
+        config = replace(config, env=[*config.env, *secret_use.variables(context, container)])
+        extra_mounts = [*extra_mounts, *secret_use.mounts(container)]
     request = specgen.SpecRequest(
         config=config,
         rootfs=root,
@@ -55,7 +61,7 @@ def write(context: Context, store: Store, container: Container, root: str, joine
         cgroups_path=plan.path,
         resources=plan.resources,
         unified_cgroup=plan.unified,
-        extra_mounts=extra.mounts,
+        extra_mounts=extra_mounts,
         gid_count=_gid_count(context),
     )
     spec = specgen.runtime_spec(request)

@@ -65,6 +65,19 @@ class HealthCheck:
 
 
 @record
+class SecretUse:
+    """A secret that the container has: as a file (``kind`` mount) or as a variable (env), called ``target``."""
+
+    name: str
+    id: str
+    kind: str
+    target: str
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
+@record
 class ContainerConfig:
     """The immutable configuration of one container."""
 
@@ -131,6 +144,7 @@ class ContainerConfig:
     devices: list[str] = []  # HOST:CONTAINER:PERMISSIONS
     device_cgroup_rules: list[str] = []  # as typed: "c 1:3 rwm"
     volumes_from: list[str] = []
+    secrets: list[SecretUse] = []
     read_only: bool = False
     read_only_tmpfs: bool = True
     shm_size: int = 65_536_000
@@ -201,6 +215,7 @@ def from_json(values: dict[str, Any]) -> ContainerConfig:
         if key in nested:
             nested[key] = Namespace(**nested[key])
     nested["mounts"] = [Mount(**item) for item in values.get("mounts", ())]
+    nested["secrets"] = [SecretUse(**item) for item in values.get("secrets", ())]
     nested["ports"] = [PortMapping(**item) for item in values.get("ports", ())]
     health = values.get("healthcheck")
     nested["healthcheck"] = HealthCheck(**health) if health else None

@@ -110,7 +110,7 @@ def _make(
     begun = journal.begin(context, identity, layer)
     try:
         options.make_volumes(context, config)
-        record = _record(store, config, image, layer, name_chosen=bool(name), progress=progress)
+        record = _record(context, store, config, image, layer, name_chosen=bool(name), progress=progress)
         if cidfile:
             _write_cidfile(cidfile, identity)
         return containers.load(context, store, record)
@@ -122,6 +122,7 @@ def _make(
 
 
 def _record(
+    context: Context,
     store: Store,
     config: ContainerConfig,
     image: Image | None,
@@ -135,6 +136,10 @@ def _record(
     """
     userdata = store.container_directory(config.id)
     files.make_directory(userdata)
+    if config.secrets:
+        from pypod.engine import secret_use
+
+        secret_use.keep(context, config, userdata)
     for tries_left in range(9, -1, -1):
         files.replace_json(userdata + "/container.json", to_json(config), durable=not config.auto_remove)
         try:

@@ -205,6 +205,9 @@ def _config(container: Container, spec: dict[str, Any]) -> dict[str, Any]:
     config = container.config
     process = spec.get("process") or {}
     env = process.get("env") or config.env
+    hidden = tuple(one.target + "=" for one in config.secrets if one.kind == "env")
+    if hidden:
+        env = [item if not item.startswith(hidden) else item.partition("=")[0] + "=*******" for item in env]
     annotations = spec.get("annotations") or config.annotations
     result: dict[str, Any] = {
         "Hostname": spec.get("hostname") or config.hostname or container.id[:12],
@@ -242,6 +245,11 @@ def _config(container: Container, spec: dict[str, Any]) -> dict[str, Any]:
                 "Retries": check.startup_retries,
                 "Successes": check.startup_success,
             }
+    files = [one for one in config.secrets if one.kind == "mount"]
+    if files:
+        result["Secrets"] = [
+            {"Name": one.name, "ID": one.id, "UID": one.uid, "GID": one.gid, "Mode": one.mode} for one in files
+        ]
     result.update(
         {
             "HealthcheckOnFailureAction": check.on_failure if check is not None else "none",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from pypod.engine import env, limits, option_engine, option_files, option_spaces, resources
-from pypod.engine.config import ContainerConfig, HealthCheck, Namespace, PortMapping
+from pypod.engine.config import ContainerConfig, HealthCheck, Namespace, PortMapping, SecretUse
 from pypod.errors import UsageError
 
 TYPE_CHECKING = False
@@ -156,6 +156,7 @@ def build_config(
         mounts=mounted,
         volumes_from=list(options.get("volumes_from") or ()),
         devices=option_files.devices(options, settings),
+        secrets=_secrets(options, context),
         device_cgroup_rules=list(options.get("device_cgroup_rule") or ()),
         read_only=bool(options.get("read_only")),
         read_only_tmpfs=options.get("read_only_tmpfs") is not False,
@@ -189,6 +190,14 @@ def build_config(
     return config
 
 
+def _secrets(options: Mapping[str, Any], context: Context) -> list[SecretUse]:
+    if not options.get("secret"):
+        return []
+    from pypod.engine import secret_use
+
+    return secret_use.parse(options["secret"], context)
+
+
 def make_volumes(context: Context, config: ContainerConfig) -> None:
     """Make the named and anonymous volumes of a new container. Raises UsageError, StorageError."""
     for mount in config.mounts:
@@ -201,7 +210,6 @@ def make_volumes(context: Context, config: ContainerConfig) -> None:
 def refuse(options: Mapping[str, Any]) -> None:
     """Flags that are known but not there yet: better an error than silence. Raises UsageError."""
     for flag, what in (
-        ("secret", "secrets"),
         ("pod", "pods"),
         ("pod_id_file", "pods"),
         ("gpus", "GPUs"),

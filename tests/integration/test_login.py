@@ -65,6 +65,14 @@ def test_login_and_logout(pypod: Pypod, who: User, registry: Registry, place: Pa
     assert refused.code == 125 and "unauthorized" in refused.err.lower() and refused.out == ""
 
 
+def test_the_password_from_a_secret(pypod: Pypod, registry: Registry, place: Path) -> None:
+    pypod("secret", "create", "u", "-", input=b"p:w\n").ok()
+    common = ("--authfile", place / "auth.json", "--cert-dir", registry.certs_dir)
+    assert pypod("login", *common, "--secret", "u", registry.host).ok().out == "Login Succeeded!\n"
+    assert pypod("login", *common, "--secret", "u", "-u", "u", registry.host).ok().out == "Login Succeeded!\n"
+    pypod("secret", "rm", "u").ok()
+
+
 def test_what_skopeo_keeps_is_read(pypod: Pypod, who: User, registry: Registry, place: Path) -> None:
     auth = place / "auth.json"
     done = skopeo(
@@ -112,7 +120,8 @@ def test_the_terminal_is_asked_without_an_echo(pypod: Pypod, registry: Registry,
     [
         (["--password-stdin", "r.example"], "must provide --username with --password-stdin"),
         (["-u", "a", "-p", "b", "--password-stdin", "r.example"], "both --password-stdin and --password"),
-        (["--secret", "s", "r.example"], "--secret is not supported"),
+        (["--secret", "s", "r.example"], "no such secret"),
+        (["--secret", "s", "-p", "x", "r.example"], "--secret goes with neither"),
         (["--get-login", "r.example"], "not logged into r.example"),
         (["-u", "a", "r.example"], "stdin is not a terminal"),
         (["-u", "a:b", "-p", "c", "r.example"], "cannot have a colon"),

@@ -122,3 +122,18 @@ def test_podman_sees_nothing_wrong_with_the_store(shared: tuple[Pypod, Podman], 
     assert sorted(external) == ["c", "d"]
     pypod("rm", "-f", "-t", "0", "c", "d").ok()
     assert podman("ps", "-a", "--external", "-q").ok().out == ""
+
+
+def test_both_have_the_same_secrets(shared: tuple[Pypod, Podman], shared_dir: Path) -> None:
+    pypod, podman = shared
+    (shared_dir / "data").write_text("hush")
+    theirs = podman("secret", "create", "--label", "a=b", "theirs", shared_dir / "data").ok().out.strip()
+    ours = pypod("secret", "create", "--label", "a=b", "ours", shared_dir / "data").ok().out.strip()
+    for name in ("ours", "theirs"):
+        assert pypod("secret", "inspect", name).ok().json == podman("secret", "inspect", name).ok().json
+    for name in ("ours", "theirs"):
+        assert pypod("secret", "inspect", "--showsecret", "--format", "{{.SecretData}}", name).ok().out == "hush\n"
+    pypod("secret", "rm", "theirs").ok()
+    podman("secret", "rm", "ours").ok()
+    assert theirs != ours
+    assert pypod("secret", "ls", "-q").ok().out == podman("secret", "ls", "-q").ok().out == ""
