@@ -68,6 +68,25 @@ def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False,
         sync_directory(directory)
 
 
+def deliver(path: str, data: bytes, *, mode: int = 0o644) -> None:
+    """Put ``data`` where a user wants it: links are followed, and a device or FIFO (/dev/null, /dev/stdout) is written
+    to, not replaced. Raises OSError.
+    """
+    target = os.path.realpath(path)
+    try:
+        kind = os.stat(target).st_mode & 0o170000
+    except FileNotFoundError:
+        kind = 0o100000
+    if kind == 0o100000:
+        replace(target, data, mode=mode)
+        return
+    fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
 def move(path: str, target: str) -> None:
     """rename(2), or a copy where that leads into another file system. Raises OSError."""
     import errno

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from pypod.cli import output, progress, targets
 from pypod.engine import commit
@@ -55,7 +56,8 @@ class IdFile:
     def write(self, id: str) -> None:
         if self._fd >= 0:
             try:
-                os.ftruncate(self._fd, 0)
+                if stat.S_ISREG(os.fstat(self._fd).st_mode):
+                    os.ftruncate(self._fd, 0)
                 os.write(self._fd, id.encode())
             except OSError as error:
                 raise self._error(error) from None

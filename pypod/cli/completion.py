@@ -39,7 +39,7 @@ def run(invocation: Invocation) -> int:
     from pypod.base import files
 
     try:
-        files.replace(path, text.encode(), mode=0o644)
+        files.deliver(path, text.encode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {reason(error)}") from None
     return 0

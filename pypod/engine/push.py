@@ -295,6 +295,6 @@ def write_digest_file(path: str, digest: str) -> None:
     from pypod.base import files
 
     try:
-        files.replace(os.path.realpath(path), digest.encode(), mode=0o644)
+        files.deliver(path, digest.encode())
     except OSError as error:
         raise PypodError(f"cannot write {path}: {reason(error)}") from None

@@ -327,7 +327,7 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
     rootless.register(context, conmon_pid, f"{result.pid} {result.pid_start}")
     if config.pidfile:
         try:
-            files.replace(os.path.abspath(config.pidfile), str(started.pid).encode(), mode=0o644)
+            files.deliver(config.pidfile, str(started.pid).encode())
         except OSError as error:
             raise PypodError(f"cannot write pid file {config.pidfile}: {reason(error)}") from None
     return result

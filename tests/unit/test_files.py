@@ -29,6 +29,25 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
         files.make_directory(str(tmp_path / "file" / "a"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device")
+def test_deliver_leaves_devices_what_they_are(tmp_path):
+    os.mknod(tmp_path / "null", 0o020666, os.makedev(1, 3))
+    (tmp_path / "link").symlink_to("null")
+    files.deliver(str(tmp_path / "link"), b"text")
+    assert (tmp_path / "null").is_char_device() and (tmp_path / "link").is_symlink()
+
+
+def test_deliver(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    files.deliver(str(tmp_path / "link"), b"text")
+    assert (tmp_path / "file").read_bytes() == b"text" and (tmp_path / "link").is_symlink()
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    files.deliver(str(tmp_path / "fifo"), b"text")
+    assert os.read(reader, 9) == b"text"
+    os.close(reader)
+
+
 def test_remove_tree_while_somebody_writes(tmp_path):
     """A monitor that ends puts its last files into directories that are being removed."""
     for number in range(30):
