@@ -69,7 +69,7 @@ def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False,
 
 
 def deliver(path: str, data: bytes, *, mode: int = 0o644) -> None:
-    """Put ``data`` where a user wants it: links are followed, and a device or FIFO (/dev/null, /dev/stdout) is written
+    """Put ``data`` where a user wants it: links are followed, and a device or FIFO (/dev/null) is written
     to, not replaced. Raises OSError.
     """
     target = os.path.realpath(path)
