@@ -433,6 +433,8 @@ class Run:
         self.write_plan()
         env = {"TZ": "UTC", "TMPDIR": str(self.place), "FAKE_PROGRAM": str(self.writer)}
         env["WRITER_PLAN"] = f"{self.place}/plan"
+        # For a monitor that is built with sanitizers, whose stderr is /dev/null.
+        env["ASAN_OPTIONS"] = f"log_path={self.place}/found:handle_sigill=1"
         attached = self.plan.exec == "attached"
         names = ["SYNC", "START", "ATTACH"] if attached else ["SYNC"]
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in names]
@@ -935,6 +937,12 @@ class Run:
             raise Fault(f"{error!r}\n{traceback.format_exc()}") from error
         finally:
             self.close()
+            self.sanitized()
+
+    def sanitized(self) -> None:
+        reports = "\n".join(path.read_text(errors="replace") for path in self.place.glob("found*"))
+        if reports:
+            raise Fault(reports)
 
 
 def k8s_entries(lines: list[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -1002,6 +1010,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run random schedules of the monitor.")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="the most that this may take")
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--monitor", default=conmon.MONITOR)
     parser.add_argument("--show", action="store_true", help="say what each schedule is")
@@ -1012,7 +1021,7 @@ def main() -> int:
         if options.show:
             for seed in range(options.seed, options.seed + options.count):
                 print(make(seed))
-        done = bench.many(options.seed, options.count, lambda: False)
+        done = bench.many(options.seed, options.count, lambda: time.monotonic() - began > options.seconds)
     for fault in bench.faults:
         print(fault)
     print(f"{done} schedules in {time.monotonic() - began:.1f} s, {len(bench.faults)} with faults")
