@@ -2,6 +2,8 @@
 
 Each scenario runs on both at once, and what podman says is compared: exit codes, stdout, stderr, and states. Names
 begin with ``@`` and stand for one container of each side.
+
+The same against podman 5: test_podman5.py.
 """
 
 from __future__ import annotations
@@ -34,6 +36,12 @@ STATE = (
 )
 NOISE = ("is not a shared mount", "CNI config file")  # of podman's stderr, depending on the machine
 Said = tuple[int, str, str]
+
+
+def as_one_user(mode: str) -> pytest.MarkDecorator:
+    """The other user's is the same, and podman is slow: PYPOD_TEST_PODMAN=all runs both."""
+    modes = [mode] if os.environ.get("PYPOD_TEST_PODMAN") != "all" else ["root", "rootless"]
+    return pytest.mark.parametrize("mode", modes, indirect=True)
 
 
 class Side:
@@ -233,6 +241,7 @@ def test_life(both: Both) -> None:
     both(scenario)
 
 
+@as_one_user("rootless")
 def test_ends(both: Both) -> None:
     """stop that needs SIGKILL, a time limit, --rm, a restart policy."""
 
@@ -309,6 +318,7 @@ def test_logs(both: Both) -> None:
     both(scenario)
 
 
+@as_one_user("root")
 def test_pod(both: Both) -> None:
     def scenario(side: Side) -> None:
         infra = ["--infra-image", IMAGE, "--infra-command", "sleep 600"]
@@ -327,7 +337,7 @@ def test_pod(both: Both) -> None:
     both(scenario)
 
 
-@pytest.mark.parametrize("mode", ["rootless"], indirect=True)  # the other user's is the same, and podman is slow
+@as_one_user("rootless")
 def test_health(both: Both) -> None:
     def scenario(side: Side) -> None:
         command = ["--health-cmd", "test -e /healthy", "--health-interval", "disable", "--health-retries", "1"]
@@ -343,7 +353,7 @@ def test_health(both: Both) -> None:
     both(scenario)
 
 
-@pytest.mark.parametrize("mode", ["root"], indirect=True)  # the other user's is the same, and podman is slow
+@as_one_user("root")
 def test_notify(both: Both, base: Path) -> None:
     """sd_notify, from podman for the monitor and from the container through the monitor."""
 

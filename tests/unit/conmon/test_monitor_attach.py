@@ -86,6 +86,21 @@ def test_an_onlooker_that_goes_does_not_end_the_input(box: Box) -> None:
         assert everything(writer) == (b"", b"")
 
 
+def test_input_ends_with_the_last_of_two_writers(box: Box) -> None:
+    box.start("cat", stdin=True)
+    with box.connect() as first, box.connect() as second:
+        for writer in (first, second):
+            writer.send(b"a\n")
+            assert (first.recv(8193), second.recv(8193)) == (b"\2a\n", b"\2a\n")
+        first.shutdown(socket.SHUT_WR)
+        assert not readable(second, 0.1)
+        second.send(b"b\n")
+        assert (first.recv(8193), second.recv(8193)) == (b"\2b\n", b"\2b\n")
+        second.shutdown(socket.SHUT_WR)
+        assert everything(first) == everything(second) == (b"", b"")
+    assert box.exit_code() == 0
+
+
 def test_what_is_sent_after_stdin_was_closed_costs_no_processor_time(box: Box) -> None:
     box.start("exec 0</dev/null; echo ready; sleep 600", stdin=True)
     with box.connect() as sock:
