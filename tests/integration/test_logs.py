@@ -132,6 +132,16 @@ def test_log_opts(pypod: Pypod, image: str, shared_dir: Path) -> None:
     pypod("create", "--log-opt", "nosuch=1", image, "true").fails(125, "nosuch")
 
 
+@pytest.mark.ours_only("conmon throws away what it had when a log reaches its size")
+def test_a_rotated_log_is_read_as_a_whole(pypod: Pypod, image: str) -> None:
+    pypod("run", "--name", "c", "--log-opt", "max-size=20k", image, "seq", "1000", "1599").ok()
+    path = pypod.inspect("c")["HostConfig"]["LogConfig"]["Path"]
+    assert os.path.exists(path + ".1")
+    numbers = [str(number) for number in range(1000, 1600)]
+    assert pypod("logs", "c").ok().lines == numbers
+    assert pypod("logs", "--tail", "590", "c").ok().lines == numbers[10:]
+
+
 def test_names_and_several_containers(pypod: Pypod, image: str) -> None:
     for name in ("a", "b"):
         pypod("run", "--name", name, image, "echo", f"from {name}").ok()

@@ -6,8 +6,10 @@ To look by hand: mmdebstrap --variant=minbase --include=PACKAGES trixie DIR MIRR
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 import zstandard
 
+import conmon
 from interop.test_storage import difficult_layers, docker_archive
 from support import box
 from support.registry import Registry
@@ -272,3 +275,42 @@ def test_lists_of_images(five: Five, busybox_tar: Path) -> None:
     assert five(f"podman manifest rm ours | grep {id}") == [f"Deleted: {id}"]
     assert f"Deleted: {theirs}" in pypod("manifest", "rm", "theirs").ok().lines
     assert len(five("podman images -qa; podman system check")) == 2
+
+
+# A terminal for podman's side is made by script(1): its own may not be one.
+MONITOR = """
+p() { podman --conmon /store/conmon "$@"; }
+run() { p run --cgroups disabled --network none "$@"; }
+run --rm bb:1 sh -c 'echo out; exit 3' || echo "status $?"
+echo in | run --rm -i bb:1 cat
+run -d --name c bb:1 sh -c 'trap "exit 10" TERM; echo up; while :; do sleep 0.05; done' >/dev/null
+until p logs c | grep up; do sleep 0.05; done
+readlink /proc/$(p inspect -f '{{.State.ConmonPid}}' c)/exe
+p exec c sh -c 'exit 42' || echo "exec $?"
+p exec c nosuch 2>/dev/null || echo "exec $?"
+tty="/usr/bin/podman $places --cgroup-manager cgroupfs --events-backend file --runtime /usr/bin/crun"
+tty="$tty --conmon /store/conmon exec -it c sh -c 'test -t 0 && echo terminal; exit 5'"
+{ script -qec "$tty" /dev/null </dev/null || echo "exec $?"; } | tr -d '\\r'
+p stop -t 10 c
+p inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}' c
+p start c
+p kill c
+p wait c
+run --name big --log-opt max-size=16kb bb:1 seq 1000 1499 >/dev/null
+log=$(p inspect -f '{{.HostConfig.LogConfig.Path}}' big)
+cat $log.1 $log | cut -d' ' -f4 | sha256sum
+p rm -f -t 0 c big | sort
+"""
+
+
+def test_our_monitor_under_podman_5(five: Five, busybox_tar: Path) -> None:
+    pypod = five.pypod
+    assert pypod.graphroot is not None
+    monitor = pypod.graphroot.parent / "conmon"
+    shutil.copy(conmon.MONITOR, monitor)
+    pypod("import", busybox_tar, "localhost/bb:1").ok()
+    numbers = hashlib.sha256(b"".join(b"%d\n" % number for number in range(1000, 1500))).hexdigest()
+    assert five(MONITOR, says="Refreshing container") == [
+        *("out", "status 3", "in", "up", "/store/conmon", "exec 42", "exec 127", "terminal", "exec 5"),
+        *("c", "exited 10 false", "c", "c", "137", f"{numbers}  -", "big", "c"),
+    ]
