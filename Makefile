@@ -2,7 +2,7 @@
 # make test     build if needed, then run every test that can run on this machine
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
 # make test-schedules  carry out 10,000 random schedules of the monitor that must lose nothing
-# make build | lint | test-kill | bench | bench-storage | bench-registry | clean
+# make build | lint | test-kill | bench | bench-storage | bench-registry | bench-monitor | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
 # could not be run by other users.
@@ -13,7 +13,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry fuzz packages clean
+.PHONY: demo build test-build test test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -101,6 +101,9 @@ bench-storage: build
 
 bench-registry: build
 	$(bin)/python bench/registry.py
+
+bench-monitor: build
+	$(bin)/python bench/monitor.py
 
 clean:
 	rm -rf build dist pypod.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
