@@ -48,6 +48,8 @@ void sooner(int64_t *deadline, int64_t other)
 static int wait_time(struct monitor *m)
 {
 	int64_t deadline = 0;
+	if (stdio_resting(m))
+		return 0;
 	stdio_deadline(m, &deadline);
 	attach_deadline(m, &deadline);
 	health_deadline(m, &deadline);
@@ -93,5 +95,6 @@ void loop(struct monitor *m, int (*over)(const struct monitor *m))
 		timers(m);
 		if (m->runtime_done == 1)
 			runtime_finished(m);
+		stdio_rest(m);
 	}
 }

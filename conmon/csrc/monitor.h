@@ -11,6 +11,7 @@
 
 #define PATH_ROOM 4096
 #define READ_SIZE 65536
+#define BATCH_SIZE 262144		   /* of one read under load */
 #define TAIL_MAX 16384			   /* an unfinished line is held back up to this size */
 #define LOG_ROOM (READ_SIZE + TAIL_MAX + 81920) /* of formatted text per write */
 #define PACKET_MAX 8192			   /* payload of one attach packet: clients read 8193 bytes */
@@ -35,12 +36,17 @@ struct stream {
 	int kind;	   /* STREAM_OUT or STREAM_ERR */
 	int tty;
 	int polled;
-	int small_reads;   /* in a row */
+	int resting;	   /* looked at so many times more: not in the epoll set, though polled */
+	int small_reads;   /* in a row, close together */
+	size_t last_got;   /* bytes of the last read */
 	int64_t last_read; /* ms */
+	int64_t burst_at;  /* ms: since then ... */
+	size_t burst;	   /* ... so many bytes */
+	int pipe_size;	   /* before it was grown; 0: it has not been */
 	int64_t flush_at;  /* ms: when the held tail is written as a partial line; 0: never */
 	int64_t retry_at;  /* ms: when a terminal that nobody had open is looked at again */
 	size_t held;
-	char *buffer;	   /* READ_SIZE + TAIL_MAX */
+	char *buffer;	   /* BATCH_SIZE + TAIL_MAX */
 };
 
 struct client {
@@ -114,11 +120,12 @@ struct monitor {
 	int oom_fd;
 	int notify_out;
 	int64_t idle_at;
+	long nap; /* ns */
 	unsigned char inherited[MAX_FDS / 8];
 	int inherited_more;
 	/* Large buffers, touched only under load. */
-	char out_buffer[READ_SIZE + TAIL_MAX] __attribute__((aligned(4096)));
-	char err_buffer[READ_SIZE + TAIL_MAX] __attribute__((aligned(4096)));
+	char out_buffer[BATCH_SIZE + TAIL_MAX] __attribute__((aligned(4096)));
+	char err_buffer[BATCH_SIZE + TAIL_MAX] __attribute__((aligned(4096)));
 	char log_buffer[LOG_ROOM] __attribute__((aligned(4096)));
 	char ring[RING_SIZE] __attribute__((aligned(4096)));
 	char input_buffer[INPUT_SIZE] __attribute__((aligned(4096)));
@@ -182,6 +189,8 @@ void stdio_listen(struct monitor *m);
 void stdio_timers(struct monitor *m);
 void stdio_deadline(struct monitor *m, int64_t *deadline);
 void stdio_resume(struct monitor *m);
+void stdio_rest(struct monitor *m); /* let short lines gather, if many come */
+int stdio_resting(const struct monitor *m);
 void stdio_drain(struct monitor *m);	 /* read what is there now */
 int stdio_ended(const struct monitor *m); /* nobody can write any more */
 void stdio_close(struct monitor *m);

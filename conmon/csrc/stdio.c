@@ -13,8 +13,16 @@
 #define FLUSH_AFTER 100	 /* ms: then a prompt without a newline is logged as a partial line */
 #define RETRY_AFTER 100	 /* ms: for a terminal that nobody has open */
 #define IDLE_AFTER 2000	 /* ms: then the buffers' pages go back to the kernel */
-#define SMALL_READ 2048	 /* bytes: a writer of short lines; after 16 of them in a row naps pay */
-#define NAP 150000	 /* ns */
+#define CLOSE_READS 10	 /* ms between two reads of one burst */
+#define SMALL_READ 32768 /* bytes; after MANY of them in a row naps pay */
+#define MANY 16
+#define NAP_MIN 100000 /* ns; far below what somebody notices who waits for a signal or a client's input */
+#define NAP_MAX 400000
+#define NAP_GAIN 1024 /* bytes; after ... */
+#define FUTILE 4      /* ... naps in a row that bring less the pipe is waited for again */
+#define BUSY_BYTES 524288 /* within BUSY_TIME ms: then the pipe grows */
+#define BUSY_TIME 100
+#define BUSY_PIPE BATCH_SIZE
 
 static void make_pipe(struct monitor *m, const char *what, int *read_end, int *write_end)
 {
@@ -86,7 +94,9 @@ static void ignore(struct monitor *m, struct stream *stream)
 	if (!stream->polled)
 		return;
 	stream->polled = 0;
-	unwatch(m, &stream->source);
+	if (!stream->resting)
+		unwatch(m, &stream->source);
+	stream->resting = 0;
 }
 
 void stdio_listen(struct monitor *m)
@@ -101,6 +111,13 @@ void stdio_resume(struct monitor *m)
 		stdio_listen(m);
 }
 
+/* Buffers have been written to. A trickle after a flood does not put off that they are given back. */
+static void touched(struct monitor *m, size_t length)
+{
+	if (length > 4096 || !m->idle_at)
+		m->idle_at = m->now + IDLE_AFTER;
+}
+
 static void flush(struct monitor *m, struct stream *stream, size_t length)
 {
 	stream->flush_at = 0;
@@ -111,27 +128,36 @@ static void flush(struct monitor *m, struct stream *stream, size_t length)
 		memmove(stream->buffer, stream->buffer + length, stream->held);
 }
 
+/* What has been read goes to the clients and, line by line, to the log, which takes READ_SIZE + TAIL_MAX at most. */
 static void consume(struct monitor *m, struct stream *stream, size_t length)
 {
-	char *data = stream->buffer, *fresh = data + stream->held;
+	char *data = stream->buffer;
+	size_t from = 0, to = stream->held, total = stream->held + length;
+	touched(m, length);
 	if (m->n_clients)
-		attach_send(m, stream->kind, fresh, length);
-	if (length > 4096)
-		m->idle_at = m->now + IDLE_AFTER;
+		attach_send(m, stream->kind, data + to, length);
 	if (!m->log.used)
 		return;
-	size_t total = stream->held + length;
-	const char *newline = memrchr(fresh, '\n', length);
-	size_t complete = newline ? (size_t)(newline - data) + 1 : 0;
-	if (complete) {
-		log_lines(m, stream->kind, data, complete);
-		stream->flush_at = 0;
+	while (to < total) {
+		size_t piece = total - to < READ_SIZE ? total - to : READ_SIZE;
+		const char *newline = memrchr(data + to, '\n', piece);
+		if (newline) {
+			size_t complete = (size_t)(newline - data) + 1;
+			log_lines(m, stream->kind, data + from, complete - from);
+			from = complete;
+			stream->flush_at = 0;
+		}
+		to += piece;
+		if (to - from > TAIL_MAX) {
+			size_t whole = utf8_whole(data + from, to - from);
+			log_partial(m, stream->kind, data + from, whole);
+			from += whole;
+			stream->flush_at = 0;
+		}
 	}
-	stream->held = total - complete;
-	if (complete && stream->held)
-		memmove(data, data + complete, stream->held);
-	if (stream->held > TAIL_MAX)
-		flush(m, stream, utf8_whole(data, stream->held));
+	stream->held = total - from;
+	if (from && stream->held)
+		memmove(data, data + from, stream->held);
 	if (stream->held && !stream->flush_at)
 		stream->flush_at = m->now + FLUSH_AFTER;
 }
@@ -140,6 +166,7 @@ static void stream_end(struct monitor *m, struct stream *stream)
 {
 	flush(m, stream, stream->held);
 	stream->polled = 0;
+	stream->resting = 0;
 	stream->retry_at = 0;
 	drop(m, &stream->source);
 }
@@ -164,10 +191,55 @@ static size_t take(struct monitor *m, struct stream *stream, size_t most)
 	return 0;
 }
 
-static void nap(void)
+/* With a larger pipe the writer goes on while the monitor writes. Only under load: all pipes of a user share one
+ * allowance (pipe-user-pages-soft), and without it the pipe stays as it is. */
+static void grow(const struct monitor *m, struct stream *stream)
 {
-	struct timespec time = {.tv_nsec = NAP};
-	nanosleep(&time, NULL);
+	if (stream->pipe_size || m->n_clients) /* the ring is made for READ_SIZE at a time */
+		return;
+	stream->pipe_size = fcntl(stream->source.fd, F_GETPIPE_SZ);
+	if (stream->pipe_size > 0 && stream->pipe_size < BUSY_PIPE)
+		fcntl(stream->source.fd, F_SETPIPE_SZ, BUSY_PIPE);
+}
+
+static void shrink(struct stream *stream)
+{
+	/* It fails while there is more in the pipe. */
+	if (stream->pipe_size > 0 && fcntl(stream->source.fd, F_SETPIPE_SZ, stream->pipe_size) >= 0)
+		stream->pipe_size = 0;
+}
+
+/* How fast the container writes, and in how small pieces. */
+static void pace(const struct monitor *m, struct stream *stream, size_t got)
+{
+	if (m->now - stream->burst_at > BUSY_TIME) {
+		stream->burst_at = m->now;
+		stream->burst = 0;
+	}
+	stream->burst += got;
+	if (stream->burst >= BUSY_BYTES)
+		grow(m, stream);
+	if (m->now - stream->last_read > CLOSE_READS)
+		stream->small_reads = 0;
+	else if (got < SMALL_READ && stream->small_reads < MANY)
+		stream->small_reads++;
+	else if (stream->small_reads < MANY) /* what gathered while there was no processor for the monitor */
+		stream->small_reads /= 2;
+	stream->last_read = m->now;
+	stream->last_got = got;
+}
+
+static size_t batch(const struct monitor *m, const struct stream *stream)
+{
+	return stream->pipe_size && !m->n_clients ? BATCH_SIZE : READ_SIZE;
+}
+
+/* What is in one pipe was written before what is read from the other one now, for the most part: a prompt or an error
+ * comes after what led to it. The other way round only where much may be waiting. */
+static void catch_up(struct monitor *m, struct stream *other)
+{
+	if (other->polled && (other == &m->out || other->pipe_size))
+		take(m, other, batch(m, other));
 }
 
 static void stream_ready(struct monitor *m, struct source *source, unsigned events)
@@ -176,20 +248,73 @@ static void stream_ready(struct monitor *m, struct source *source, unsigned even
 	(void)events;
 	if (!stream->polled)
 		return;
-	if (stream->small_reads >= 16 && m->now - stream->last_read <= 2)
-		nap();
-	size_t got = take(m, stream, READ_SIZE);
-	stream->small_reads = got < SMALL_READ && m->now - stream->last_read <= 2 && !stream->tty
-				      ? stream->small_reads + 1
-				      : 0;
-	/* A nap makes the next read larger: keep napping as long as the writer fills the pipe meanwhile. */
-	if (got >= SMALL_READ && got < READ_SIZE / 2 && m->now - stream->last_read <= 2 && !stream->tty)
-		stream->small_reads = 16;
-	stream->last_read = m->now;
+	catch_up(m, stream == &m->out ? &m->err : &m->out);
+	size_t got = take(m, stream, batch(m, stream));
+	if (stream->source.fd >= 0 && !stream->tty)
+		pace(m, stream, got);
 	if (attach_backlogged(m)) {
 		ignore(m, &m->out);
 		ignore(m, &m->err);
 	}
+}
+
+/* While many little pieces come, the pipe is not waited for but looked at now and then. It is out of the epoll set
+ * meanwhile, as each write to a pipe that is in one costs the writer a third more. */
+static void rest(struct monitor *m, struct stream *stream)
+{
+	if (stream->resting || !stream->polled || stream->small_reads < MANY || stream->last_read != m->now)
+		return;
+	stream->resting = FUTILE;
+	unwatch(m, &stream->source);
+}
+
+static void look(struct monitor *m, struct stream *stream)
+{
+	if (!stream->resting)
+		return;
+	stream_ready(m, &stream->source, 0);
+	if (!stream->resting)
+		return;
+	if (stream->last_got >= NAP_GAIN)
+		stream->resting = FUTILE;
+	else
+		stream->resting--;
+	if (stream->resting)
+		return;
+	stream->small_reads = MANY / 2;
+	watch(m, &stream->source, EPOLLIN);
+}
+
+static void nap(struct monitor *m, size_t got)
+{
+	m->nap = got < READ_SIZE / 2 ? m->nap * 2 : m->nap / 2;
+	if (m->nap < NAP_MIN)
+		m->nap = NAP_MIN;
+	if (m->nap > NAP_MAX)
+		m->nap = NAP_MAX;
+	struct timespec time = {.tv_nsec = m->nap};
+	nanosleep(&time, NULL);
+	m->now = now_ms();
+}
+
+int stdio_resting(const struct monitor *m)
+{
+	return m->out.resting || m->err.resting;
+}
+
+void stdio_rest(struct monitor *m)
+{
+	rest(m, &m->out);
+	rest(m, &m->err);
+	if (!stdio_resting(m))
+		return;
+	size_t got = m->out.resting ? m->out.last_got : 0;
+	if (m->err.resting && m->err.last_got > got)
+		got = m->err.last_got;
+	if (got < READ_SIZE)
+		nap(m, got);
+	look(m, &m->out);
+	look(m, &m->err);
 }
 
 static void stream_timer(struct monitor *m, struct stream *stream)
@@ -291,6 +416,7 @@ static void input_ready(struct monitor *m, struct source *source, unsigned event
 	(void)source;
 	(void)events;
 	input_push(m);
+	touched(m, 0);
 	if (!m->input_held) {
 		unwatch(m, &m->input);
 		attach_poll(m);
@@ -299,6 +425,7 @@ static void input_ready(struct monitor *m, struct source *source, unsigned event
 
 void input_write(struct monitor *m, size_t length)
 {
+	touched(m, length);
 	if (m->input.fd < 0)
 		return; /* no -i, or closed: what clients send is thrown away */
 	m->input_at = 0;
@@ -329,6 +456,8 @@ static void give_back(char *buffer, size_t used, size_t size)
 void release_buffers(struct monitor *m)
 {
 	m->idle_at = 0;
+	shrink(&m->out);
+	shrink(&m->err);
 	give_back(m->out_buffer, m->out.held, sizeof(m->out_buffer));
 	give_back(m->err_buffer, m->err.held, sizeof(m->err_buffer));
 	give_back(m->log_buffer, 0, sizeof(m->log_buffer));
