@@ -542,6 +542,8 @@ class Run:
             client.reading_from = now + plan.rest
 
     def control(self) -> None:
+        if self.plan.renames and self.log_is_missing():
+            return  # the container has ended, and the monitor gives its clients the rest
         if self.plan.renames:
             self.renamed += 1
             for driver in self.plan.drivers:
@@ -557,7 +559,7 @@ class Run:
         end = time.monotonic() + 5
         while self.plan.renames and self.log_is_missing():
             # Twice in one turn of the monitor's loop would take the first file's name away.
-            if time.monotonic() > end or self.ended():
+            if time.monotonic() > end or self.ended() or (self.exits / ID).exists():
                 break
             time.sleep(0.0005)
 
