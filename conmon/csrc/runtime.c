@@ -123,9 +123,17 @@ static void runtime_child(struct monitor *m)
 	_exit(127);
 }
 
+/* One of an earlier start would be believed. A device that somebody names for it stays. */
+static void remove_pidfile(const struct monitor *m)
+{
+	struct stat info;
+	if (lstat(m->options.container_pidfile, &info) == 0 && (S_ISREG(info.st_mode) || S_ISLNK(info.st_mode)))
+		unlink(m->options.container_pidfile);
+}
+
 void runtime_start(struct monitor *m)
 {
-	unlink(m->options.container_pidfile);
+	remove_pidfile(m);
 	pid_t pid = fork();
 	if (pid < 0)
 		fail(m, errno, "Failed to fork the create command");

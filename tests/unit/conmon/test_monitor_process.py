@@ -556,6 +556,14 @@ def test_pid_files(box: Box) -> None:
     assert children == [(box.place / "pid").read_text()]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device")
+def test_a_device_named_as_pid_file_stays(box: Box) -> None:
+    os.mknod(box.place / "null", 0o020666, os.makedev(1, 3))
+    started = box.start(container_pidfile=str(box.place / "null"))
+    assert (started.pid, started.message) == (-1, "the runtime wrote no pid file")
+    assert (box.place / "null").is_char_device()
+
+
 JOURNAL = """
 import os, socket, subprocess, sys
 subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
