@@ -1,9 +1,12 @@
-"""``network create``, ``ls``, ``rm``, ``inspect``, ``exists``, ``prune``."""
+"""``network create``, ``ls``, ``rm``, ``inspect``, ``exists``, ``prune``, ``connect``, ``disconnect``, ``reload``,
+``update``."""
 
 from __future__ import annotations
 
 from pypod.base import gojson, times
+from pypod.base.record import replace
 from pypod.cli import output, targets
+from pypod.engine import container as containers
 from pypod.engine import context as contexts
 from pypod.engine import networks as engine
 from pypod.engine import rootless
@@ -29,6 +32,9 @@ _FIELDS = {
     "Labels": "labels",
     "Options": "options",
     "IPAMOptions": "ipam_options",
+    "NetworkDNSServers": "network_dns_servers",
+    "Routes": "routes",
+    "Containers": "containers",
 }
 _SUBNET_FIELDS = {"Subnet": "subnet", "Gateway": "gateway", "LeaseRange": "lease_range"}
 _HEADINGS = {"ID": "NETWORK ID"}
@@ -48,7 +54,7 @@ def fields(item: dict[str, Any], *, short: bool) -> dict[str, Any]:
     """A network with the field names of templates."""
     result = {field: item.get(key) for field, key in _FIELDS.items()}
     result["Subnets"] = [
-        {field: place.get(key) for field, key in _SUBNET_FIELDS.items()} for place in item.get("subnets", ())
+        {field: place.get(key) for field, key in _SUBNET_FIELDS.items()} for place in item.get("subnets") or ()
     ]
     if short:
         result["ID"] = str(item.get("id", ""))[:12]
@@ -57,35 +63,35 @@ def fields(item: dict[str, Any], *, short: bool) -> dict[str, Any]:
 
 
 def create(invocation: Invocation) -> int:
+    from pypod.network import define
+
     flags = invocation.options
-    if flags["driver"] != "bridge":
-        raise UsageError(
-            f"unsupported driver {flags['driver']}: invalid argument", hint="only bridge is supported yet"
-        )
-    if (flags["gateway"] or flags["ip_range"]) and not flags["subnet"]:
-        raise UsageError("cannot set gateway or ip range without a subnet: invalid argument")
     options = _pairs(flags["opt"], "option")
-    for key in options:
-        if key not in ("mtu", "vlan", "metric", "isolate"):
-            raise UsageError(f"unsupported bridge network option {key}: invalid argument")
     context, _ = targets.open_engine(invocation)
     directory = engine.directory(context)
     name = networks.check_name(invocation.args[0]) if invocation.args else networks.free_name(directory)
+    wish = define.Wish(
+        driver=flags["driver"],
+        subnets=flags["subnet"],
+        gateways=flags["gateway"],
+        ranges=flags["ip_range"],
+        routes=flags["route"],
+        ipv6=flags["ipv6"],
+        internal=flags["internal"],
+        dns=not flags["disable_dns"],
+        dns_servers=_addresses(flags["dns"]),
+        labels=_pairs(flags["label"], "label"),
+        options=options,
+        interface=flags["interface_name"] or "",
+        ipam_driver=flags["ipam_driver"] or "",
+        created=times.rfc3339(times.now()),
+        reserved=engine.reserved(context),
+    )
+    if wish.routes:
+        engine.need_routes(context)
     contexts.make_directories(context)
     try:
-        networks.create(
-            directory,
-            name,
-            subnet=flags["subnet"] or "",
-            gateway=flags["gateway"] or "",
-            ip_range=flags["ip_range"] or "",
-            internal=flags["internal"],
-            dns=not flags["disable_dns"],
-            labels=_pairs(flags["label"], "label"),
-            options=options,
-            interface=flags["interface_name"] or "",
-            created=times.rfc3339(times.now()),
-        )
+        define.create(directory, name, wish)
     except InUse:
         if not flags["ignore"] or not networks.exists(directory, name):
             raise
@@ -93,13 +99,23 @@ def create(invocation: Invocation) -> int:
     return 0
 
 
+def _addresses(texts: list[str]) -> list[str]:
+    from pypod.engine import addresses
+
+    found = [address for text in texts for address in text.split(",")]
+    for address in found:
+        if not addresses.is_address(address):
+            raise UsageError(f"unable to parse ip {address}")
+    return found
+
+
 def ls(invocation: Invocation) -> int:
     flags = invocation.options
     template = flags["format"]
     if flags["quiet"] and template is not None:
         raise UsageError("quiet and format flags cannot be used together")
-    context, _ = targets.open_engine(invocation)
-    found = engine.select(context, flags["filter"])
+    context, store = targets.open_engine(invocation)
+    found = engine.select(context, store, flags["filter"])
     if flags["quiet"]:
         for item in found:
             output.line(item["name"])
@@ -119,12 +135,12 @@ def ls(invocation: Invocation) -> int:
 
 def inspect(invocation: Invocation) -> int:
     template = invocation.options["format"]
-    context, _ = targets.open_engine(invocation)
+    context, store = targets.open_engine(invocation)
     found = []
     problems: list[PypodError] = []
     for word in invocation.args:
         try:
-            found.append(networks.find(engine.directory(context), word))
+            found.append(engine.view(context, store, engine.find(context, word)))
         except NotFound as error:
             problems.append(error)
     if template is None or output.is_json(template):
@@ -165,13 +181,67 @@ def rm(invocation: Invocation) -> int:
 
 
 def prune(invocation: Invocation) -> int:
+    flags = invocation.options
     context, store = targets.open_engine(invocation)
-    if not invocation.options["force"]:
+    found = engine.select(context, store, flags["filter"], engine.PRUNE_FILTERS)
+    if not flags["force"]:
         from pypod.cli.container_prune import confirmed
 
         if not confirmed("WARNING! This will remove all networks not used by at least one container."):
             return 0
-    for item in networks.every(engine.directory(context)):
+    for item in found:
         if item["name"] != networks.DEFAULT and not engine.users(context, store, item["name"]):
             output.line(engine.remove(context, store, item["name"], force=False, timeout=None))
+    return 0
+
+
+def connect(invocation: Invocation) -> int:
+    from pypod.engine import addresses
+    from pypod.engine import connect as change
+
+    flags = invocation.options
+    words = [f"alias={alias}" for alias in flags["alias"]]
+    for key, address in (("ip", flags["ip"]), ("ip6", flags["ip6"])):
+        if address and (not addresses.is_address(address) or (":" in address) != (key == "ip6")):
+            raise UsageError(f'invalid argument "{address}" for "--{key}" flag: failed to parse IP: "{address}"')
+        if address:
+            words.append(f"{key}={address}")
+    if flags["mac_address"]:
+        if not addresses.is_mac(flags["mac_address"]):
+            raise UsageError(f"address {flags['mac_address']}: invalid MAC address")
+        words.append("mac=" + flags["mac_address"].replace("-", ":"))
+    context, store = targets.open_engine(invocation)
+    container = containers.find(context, store, invocation.args[1])
+    change.connect(context, store, container, invocation.args[0], words)
+    return 0
+
+
+def disconnect(invocation: Invocation) -> int:
+    """--force is podman's for containers that its database does not know; there are none here."""
+    from pypod.engine import connect as change
+
+    context, store = targets.open_engine(invocation)
+    container = containers.find(context, store, invocation.args[1])
+    change.disconnect(context, store, container, invocation.args[0])
+    return 0
+
+
+def reload(invocation: Invocation) -> int:
+    from pypod.engine import connect as change
+
+    context, store = targets.open_engine(invocation)
+    chosen = targets.choose(invocation, context, store, states=("running", "paused"))
+    rootless.enter_user(context)
+    # podman prints whole ids.
+    chosen = [replace(item, typed=item.container.id) if item.container else item for item in chosen]
+    return targets.each(chosen, lambda container: change.reload(context, store, container))
+
+
+def update(invocation: Invocation) -> int:
+    from pypod.engine import connect as change
+
+    flags = invocation.options
+    context, _ = targets.open_engine(invocation)
+    add, drop = _addresses(flags["dns_add"]), _addresses(flags["dns_drop"])
+    output.line(change.update(context, invocation.args[0], add, drop))
     return 0

@@ -425,6 +425,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (0, -1),
         "container",
     ),
+    "network connect": (
+        "network:connect",
+        "Put a container on one more network",
+        _NETWORK,
+        "options_network.CONNECT",
+        "[options] NETWORK CONTAINER",
+        (2, 2),
+        "network",
+    ),
     "network create": (
         "network:create",
         "Define a bridge network",
@@ -433,6 +442,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "[options] [NAME]",
         (0, 1),
         "",
+    ),
+    "network disconnect": (
+        "network:disconnect",
+        "Take a container off a network",
+        _NETWORK,
+        "options_network.DISCONNECT",
+        "[options] NETWORK CONTAINER",
+        (2, 2),
+        "network",
     ),
     "network exists": (
         "network:exists",
@@ -462,6 +480,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (0, 0),
         "",
     ),
+    "network reload": (
+        "network:reload",
+        "Make the networks of running containers anew",
+        _NETWORK,
+        "options_network.RELOAD",
+        "[options] [CONTAINER...]",
+        (0, -1),
+        "container",
+    ),
     "network rm": (
         "network:rm",
         "Remove networks",
@@ -469,6 +496,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "options_network.RM",
         "[options] NETWORK [NETWORK...]",
         (1, -1),
+        "network",
+    ),
+    "network update": (
+        "network:update",
+        "Change the name servers of a network",
+        _NETWORK,
+        "options_network.UPDATE",
+        "[options] NETWORK",
+        (1, 1),
         "network",
     ),
     "pause": (

@@ -201,6 +201,13 @@ class ContainerConfig:
     dependencies: list[str] = []  # ids of containers whose namespaces this one joins
 
     @property
+    def bridges(self) -> list[str]:
+        """The bridge networks that it joins, by name: none for other modes, nor when it was disconnected from all."""
+        if self.network.mode != "bridge" or self.network.value == "empty":
+            return []
+        return [name or "podman" for name in self.network_options] or ["podman"]
+
+    @property
     def restarts(self) -> bool:
         """Whether its exit command may have to start it again, by its restart policy or its health check."""
         check = self.healthcheck

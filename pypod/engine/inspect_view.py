@@ -175,9 +175,15 @@ def network_settings(container: Container, state: State) -> dict[str, Any]:
 
         found = {**network, **{key: value for key, value in ask.addresses(state.pid).items() if value}}
     bridges: dict[str, Any] = network.get("networks") or {}
-    if not bridges and config.network.mode == "bridge":
-        names = [name or "podman" for name in config.network_options] or ["podman"]
-        bridges = {name: empty_view(name) for name in names}
+    if not bridges:
+        bridges = {name: empty_view(name) for name in config.bridges}
+        for name, view in bridges.items():
+            words = config.network_options.get(name) or ()
+            view["Aliases"] = [
+                *(word[6:] for word in words if word.startswith("alias=")),
+                *config.network_aliases,
+                container.id[:12],
+            ]
     first: dict[str, Any] = next(iter(bridges.values()), {})
     result: dict[str, Any] = {
         "EndpointID": "",

@@ -60,6 +60,7 @@ def request(context: Context, container: Container) -> network.NetworkRequest:
         command=str(context.flags.get("network_cmd_path") or context.engine.get("network_cmd_path") or ""),
         command_options=_words(defaults.get(mode), mode),
         uplink=uplink_directory(context) if mode == "bridge" else "",
+        bare=config.network.value == "empty",
         mounts=rootless.clean_mounts(),
     )
 

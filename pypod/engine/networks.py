@@ -31,38 +31,119 @@ def find(context: Context, reference: str) -> dict[str, Any]:
 
 def users(context: Context, store: Store, name: str) -> list[Container]:
     """The containers that are configured to be on a network, whether they run or not."""
-    found = []
-    for container in containers.every(context, store):
-        mode = container.config.network.mode
-        if mode != "bridge" and not (mode in ("private", "default", "") and not context.rootless):
+    return [item for item in containers.every(context, store) if name in bridges_of(context, item)]
+
+
+def bridges_of(context: Context, container: Container) -> list[str]:
+    """The names of the networks that a container is on."""
+    config = container.config
+    if config.network.mode in ("private", "default", "") and not context.rootless:
+        return [networks.DEFAULT]
+    return config.bridges
+
+
+def view(context: Context, store: Store, network: dict[str, Any]) -> dict[str, Any]:
+    """The network as ``network inspect`` shows it, with its running containers (podman-network-inspect(1))."""
+    found = {}
+    for container in users(context, store, network["name"]):
+        status = containers.observe(container).network
+        joined = (status.get("networks") or {}).get(network["name"])
+        if not joined:
             continue
-        names = [key or networks.DEFAULT for key in container.config.network_options] or [networks.DEFAULT]
-        if name in names:
-            found.append(container)
-    return found
+        subnets = []
+        for address, prefix, gateway in (
+            ("IPAddress", "IPPrefixLen", "Gateway"),
+            ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway"),
+        ):
+            if joined[address]:
+                place = {"ipnet": f"{joined[address]}/{joined[prefix]}"}
+                subnets.append({**place, "gateway": joined[gateway]} if joined[gateway] else place)
+        interface = status["netavark"]["networks"][network["name"]]["interface_name"]
+        found[container.id] = {
+            "name": container.name,
+            "interfaces": {interface: {"subnets": subnets, "mac_address": joined["MacAddress"]}},
+        }
+    return {**network, "containers": found}
 
 
-def select(context: Context, filters: Sequence[str]) -> list[dict[str, Any]]:
-    """The networks that all filters describe: name, id, driver, label. Raises UsageError."""
+def reserved(context: Context) -> list[str]:
+    """Networks that no bridge may overlap: the one by which a rootless user's bridges are connected."""
+    if not context.rootless:
+        return []
+    words = context.engine.get("network_cmd_options")
+    given = [str(word)[5:] for word in words if str(word).startswith("cidr=")] if isinstance(words, list) else []
+    return given or ["10.0.2.0/24"]
+
+
+def need_routes(context: Context) -> None:
+    """Raise NetworkError unless netavark knows routes: an older one leaves them out in silence."""
+    from pypod.base import process
+
+    program = process.find("netavark", context.helper_dirs)
+    if program is None:
+        return
+    words = process.run([program, "--version"]).stdout.decode("ascii", "replace").split()
+    version = [int(part) if part.isdecimal() else 0 for part in words[-1].split(".")] if words else [0]
+    if version < [1, 6]:
+        raise NetworkError(f"cannot create network: routes need netavark 1.6 or later, this is {words[-1]}")
+
+
+_FILTERS = ("name", "id", "driver", "label", "label!", "until", "dangling")
+PRUNE_FILTERS = ("label", "label!", "until")
+
+
+def select(
+    context: Context, store: Store, filters: Sequence[str], allowed: Sequence[str] = _FILTERS
+) -> list[dict[str, Any]]:
+    """The networks that the filters describe: of one key any value will do, but every label. Raises UsageError."""
     found = networks.every(directory(context))
+    wanted: dict[str, list[str]] = {}
     for text in filters:
         key, equals, value = text.partition("=")
-        if not equals or key not in ("name", "id", "driver", "label"):
-            raise UsageError(f'invalid filter "{text}"', hint="one of driver, id, label, name, with =VALUE")
-        if key == "label":
-            label, with_value, wanted = value.partition("=")
-            found = [
-                item
-                for item in found
-                if label in (item.get("labels") or {}) and (not with_value or item["labels"][label] == wanted)
-            ]
-        elif key == "driver":
-            found = [item for item in found if item.get("driver") == value]
-        elif key == "id":
-            found = [item for item in found if str(item.get("id", "")).startswith(value)]
-        else:
-            found = [item for item in found if value in item["name"]]
+        if key == "label" and value.startswith("!"):
+            key, value = "label!", value[1:]
+        elif key.endswith("!"):
+            key = key.strip()
+        if not equals:
+            raise UsageError(f"invalid argument {text!r}: filter must be KEY=VALUE")
+        if key not in allowed:
+            raise UsageError(f'invalid filter "{key}"', hint=f"one of {', '.join(allowed)}, with =VALUE")
+        wanted.setdefault(key, []).append(value)
+    for key, values in wanted.items():
+        found = [item for item in found if _matches(context, store, item, key, values)]
     return found
+
+
+def _matches(context: Context, store: Store, item: dict[str, Any], key: str, values: list[str]) -> bool:
+    if key in ("label", "label!"):
+        has = [_has_label(item.get("labels") or {}, value) for value in values]
+        return all(has) if key == "label" else not any(has)
+    if key == "dangling":
+        if any(value not in ("true", "false", "1", "0") for value in values):
+            raise UsageError(f'invalid dangling filter value "{values[0]}"')
+        free = not users(context, store, item["name"]) and item["name"] != networks.DEFAULT
+        return free is (values[-1] in ("true", "1"))
+    if key == "until":
+        from pypod.base import times
+        from pypod.engine import filters
+
+        made = times.parse_rfc3339(str(item.get("created") or "1970-01-01T00:00:00Z"))
+        return all(made < filters.parse_moment(value) for value in values)
+    if key == "id":
+        return any(str(item.get("id", "")).startswith(value) for value in values)
+    if key == "driver":
+        return item.get("driver") in values
+    import re
+
+    try:
+        return any(re.search(value, item["name"]) for value in values)
+    except re.error as error:
+        raise UsageError(f"invalid regular expression in filter name: {error}") from None
+
+
+def _has_label(labels: dict[str, str], text: str) -> bool:
+    label, with_value, wanted = text.partition("=")
+    return label in labels and (not with_value or labels[label] == wanted)
 
 
 def remove(context: Context, store: Store, reference: str, *, force: bool, timeout: int | None) -> str:
@@ -82,13 +163,13 @@ def remove(context: Context, store: Store, reference: str, *, force: bool, timeo
 
             removal.remove(context, store, container, force=True, depend=True, timeout=timeout)
     networks.remove(directory(context), name)
-    if not context.rootless:
+    if not context.rootless and found.get("driver") == "bridge":
         _remove_bridge(str(found.get("network_interface", "")), name)
     return name
 
 
 def _remove_bridge(interface: str, name: str) -> None:
-    """netavark leaves the bridge when the last container goes: it belongs to the network."""
+    """netavark leaves the bridge of a container whose namespace went first: it belongs to the network."""
     from pypod.network import leases, netlink
 
     if interface and os.path.isdir(f"/sys/class/net/{interface}/bridge"):

@@ -64,9 +64,7 @@ class Row:
         joined = self.state.network.get("networks")
         if joined:
             return list(joined)
-        if config.network.mode == "bridge":
-            return [name or "podman" for name in config.network_options] or ["podman"]
-        return []
+        return config.bridges
 
     def json(self) -> dict[str, Any]:
         """podman's ``ps --format json`` object."""

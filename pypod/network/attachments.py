@@ -56,7 +56,9 @@ def parse(definition: dict[str, Any], words: Sequence[str]) -> Attachment:
 
 def words(request: NetworkRequest) -> dict[str, list[str]]:
     """The networks by name, with --ip, --ip6, --mac-address and --network-alias as words of theirs."""
-    result = {}
+    result: dict[str, list[str]] = {}
+    if request.bare:
+        return result
     for position, (name, own) in enumerate((request.options or {"": []}).items()):
         found = list(own)
         keys = {word.partition("=")[0] for word in own}

@@ -13,7 +13,7 @@ from pypod.network.records import NetworkRequest, NetworkStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 HOST_NAME = "host.containers.internal"
 SYSTEMD_STUB = "127.0.0.53"
@@ -228,18 +228,36 @@ def write(request: NetworkRequest, status: NetworkStatus | None) -> None:
         )
         _fill(f"{request.rundir}/hosts", text)
     if request.dns != ["none"] and request.mode != "none":
-        named = request.mode == "bridge" and status is not None and bool(status.dns)
-        text = resolv(
-            host=host_resolv(),
-            servers=() if named else request.dns,  # aardvark-dns has been told to ask these
-            search=request.dns_search,
-            options=request.dns_options,
-            network_servers=_network_servers(request, status),
-            network_search=status.dns_search if status is not None else (),
-            own_loopback=request.mode != "host",
-            complete=named,
-        )
-        _fill(f"{request.rundir}/resolv.conf", text)
+        _write_resolv(request, status)
+
+
+def _write_resolv(request: NetworkRequest, status: NetworkStatus | None) -> None:
+    named = request.mode == "bridge" and status is not None and bool(status.dns)
+    text = resolv(
+        host=host_resolv(),
+        servers=() if named else request.dns,  # aardvark-dns has been told to ask these
+        search=request.dns_search,
+        options=request.dns_options,
+        network_servers=_network_servers(request, status),
+        network_search=status.dns_search if status is not None else (),
+        own_loopback=request.mode != "host",
+        complete=named,
+    )
+    _fill(f"{request.rundir}/resolv.conf", text)
+
+
+def amend(
+    request: NetworkRequest, status: NetworkStatus, gone: Collection[str], own: Sequence[tuple[str, Sequence[str]]]
+) -> None:
+    """Change the files of a running container: in hosts the lines of the addresses ``gone`` for those of ``own``."""
+    path = f"{request.rundir}/hosts"
+    if not request.no_hosts and os.path.exists(path):
+        lines = files.read(path).decode("utf-8", "surrogateescape").splitlines()
+        kept = [line for line in lines if line.split("\t")[0] not in gone]
+        kept += [f"{address}\t{' '.join(dict.fromkeys(filter(None, names)))}" for address, names in own]
+        _fill(path, "".join(f"{line}\n" for line in kept))
+    if request.dns != ["none"]:
+        _write_resolv(request, status)
 
 
 def _fill(path: str, text: str) -> None:

@@ -138,6 +138,22 @@ def call(
     raise NetworkError(f"cannot {verb} network bridge: netavark: {text}", hint=hint)
 
 
+def update(words: Sequence[str], network: str, servers: Sequence[str], uplink: str) -> None:
+    """Change the name servers that aardvark-dns asks for a network; none: those of the host.
+
+    Raises NetworkError.
+    """
+    try:
+        done = process.run(
+            [*words, "update", network, "--network-dns-servers", ",".join(servers)], env=_environment(uplink)
+        )
+    except OSError as error:
+        raise NetworkError(f"cannot run {words[0]}: {reason(error)}") from None
+    if done.status:
+        text = done.message or done.stdout.decode("utf-8", "replace").strip()
+        raise NetworkError(f"cannot update network {network}: netavark: {text}")
+
+
 def _links(request: Mapping[str, Any]) -> list[str]:
     return [str(options["interface_name"]) for options in request["networks"].values()]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 
 from pypod.base import fastjson, files
-from pypod.errors import InUse, NetworkError, NotFound, StorageError, UsageError, reason
-from pypod.network import addr
+from pypod.errors import NotFound, StorageError, UsageError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 DEFAULT = "podman"
@@ -108,88 +108,27 @@ def free_name(directory: str) -> str:
     return f"podman{number}"
 
 
-def _free_subnet(used: list[str]) -> str:
-    """The first /24 of 10.89.0.0 to 10.255.255.0 that no network has (containers.conf(5), default_subnet_pools)."""
-    for second in range(89, 256):
-        for third in range(256):
-            candidate = f"10.{second}.{third}.0/24"
-            if not any(addr.overlap(candidate, taken) for taken in used):
-                return candidate
-    raise NetworkError("cannot create network: no subnet is left: remove some networks")
-
-
-def _host_subnets() -> list[str]:
+def host_subnets() -> list[str]:
+    """The IPv4 networks that the host is on."""
     from pypod.network import inspect
 
     return inspect.routed_networks()
 
 
-def create(
-    directory: str,
-    name: str,
-    *,
-    subnet: str = "",
-    gateway: str = "",
-    ip_range: str = "",
-    internal: bool = False,
-    dns: bool = True,
-    labels: dict[str, str] | None = None,
-    options: dict[str, str] | None = None,
-    interface: str = "",
-    created: str = "",
-) -> dict[str, Any]:
-    """Define a bridge network; the bridge itself comes with its first container.
-
-    Raises InUse for a name or subnet that is taken, UsageError for what contradicts itself.
-    """
-    existing = every(directory)
-    if any(item["name"] == name for item in existing):
-        raise InUse(f"network name {name} already used: network already exists")
-    used = [str(place["subnet"]) for item in existing for place in item.get("subnets", ())]
-    busy = used + _host_subnets()
-    place: dict[str, Any] = {"subnet": subnet or _free_subnet(busy)}
-    try:
-        first, length, bits = addr.network(place["subnet"])
-        if length > bits - 2:
-            raise ValueError(f"subnet {subnet} is too small")
-        place["subnet"] = f"{addr.text(first, bits)}/{length}"
-        for taken in busy:
-            if addr.overlap(place["subnet"], taken):
-                raise InUse(f"subnet {place['subnet']} is already used on the host or by another config")
-        place["gateway"] = gateway or addr.text(first + 1, bits)
-        if not addr.contains(place["subnet"], place["gateway"]):
-            raise ValueError(f"gateway {gateway} not in subnet {place['subnet']}")
-        if ip_range:
-            start, range_length, _ = addr.network(ip_range)
-            if not addr.contains(place["subnet"], addr.text(start, bits)) or range_length < length:
-                raise ValueError(f"ip range {ip_range} not in subnet {place['subnet']}")
-            place["lease_range"] = {
-                "start_ip": addr.text(start + (1 if start == first else 0), bits),
-                "end_ip": addr.text(start + (1 << (bits - range_length)) - 1, bits),
-            }
-    except ValueError as error:
-        raise UsageError(f"cannot create network {name}: {error}") from None
-    names = {item.get("network_interface") for item in existing}
-    number = 1
-    while f"podman{number}" in names or os.path.exists(f"/sys/class/net/podman{number}"):
-        number += 1
-    made: dict[str, Any] = {
-        "name": name,
-        "id": os.urandom(32).hex(),
-        "driver": "bridge",
-        "network_interface": interface or f"podman{number}",
-        "created": created,
-        "subnets": [place],
-        "ipv6_enabled": bits == 128,
-        "internal": internal,
-        "dns_enabled": dns and not internal,
-        "labels": labels or {},
-        "options": options or {},
-        "ipam_options": {"driver": "host-local"},
-    }
+def change_servers(directory: str, name: str, add: Sequence[str], drop: Sequence[str]) -> list[str]:
+    """The name servers that the network's own asks, changed. Raises NotFound, UsageError."""
+    found = find(directory, name)
+    if not found.get("dns_enabled"):
+        raise UsageError(f"unable to set DNS Servers, DNS is disabled on network {found['name']}")
+    servers = list(found.get("network_dns_servers") or ())
+    servers += [server for server in add if server not in servers]
+    servers = [server for server in servers if server not in drop]
+    found["network_dns_servers"] = servers
+    if not servers:
+        del found["network_dns_servers"]
     files.make_directory(directory)
-    files.replace_json(f"{directory}/{name}.json", made, durable=True)
-    return made
+    files.replace_json(f"{directory}/{found['name']}.json", found, durable=True)
+    return servers
 
 
 def remove(directory: str, reference: str) -> str:

@@ -49,6 +49,7 @@ class NetworkRequest:
     command: str = ""  # --network-cmd-path: the slirp4netns to run
     command_options: list[str] = []  # containers.conf's defaults for the chosen program
     uplink: str = ""  # the directory of the network namespace that a rootless user's bridges are in
+    bare: bool = False  # disconnected from all bridge networks
     mounts: int = -1  # a mount namespace without mounts of containers, for programs that outlive this one
 
 

@@ -278,7 +278,7 @@ def _ask(api_socket: str, command: str, arguments: Mapping[str, Any], what: str)
         problem = answer.get("error", {}) if isinstance(answer, dict) else {}
         text = problem.get("desc", "refused") if isinstance(problem, dict) else str(problem)
         raise NetworkError(f"{what}: {text}")
-    found = answer.get("return")
+    found = answer.get("return", answer)  # list_hostfwd's is not wrapped
     return found if isinstance(found, dict) else {}
 
 

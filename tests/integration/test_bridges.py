@@ -135,3 +135,88 @@ def test_a_killed_command_leaves_nothing(pypod: Pypod, image: str, net: str) -> 
         pypod("rm", "-f", "-a", "-t", "0").ok()
     if pypod.rootless:
         until(lambda: [item.name for item in place(pypod).iterdir()] == [".lock"], 5, "nothing to be left")
+
+
+def test_networks_come_and_go(pypod: Pypod, image: str, net: str) -> None:
+    port = free_port()
+    other = f"{net}x"
+    pypod("network", "create", "--label", "kind=extra", other).ok()
+    try:
+        pypod("run", "-d", "--name", "a", "--network", net, "-p", f"{port}:80", image, *WEB).ok()
+        pypod("network", "connect", other, "nobody").fails(125, "nobody")
+        pypod("network", "connect", "--ip", "10.1.2.3", other, "a").fails(125, "10.1.2.3")
+        pypod("network", "connect", "--alias", "second", other, "a").ok()
+        pypod("network", "connect", other, "a").fails(125, "already connected")
+        assert sorted(pypod.inspect("a")["NetworkSettings"]["Networks"]) == [net, other]
+        shown = pypod("network", "inspect", other).ok().json[0]["containers"]
+        assert [(item["name"], list(item["interfaces"])) for item in shown.values()] == [("a", ["eth1"])]
+        assert pypod("run", "--rm", "--network", other, image, "wget", "-qO-", "http://second/").ok().out == "hello\n"
+        pypod("network", "disconnect", net, "a").ok()
+        pypod("network", "disconnect", net, "a").fails(125, "not connected")
+        assert "eth0" not in pypod("exec", "a", "ip", "-o", "link").ok().out
+        assert get(port) == "hello\n"  # by the network that is left
+        assert len(pypod("exec", "a", "cat", "/etc/hosts").ok().out.split("a\n")) == 2
+        whole = pypod("inspect", "--format", "{{.Id}}", "a").ok().out
+        assert pypod("network", "reload", "a").ok().out == whole
+        assert get(port) == "hello\n"
+        assert pypod("network", "prune", "-f", "--filter", "label=kind").ok().out == ""
+        pypod("stop", "-t", "0", "a").ok()
+        pypod("network", "disconnect", other, "a").ok()
+        pypod("network", "connect", net, "a").ok()
+        pypod("start", "a").ok()
+        assert list(pypod.inspect("a")["NetworkSettings"]["Networks"]) == [net]
+        pypod("network", "reload", "-a").ok()
+        assert pypod("network", "prune", "-f", "--filter", "label=kind").ok().lines == [other]
+    finally:
+        pypod("network", "rm", "-f", "-t", "0", other)
+
+
+def test_a_port_is_free_when_its_container_is_gone(pypod: Pypod, image: str, net: str) -> None:
+    port = free_port()
+    pypod("run", "-d", "--name", "stays", "--network", net, image, "sleep", "1000").ok()
+    for _ in range(2):
+        pypod("run", "--rm", "--network", net, "-p", f"{port}:80", image, "true").ok()
+
+
+def test_all_that_can_be_said_of_a_network(pypod: Pypod, image: str, mode: str) -> None:
+    name = f"f{os.getpid()}"
+    create = ("network", "create")
+    flags = ("--subnet", "10.213.1.0/24", "--subnet", "fd42:77::/64", "--gateway", "10.213.1.9")
+    more = ("--ip-range", "10.213.1.128/25", "--dns", "192.0.2.1", "-o", "mtu=1400", "--internal")
+    pypod(*create, *flags, *more, name).ok()
+    assert pypod(*create, "--ignore", name).ok().out == f"{name}\n"
+    try:
+        assert pypod("network", "update", "--dns-add", "192.0.2.2", "--dns-drop", "192.0.2.1", name).ok()
+        found = pypod("network", "inspect", name).ok().json[0]
+        assert found["network_dns_servers"] == ["192.0.2.2"]
+        assert found["ipv6_enabled"] and found["internal"] and found["options"] == {"mtu": "1400"}
+        assert found["subnets"] == [
+            {
+                "subnet": "10.213.1.0/24",
+                "gateway": "10.213.1.9",
+                "lease_range": {"start_ip": "10.213.1.129", "end_ip": "10.213.1.255"},
+            },
+            {"subnet": "fd42:77::/64", "gateway": "fd42:77::1"},
+        ]
+        out = pypod(
+            *("run", "--rm", "--network", f"{name}:ip=10.213.1.200,ip6=fd42:77::77"),
+            *(image, "sh", "-c", "ip addr show eth0; ip route"),
+        ).ok()
+        assert "10.213.1.200/24" in out.out and "fd42:77::77/64" in out.out and "mtu 1400" in out.out
+        assert "default" not in out.out
+    finally:
+        pypod("network", "rm", name).ok()
+    for bad in (
+        ("--driver", "nosuch"),
+        ("--gateway", "10.213.1.1"),
+        ("--ipam-driver", "dhcp"),
+        ("--opt", "nosuch=1"),
+        ("--opt", "mtu=x"),
+        ("--subnet", "10.0.2.0/30" if mode == "rootless" else "10.88.0.0/30"),
+        ("--driver", "macvlan"),
+        ("--disable-dns", "--dns", "192.0.2.1"),
+        ("--route", "10.0.0.0/8"),
+    ):
+        pypod(*create, *bad, name).fails(125)
+    pypod("network", "prune", "--filter", "name=x", "-f").fails(125, "name")
+    assert pypod("network", "exists", name).code == 1

@@ -10,7 +10,8 @@ import pytest
 
 from pypod.base import files
 from pypod.errors import InUse, NetworkError, NotFound, StorageError, UsageError
-from pypod.network import leases, networks
+from pypod.network import define, leases, networks
+from pypod.network.define import Wish
 
 ME = os.getpid()
 
@@ -27,18 +28,18 @@ def test_the_default_network_needs_no_file(tmp_path: Path) -> None:
 
 
 def test_create_find_and_remove(tmp_path: Path) -> None:
-    made = networks.create(str(tmp_path / "networks"), "n1")
+    made = define.create(str(tmp_path / "networks"), "n1", Wish())
     directory = str(tmp_path / "networks")
     assert networks.find(directory, "n1") == made
     assert networks.find(directory, made["id"][:10]) == made
     assert [item["name"] for item in networks.every(directory)] == ["podman", "n1"]
-    other = networks.create(directory, "n2")
+    other = define.create(directory, "n2", Wish())
     assert other["subnets"] != made["subnets"]
     assert other["network_interface"] != made["network_interface"]
     with pytest.raises(InUse):
-        networks.create(directory, "n1")
+        define.create(directory, "n1", Wish())
     with pytest.raises(InUse):
-        networks.create(directory, "n3", subnet=made["subnets"][0]["subnet"])
+        define.create(directory, "n3", Wish(subnets=[made["subnets"][0]["subnet"]]))
     assert networks.remove(directory, "n1") == "n1"
     with pytest.raises(NotFound):
         networks.find(directory, "n1")
@@ -47,16 +48,16 @@ def test_create_find_and_remove(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        {"subnet": "10.200.0.0"},
-        {"subnet": "10.200.0.0/31"},
-        {"subnet": "10.200.0.0/24", "gateway": "10.201.0.1"},
-        {"subnet": "10.200.0.0/24", "ip_range": "10.201.0.0/25"},
-        {"subnet": "10.200.0.0/24", "ip_range": "10.200.0.0/16"},
+        {"subnets": ["10.200.0.0"]},
+        {"subnets": ["10.200.0.0/31"]},
+        {"subnets": ["10.200.0.0/24"], "gateways": ["10.201.0.1"]},
+        {"subnets": ["10.200.0.0/24"], "ranges": ["10.201.0.0/25"]},
+        {"subnets": ["10.200.0.0/24"], "ranges": ["10.200.0.0/16"]},
     ],
 )
 def test_what_contradicts_itself_changes_nothing(tmp_path: Path, flags: dict[str, str]) -> None:
     with pytest.raises(UsageError):
-        networks.create(str(tmp_path), "n", **flags)  # type: ignore[arg-type]
+        define.create(str(tmp_path), "n", Wish(**flags))
     assert list(tmp_path.iterdir()) == []
 
 
