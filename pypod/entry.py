@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import signal as _signal
     from types import FrameType
     from typing import NoReturn
+
+    from pypod.errors import PypodError
 else:
     import _signal
 
@@ -93,12 +95,10 @@ def _die(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
-def _report(message: str, hint: str = "") -> None:
-    text = f"Error: {message}\n" + (f"Hint: {hint}\n" if hint else "")
-    try:
-        os.write(2, text.encode("utf-8", "surrogateescape"))
-    except OSError:
-        pass
+def _report(error: PypodError) -> None:
+    from pypod.base import report
+
+    report.error(error)
 
 
 def run(argv: list[str]) -> int:
@@ -113,7 +113,7 @@ def run(argv: list[str]) -> int:
         return code
     except PypodError as error:
         if error.message:
-            _report(error.message, error.hint)
+            _report(error)
         return error.code
     except KeyboardInterrupt:
         _die(_signal.SIGINT)
@@ -122,13 +122,13 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         return 141
     except RecursionError:
-        _report("input is nested too deeply")
+        _report(PypodError("input is nested too deeply"))
         return 125
     except OSError as error:
         if "--log-level=debug" in argv:
             raise
         what = f" {error.filename}" if error.filename else ""
-        _report(f"cannot use{what}: {reason(error)}" if what else reason(error))
+        _report(PypodError(f"cannot use{what}: {reason(error)}" if what else reason(error)))
         return 125
 
 

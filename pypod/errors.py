@@ -28,10 +28,12 @@ This module imports nothing, so that any module can raise and catch these withou
 class PypodError(Exception):
     """One line for the user: ``Error: <message>``, then the hint on a line of its own.
 
-    ``code`` is the exit code (podman-run(1), "EXIT STATUS").
+    ``code`` is the exit code (podman-run(1), "EXIT STATUS"). ``ref`` names the kind of error to programs
+    (--log-format json): it never changes, whatever the class is called.
     """
 
     code = 125
+    ref = "error"
 
     def __init__(self, message: str, *, hint: str = "", code: "int | None" = None) -> None:
         super().__init__(message)
@@ -42,86 +44,88 @@ class PypodError(Exception):
 
 
 class UsageError(PypodError):
-    pass
+    ref = "usage"
 
 
 class ConfigError(PypodError):
-    pass
+    ref = "configuration"
 
 
 class NotFound(PypodError):
-    pass
+    ref = "not-found"
 
 
 class NoSuchContainer(NotFound):
-    pass
+    ref = "no-such-container"
 
 
 class NoSuchImage(NotFound):
-    pass
+    ref = "no-such-image"
 
 
 class NoSuchVolume(NotFound):
-    pass
+    ref = "no-such-volume"
 
 
 class InUse(PypodError):
-    pass
+    ref = "in-use"
 
 
 class BadState(PypodError):
-    pass
+    ref = "bad-state"
 
 
 class BadArchive(PypodError):
-    pass
+    ref = "bad-archive"
 
 
 class StorageError(PypodError):
-    pass
+    ref = "storage"
 
 
 class NamespaceError(PypodError):
-    pass
+    ref = "namespace"
 
 
 class NetworkError(PypodError):
-    pass
+    ref = "network"
 
 
 class MonitorError(PypodError):
-    pass
+    ref = "monitor"
 
 
 class RegistryError(PypodError):
-    pass
+    ref = "registry"
 
 
 class NotThere(RegistryError):
-    pass
+    ref = "not-there"
 
 
 class Unauthorized(RegistryError):
-    pass
+    ref = "unauthorized"
 
 
 class ConnectionCut(RegistryError):
-    pass
+    ref = "connection-cut"
 
 
 class PolicyError(PypodError):
-    pass
+    ref = "policy"
 
 
 class RuntimeFailed(PypodError):
-    pass
+    ref = "runtime-failed"
 
 
 class CommandNotExecutable(RuntimeFailed):
+    ref = "command-not-executable"
     code = 126
 
 
 class CommandNotFound(RuntimeFailed):
+    ref = "command-not-found"
     code = 127
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from pypod.base import report
 from pypod.cli import output, progress, targets
 from pypod.engine import commit
 from pypod.engine import container as containers
@@ -35,7 +36,7 @@ def run(invocation: Invocation) -> int:
     with progress.watch(quiet=options["quiet"], form=options["progress"]) as seen:
         image, warnings = commit.commit(context, store, container, wanted, seen=seen)
     for warning in warnings:
-        os.write(2, f"Warning: {warning}\n".encode())
+        report.warning(warning)
     ids.write(image.id)
     output.line(image.id)
     return 0

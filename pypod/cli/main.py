@@ -45,6 +45,9 @@ def main(argv: Sequence[str]) -> int:
         call = invocation(command, words, given, argv)
     except HelpWanted:
         return _help(path, wanted=True)
+    finally:
+        if "log_format" in given:
+            _choose_format(given["log_format"])
     _check_globals(call.globals)
     module, _, function = command.module.partition(":")
     run = getattr(table.load(module), function or "run")
@@ -70,10 +73,18 @@ def _help(path: str, *, wanted: bool) -> int:
     raise UsageError(f"missing command 'pypod {path} COMMAND'\nTry 'pypod {path} --help' for more information")
 
 
+def _choose_format(form: str) -> None:
+    from pypod.base import report
+
+    report.choose(form)
+
+
 def _check_globals(given: dict[str, Any]) -> None:
     level = given.get("log_level")
     if level is not None and level.lower() not in _LEVELS:
         raise UsageError(f'Log Level "{level}" is not supported, choose from: {", ".join(_LEVELS)}', code=1)
+    if given.get("log_format") not in (None, "text", "json"):
+        raise UsageError(f'log format "{given["log_format"]}" is not supported, choose from: text, json')
     for key in ("hooks_dir", "module", "syslog"):
         if given.get(key):
             raise UsageError(f"--{key.replace('_', '-')} is not supported yet")

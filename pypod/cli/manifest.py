@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from pypod.base import report
 from pypod.cli import output, registry_settings, targets
 from pypod.engine import manifest_lists
 from pypod.errors import NoSuchImage, PypodError, UsageError
@@ -116,7 +115,7 @@ def inspect(invocation: Invocation) -> int:
     text, is_list = manifest_lists.inspect(context, store, invocation.args[0], settings)
     if not is_list:
         name = invocation.args[0]
-        os.write(2, f"Warning: {name} is not a list, but a single image\n".encode("utf-8", "surrogateescape"))
+        report.warning(f"{name} is not a list, but a single image")
     output.line(text)
     return 0
 

@@ -25,6 +25,7 @@ GLOBAL = (
     ("events-backend", "str", None, "BACKEND", "Where events go", ("file", "journald", "none")),
     ("hooks-dir", "array", (), "DIR", "A directory with OCI hooks"),
     ("imagestore", "str", None, "DIR", "Where images are kept, if not with the containers"),
+    ("log-format", "str", None, "FORMAT", "Errors and warnings as text or json (default text)", ("text", "json")),
     (
         "log-level",
         "str",

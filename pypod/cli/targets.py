@@ -117,8 +117,9 @@ def choose(
 
 def complain(error: PypodError) -> None:
     """One error among several, at once, as the entry point writes the last one."""
-    hint = f"Hint: {error.hint}\n" if error.hint else ""
-    os.write(2, f"Error: {error.message}\n{hint}".encode("utf-8", "surrogateescape"))
+    from pypod.base import report
+
+    report.error(error)
 
 
 def each(targets: list[Target], action: Callable[[Container], object], *, quiet: bool = False) -> int:

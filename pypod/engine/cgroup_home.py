@@ -67,6 +67,8 @@ def _scope(context: Context, unit: str, pid: int, parent: str) -> bool:
     try:
         scope.start(_socket(context), context.uid, unit, [pid], slice=parent)
     except scope.ScopeError as error:
-        os.write(2, f"Warning: cannot make the cgroup {unit}: {error}\n".encode())
+        from pypod.base import report
+
+        report.warning(f"cannot make the cgroup {unit}: {error}")
         return False
     return True

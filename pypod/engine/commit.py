@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 
 from pypod.base import fastjson, files
 from pypod.base.record import record
@@ -322,4 +321,6 @@ def _thaw(context: Context, container: Container) -> None:
         stop.unpause(context, container)
     except PypodError as error:
         if observe(container).status == "paused":
-            os.write(2, f"Warning: container {container.name} stays paused: {error.message}\n".encode())
+            from pypod.base import report
+
+            report.warning(f"container {container.name} stays paused: {error.message}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pypod.engine.config import ContainerConfig
     from pypod.engine.context import Context
 
-IGNORED = "Resource limits are not supported and ignored on cgroups V1 rootless systems\n"
+IGNORED = "Resource limits are not supported and ignored on cgroups V1 rootless systems"
 DEFAULT_PIDS = 2048  # containers.conf(5), pids_limit
 
 
@@ -80,7 +80,9 @@ def given(config: ContainerConfig) -> bool:
 def warn(context: Context, config: ContainerConfig) -> None:
     """Say at ``create`` that limits will have no effect, as podman does on cgroup v1; on v2 the start fails."""
     if given(config) and context.rootless and cgroups.mode() != cgroups.UNIFIED:
-        os.write(2, IGNORED.encode())
+        from pypod.base import report
+
+        report.warning(IGNORED, mark="")
 
 
 def plan(context: Context, config: ContainerConfig) -> Plan:

@@ -277,7 +277,9 @@ def _ports(
         raise UsageError("cannot set port bindings on an existing container network namespace: invalid configuration")
     published = ports.resolve(publish, exposed, publish_all)
     if published and network.mode in ("host", "none"):
-        os.write(2, f"Port mappings have been discarded as network mode {network.mode} has none\n".encode())
+        from pypod.base import report
+
+        report.warning(f"Port mappings have been discarded as network mode {network.mode} has none", mark="")
         published = []
     return published, exposed
 

@@ -66,7 +66,9 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any], spaces: Mappi
     if cpus:
         period, quota = 100_000, int(cpus * 100_000)
     if cpus and len(os.sched_getaffinity(0)) < cpus:
-        os.write(2, f"Warning: --cpus={options['cpus']} is more than the CPUs of this host\n".encode())
+        from pypod.base import report
+
+        report.warning(f"--cpus={options['cpus']} is more than the CPUs of this host")
     pids = options.get("pids_limit")
     return {
         "memory": memory,

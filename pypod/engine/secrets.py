@@ -38,7 +38,7 @@ class Secret:
 
 
 class NoSuchSecret(NotFound):
-    pass
+    ref = "no-such-secret"
 
 
 def _directory(context: Context) -> str:

@@ -390,4 +390,6 @@ def _prior_driver(graphroot: str) -> str:
 
 def _warn(flags: Mapping[str, Any], message: str) -> None:
     if str(flags.get("log_level") or "warn").lower() in ("trace", "debug", "info", "warn", "warning"):
-        os.write(2, f"WARNING: {message}\n".encode())
+        from pypod.base import report
+
+        report.warning(message, mark="WARNING: ")

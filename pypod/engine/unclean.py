@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from pypod.errors import PypodError
@@ -32,7 +31,9 @@ def look(store: Store) -> None:
         if bad:
             what = f"layer{'s' * (len(bad) > 1)} {', '.join(bad)}"
             text = f"the machine went down before {what} were on disk: files are missing or empty"
-            os.write(2, f"Warning: {text}. pypod system check --repair removes such images\n".encode())
+            from pypod.base import report
+
+            report.warning(f"{text}. pypod system check --repair removes such images")
         boot.note(store, boot.started() * 1_000_000_000)
     except (OSError, PypodError):
         return  # who uses what is broken is told then

@@ -27,6 +27,7 @@ MOST = 255  # characters of a name
 
 
 class BadReference(PypodError):
+    ref = "bad-reference"
     """The text is not a reference; the message is podman's."""
 
 

@@ -1,6 +1,7 @@
 """Whatever is wrong: one clear line on stderr, podman's exit code, and nothing half-made on disk."""
 
 import io
+import json
 import os
 import subprocess
 import tarfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support import leaks
-from support.runner import Pypod
+from support.runner import Pypod, Result
 
 IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Size}}"
 
@@ -346,3 +347,21 @@ def test_a_broken_archive_is_named(pypod: Pypod, shared_dir: Path) -> None:
     pypod("import", path).fails(125, f"broken archive {path}: it ends")
     pypod("load", input=b"garbage").fails(125, "broken archive on stdin: it ends")
     pypod("import", "-", input=b"\x1f\x8b\x08rest of gzip").fails(125, "archive on stdin: gzip")
+
+
+def told(done: Result) -> list[str]:
+    """What stderr says, as JSON: the ref of each error."""
+    return [one["ref"] for one in map(json.loads, done.err.splitlines())]
+
+
+@pytest.mark.parametrize("mode", ["rootless"], indirect=True)
+def test_errors_for_programs(pypod: Pypod, image: str) -> None:
+    as_json = pypod.with_options("--log-format", "json")
+    assert told(as_json("inspect", "nosuch")) == ["not-found"]
+    assert told(as_json("start", "nosuch")) == ["no-such-container"]
+    assert told(as_json("rmi", "nosuch", "neither")) == ["no-such-image"] * 2
+    assert told(as_json("run", "--no-such-flag")) == ["usage"]
+    assert told(as_json("run", "--rm", "--network", "none", image, "nosuch")) == ["command-not-found"]
+    assert told(pypod("--log-format=json", "nosuch")) == ["usage"]
+    assert told(pypod("logs", "nosuch", env={"PYPOD_LOG_FORMAT": "json"})) == ["no-such-container"]
+    pypod("--log-format", "xml", "ps").fails(125, "log format")
