@@ -151,6 +151,7 @@ COMPLETION = (
     ("file f", "str", None, "FILE", "Write to this file (default stdout)"),
     ("no-desc", "bool", False, "", "Leave out the descriptions"),
 )
+SCHEMA = (("fields", "str", None, "TEMPLATE", ""),)  # for completion: what may follow
 SECRET_CREATE = (
     ("driver d", "str", "file", "DRIVER", "How it is kept; only file is supported"),
     ("driver-opts", "array", (), "KEY=VALUE", "Options of the driver"),

@@ -590,6 +590,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", "need at least 1 argument"),
         "image",
     ),
+    "schema": (
+        "schema",
+        "Print the JSON Schema of what a command prints with --format json",
+        _SYSTEM,
+        "options_other.SCHEMA",
+        "[options] [COMMAND...]",
+        (0, -1),
+        "",
+    ),
     "search": (
         "search",
         "Search registries for images",
@@ -804,8 +813,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
     ),
 }
 
-# The arguments of these belong to the command in the container from the first word on.
-OWN_ARGUMENTS = frozenset(("create", "exec", "run", "top", "unshare"))
+# The arguments of these are another command's from the first word on: flags there are not ours.
+OWN_ARGUMENTS = frozenset(("create", "exec", "run", "schema", "top", "unshare"))
 
 ALIASES = {
     "container commit": "commit",
