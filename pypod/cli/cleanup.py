@@ -30,7 +30,7 @@ def run(invocation: Invocation) -> int:
 
     def clean(container: containers.Container) -> None:
         if flags["exec"]:
-            execute.cleanup(container, flags["exec"])
+            execute.cleanup(context, container, flags["exec"])
             return
         state = containers.observe(container)
         if flags["stopped_only"] and state.live:

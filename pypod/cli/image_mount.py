@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pypod.cli import output, targets
 from pypod.cli.mount import check_format
-from pypod.engine import mounted
+from pypod.engine import events, mounted
 from pypod.errors import PypodError, UsageError
 
 TYPE_CHECKING = False
@@ -38,7 +38,10 @@ def run(invocation: Invocation) -> int:
         _show(mounted.listed_images(store, store.images()), as_json=as_json)
         return 0
     chosen = _chosen(invocation, store)
-    paths = [mounted.mount_image(store, image) for image in chosen]
+    paths = []
+    for image in chosen:
+        paths.append(mounted.mount_image(store, image))
+        events.image(context, "mount", image.id)
     if len(chosen) == 1 and not as_json and not options["all"]:
         output.line(paths[0])
         return 0
@@ -74,6 +77,8 @@ def umount(invocation: Invocation) -> int:
             targets.complain(error)
             code = code or error.code
             continue
+        if was_mounted:
+            events.image(context, "unmount", image.id)
         if was_mounted or not options["all"]:
             output.line(image.id)
             output.flush()

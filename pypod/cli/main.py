@@ -88,8 +88,9 @@ def _check_globals(given: dict[str, Any]) -> None:
     for key in ("hooks_dir", "module", "syslog"):
         if given.get(key):
             raise UsageError(f"--{key.replace('_', '-')} is not supported yet")
-    if given.get("events_backend") not in (None, "none"):
-        raise UsageError(f'events backend "{given["events_backend"]}" is not supported yet', hint="only none is")
+    if given.get("events_backend") not in (None, "file", "journald", "none"):
+        shown = given["events_backend"]
+        raise UsageError(f'configuring runtime: "{shown}" is not a valid events backend: invalid argument')
     if given.get("noout") or given.get("out"):
         from pypod.cli import output
 

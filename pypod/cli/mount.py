@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pypod.cli import output, targets
 from pypod.engine import container as containers
-from pypod.engine import mounted
-from pypod.errors import BadState, PypodError, UsageError
+from pypod.engine import events, mounted
+from pypod.errors import BadState, NoSuchContainer, PypodError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,11 +49,19 @@ def run(invocation: Invocation) -> int:
     for found in mounted.ours(context, store) if options["all"] else _chosen(invocation, context, store):
         try:
             output.line(mounted.mount(context, store, found))
+            _tell(context, store, found, "mount")
         except PypodError as error:
             output.flush()
             targets.complain(error)
             code = code or error.code
     return code
+
+
+def _tell(context: Context, store: Store, found: Container, status: str) -> None:
+    try:
+        events.container(context, containers.load(context, store, found), status)
+    except NoSuchContainer:
+        pass  # another tool's
 
 
 def show(found: list[mounted.Mounted], *, as_json: bool, full: bool) -> None:
@@ -83,7 +91,8 @@ def umount(invocation: Invocation) -> int:
     code = 0
     for word, found in zip(words, chosen, strict=True):
         try:
-            mounted.unmount(context, store, found, force=options["force"])
+            if mounted.unmount(context, store, found, force=options["force"]):
+                _tell(context, store, found, "unmount")
         except BadState as error:
             if not options["all"]:  # with --all, what runs is left alone
                 targets.complain(error)

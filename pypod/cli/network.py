@@ -8,8 +8,8 @@ from pypod.base.record import replace
 from pypod.cli import output, targets
 from pypod.engine import container as containers
 from pypod.engine import context as contexts
+from pypod.engine import events, rootless
 from pypod.engine import networks as engine
-from pypod.engine import rootless
 from pypod.errors import InUse, NotFound, PypodError, UsageError
 from pypod.network import networks
 
@@ -95,6 +95,8 @@ def create(invocation: Invocation) -> int:
     except InUse:
         if not flags["ignore"] or not networks.exists(directory, name):
             raise
+    else:
+        events.network(context, "create", name, str(networks.find(directory, name)["id"]))
     output.line(name)
     return 0
 
@@ -213,6 +215,7 @@ def connect(invocation: Invocation) -> int:
     context, store = targets.open_engine(invocation)
     container = containers.find(context, store, invocation.args[1])
     change.connect(context, store, container, invocation.args[0], words)
+    events.network(context, "connect", invocation.args[0], container.id, container.name)
     return 0
 
 
@@ -223,6 +226,7 @@ def disconnect(invocation: Invocation) -> int:
     context, store = targets.open_engine(invocation)
     container = containers.find(context, store, invocation.args[1])
     change.disconnect(context, store, container, invocation.args[0])
+    events.network(context, "disconnect", invocation.args[0], container.id, container.name)
     return 0
 
 

@@ -175,6 +175,15 @@ SECRET_RM = (
     ("all a", "bool", False, "", "Every secret"),
     ("ignore i", "bool", False, "", "Say nothing of one that does not exist"),
 )
+EVENTS = (
+    ("filter f", "array", (), "KEY=VALUE", "Only events that this describes"),
+    ("format", "str", None, "FORMAT", "json, or a Go template"),
+    ("no-stream", "bool", False, "", "Only what has happened so far"),
+    ("no-trunc", "bool", True, "", "Show IDs in full"),
+    ("since", "str", None, "TIME", "Events from this time on: a date, Unix seconds, or a duration ago"),
+    ("stream", "bool", True, "", "Go on as events come"),
+    ("until", "str", None, "TIME", "Events up to this time; a duration is from now on"),
+)
 INFO = FORMAT
 DOCTOR = FORMAT
 VERSION = FORMAT

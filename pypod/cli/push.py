@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pypod.cli import progress, registry_settings, targets
-from pypod.engine import push
+from pypod.engine import events, push
 from pypod.errors import UsageError
 
 TYPE_CHECKING = False
@@ -37,6 +37,7 @@ def run(invocation: Invocation) -> int:
         push.check_digest_file(options["digestfile"])
     with progress.watch(quiet=options["quiet"], form=options["progress"]) as seen:
         digest = push.push(context, store, source, destination, wish, settings, progress=seen)
+    events.image(context, "push", store.find_image(source, lists=True).id, destination or source)
     if options["digestfile"]:
         push.write_digest_file(options["digestfile"], digest)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pypod.cli import targets
 from pypod.engine import container as containers
-from pypod.engine import names, rootless
+from pypod.engine import events, names, rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,4 +18,5 @@ def run(invocation: Invocation) -> int:
     names.check(name)
     rootless.enter_user(context)
     store.rename_container(container.id, name)
+    events.container(context, containers.find(context, store, container.id), "rename")
     return 0

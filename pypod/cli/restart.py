@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pypod.cli import targets
+from pypod.engine import events
 from pypod.engine import start as starting
 from pypod.engine import stop as stopping
 from pypod.engine.container import Container
@@ -18,6 +19,7 @@ def run(invocation: Invocation) -> int:
     seconds = invocation.options["time"]
 
     def restart(container: Container) -> None:
+        events.container(context, container, "restart")
         stopping.stop(context, store, container, timeout=seconds, remove=False)
         starting.start_detached(context, store, container)
 

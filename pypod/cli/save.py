@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pypod.cli import progress, targets
 from pypod.cli.export import check_output
-from pypod.engine import image_save
+from pypod.engine import events, image_save
 from pypod.errors import UsageError
 from pypod.oci import manifest_write
 from storage import squeeze
@@ -50,4 +50,6 @@ def run(invocation: Invocation) -> int:
             kind=manifest_write.DOCKER if kind == "docker-dir" else "",
             progress=seen,
         )
+    for image, _ in items:
+        events.image(context, "save", image.id, path)
     return 0

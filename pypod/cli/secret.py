@@ -7,7 +7,7 @@ import sys
 
 from pypod.base import gojson, times, units
 from pypod.cli import output, targets
-from pypod.engine import secrets
+from pypod.engine import events, secrets
 from pypod.engine.context import open_context
 from pypod.engine.secrets import NoSuchSecret, Secret
 from pypod.errors import PypodError, UsageError, reason
@@ -39,6 +39,7 @@ def create(invocation: Invocation) -> int:
     content = _environment(source) if flags["env"] else _content(source)
     context = open_context(invocation.globals)
     made = secrets.create(context, name, content, labels=labels, replace=flags["replace"], ignore=flags["ignore"])
+    events.secret(context, "create", made.id, made.name)
     output.line(made.id)
     return 0
 
@@ -204,7 +205,9 @@ def rm(invocation: Invocation) -> int:
     code = 0
     for reference in wanted:
         try:
-            output.line(secrets.remove(context, reference).id)
+            removed = secrets.remove(context, reference)
+            events.secret(context, "remove", removed.id, removed.name)
+            output.line(removed.id)
         except NoSuchSecret as error:
             if flags["ignore"]:
                 continue

@@ -137,6 +137,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (0, 0),
         "",
     ),
+    "events": (
+        "events",
+        "Show what happens to containers, images, volumes and networks",
+        _SYSTEM,
+        "options_other.EVENTS",
+        "[options]",
+        (0, 0),
+        "",
+    ),
     "exec": (
         "exec",
         "Run a command in a running container",
@@ -828,6 +837,7 @@ ALIASES = {
     "image umount": "image unmount",
     "unmount": "umount",
     "container unmount": "umount",
+    "system events": "events",
     "system info": "info",
     "network list": "network ls",
     "network remove": "network rm",

@@ -7,7 +7,7 @@ import os
 from pypod.base import gojson
 from pypod.cli import output, targets
 from pypod.engine import context as contexts
-from pypod.engine import mounts, names, rootless, volume_remove, volume_view, volumes
+from pypod.engine import events, mounts, names, rootless, volume_remove, volume_view, volumes
 from pypod.errors import InUse, NoSuchVolume, PypodError, UsageError
 
 TYPE_CHECKING = False
@@ -194,6 +194,7 @@ def prune(invocation: Invocation) -> int:
             targets.complain(error)
             code = error.code
             continue
+        events.volume(context, "prune", volume.name)
         output.line(volume.name)
     return code
 

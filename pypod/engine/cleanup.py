@@ -13,7 +13,7 @@ from conmon import exits
 from pypod.base import files
 from pypod.base.locks import FileLock
 from pypod.base.record import replace
-from pypod.engine import ended, rootless, runtimes
+from pypod.engine import ended, events, rootless, runtimes
 from pypod.engine.container import Container, State, observe, read_exit_file, save_state, stored_state
 from pypod.errors import BadState, PypodError
 from pypod.linux import proc, syscalls
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _NEWS_MS = 5000  # for the monitor to say how it ended
 _LOOK_MS = 50  # between two looks whether somebody else has cleaned up
+_told: set[tuple[str, int]] = set()  # whose end this process has told
 
 
 class ExitLock:
@@ -74,6 +75,10 @@ def finish(context: Context, store: Store, container: Container) -> State:
         )
     if not before.pid:
         end_half_made(container)
+    if before.pid and (container.id, before.pid) not in _told:
+        # Of a --rm container nothing is written down: the same end may come by here twice.
+        _told.add((container.id, before.pid))
+        events.container(context, container, "died", exit_code=state.exit_code)
     problems = undo(context, store, container, before, ended=before.pid != 0)
     # Sessions whose keepers were killed: with the container the processes have ended, too.
     files.remove_tree(container.rundir + "/exec")
@@ -93,6 +98,7 @@ def finish(context: Context, store: Store, container: Container) -> State:
             ended.note(context, container.id, final.exit_code)
         save_state(container, final)
         files.remove_tree(container.exit_file)
+        events.container(context, container, "cleanup")
     return final
 
 

@@ -6,7 +6,7 @@ import hashlib
 
 from pypod.base import fastjson, files
 from pypod.base.record import record
-from pypod.engine import image_load, image_names, images, journal, rootless, stop
+from pypod.engine import events, image_load, image_names, images, journal, rootless, stop
 from pypod.engine.container import observe
 from pypod.engine.roots import Root
 from pypod.errors import NoSuchImage, PypodError, StorageError, UsageError, reason
@@ -169,6 +169,7 @@ def commit(
                 names=[wanted.name] if wanted.name else [],
                 created=created,
             )
+    events.container(context, container, "commit")
     return done, warnings
 
 

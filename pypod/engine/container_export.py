@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.engine import rootless
+from pypod.engine import events, rootless
 from pypod.engine.roots import Root
 from storage import output, pack
 
@@ -31,3 +31,4 @@ def export(context: Context, store: Store, container: Container, path: str) -> N
         ) as tree:
             for piece in tree:
                 file.write(piece)
+    events.container(context, container, "export")

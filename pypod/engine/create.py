@@ -8,7 +8,7 @@ from pypod.base import files, times
 from pypod.base.record import replace, to_json
 from pypod.engine import container as containers
 from pypod.engine import context as contexts
-from pypod.engine import images, journal, names, option_spaces, options, rootless
+from pypod.engine import events, images, journal, names, option_spaces, options, rootless
 from pypod.engine.container import Container
 from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError, reason
 from storage.progress import SILENT
@@ -113,12 +113,14 @@ def _make(
         record = _record(context, store, config, image, layer, name_chosen=bool(name), progress=progress)
         if cidfile:
             _write_cidfile(cidfile, identity)
-        return containers.load(context, store, record)
+        made = containers.load(context, store, record)
     except BaseException:
         _undo(context, store, config, layer)
         raise
     finally:
         journal.end(begun)
+    events.container(context, made, "create")
+    return made
 
 
 def _record(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.base import files
-from pypod.engine import cleanup, ended, journal
+from pypod.engine import cleanup, ended, events, journal
 from pypod.engine.container import Container, read_exit_file, stored_state
 from pypod.errors import StorageError
 
@@ -35,6 +35,7 @@ def delete(context: Context, store: Store, container: Container) -> None:
         files.remove_tree(container.exit_file)
     finally:
         journal.end(begun)
+    events.container(context, container, "remove")
 
 
 def _note_end(context: Context, container: Container) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import conmon
 from conmon import spawn as monitors
 from pypod.base import files
-from pypod.engine import attach, exit_command, runtimes, start
+from pypod.engine import attach, events, exit_command, runtimes, start
 from pypod.errors import MonitorError, reason
 
 TYPE_CHECKING = False
@@ -52,6 +52,7 @@ def run(
         if started.pid <= 0:
             files.remove_tree(directory)
             raise runtime.failure(started.message, log_path=directory + "/oci-log")
+        events.container(context, container, "exec", execID=session)
         return 0
     streams = attach.Streams(stdin=0 if options.interactive else -1, stdout=1, stderr=1 if options.tty else 2)
     how = attach.stay(
@@ -66,6 +67,7 @@ def run(
     )
     if started.pid <= 0:
         raise runtime.failure(started.message, log_path=directory + "/oci-log")
+    events.container(context, container, "exec", execID=session)
     if how == "detached":
         return 0
     return int(started.read_exit_status()) & 0xFF

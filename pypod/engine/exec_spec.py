@@ -31,6 +31,7 @@ class ExecOptions:
     privileged: bool = False
     detach_keys: str | None = None  # None: the default ones
     preserve_fds: int = 0
+    events: bool = True  # a health check's would drown the others
 
 
 def process(container: Container, state: State, options: ExecOptions) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from pypod.base import fastjson, files, process
-from pypod.engine import exec_spec, names, rootless, runtime_stderr, runtimes
+from pypod.engine import events, exec_spec, names, rootless, runtime_stderr, runtimes
 from pypod.engine.container import Container, State, observe
 from pypod.errors import BadState, MonitorError, reason
 from pypod.linux import proc
@@ -44,10 +44,14 @@ def execute(context: Context, container: Container, options: ExecOptions) -> tup
 
             code = exec_session.run(context, container, state, options, session, directory)
         else:
+            if options.events:
+                events.container(context, container, "exec", execID=session)
             code = _direct(context, container, state, options, directory)
     finally:
         if not options.detach:
             files.remove_tree(directory)
+    if options.events and not options.detach:
+        events.container(context, container, "exec_died", exit_code=code, execID=session)
     return code, session
 
 
@@ -77,10 +81,17 @@ def _runs(directory: str) -> bool:
         return True  # at its start, or without a monitor
 
 
-def cleanup(container: Container, session: str) -> None:
+def cleanup(context: Context, container: Container, session: str) -> None:
     """What the exit command of a detached session does."""
     if session.isalnum():
-        files.remove_tree(f"{container.rundir}/exec/{session}")
+        from conmon import exits
+
+        directory = f"{container.rundir}/exec/{session}"
+        ended = exits.read(f"{directory}/exit/{container.id}") or exits.read(f"{directory}/exit/{session}")
+        files.remove_tree(directory)
+        events.container(
+            context, container, "exec_died", exit_code=None if ended is None else ended[0], execID=session
+        )
 
 
 def _direct(context: Context, container: Container, state: State, options: ExecOptions, directory: str) -> int:

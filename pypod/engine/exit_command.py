@@ -27,7 +27,15 @@ def global_flags(context: Context) -> list[str]:
         words += ["--imagestore", context.storage.imagestore]
     if context.storage.transient_store:
         words += ["--transient-store"]
-    for key in ("runtime", "conmon", "cgroup_manager", "volumepath", "network_cmd_path", "network_config_dir"):
+    for key in (
+        "runtime",
+        "conmon",
+        "cgroup_manager",
+        "volumepath",
+        "network_cmd_path",
+        "network_config_dir",
+        "events_backend",
+    ):
         if context.flags.get(key):
             words += ["--" + key.replace("_", "-"), str(context.flags[key])]
     for value in context.flags.get("runtime_flag") or ():

@@ -11,7 +11,7 @@ import time
 
 from pypod.base import files, times
 from pypod.engine import container as containers
-from pypod.engine import exec_spec, execute, health_log
+from pypod.engine import events, exec_spec, execute, health_log
 from pypod.engine.container import Container
 from pypod.errors import BadState, PypodError
 
@@ -48,7 +48,10 @@ def run(context: Context, store: Store, container: Container) -> bool:
     entry = {"Start": times.rfc3339(started), "End": times.rfc3339(times.now()), "ExitCode": code, "Output": output}
     # Failures while the container starts do not count.
     counts = started >= state.started_at + check.start_period
-    _follow(context, store, container, check, health_log.add(container, check, startup, counts, entry))
+    outcome = health_log.add(container, check, startup, counts, entry)
+    if context.engine.get("healthcheck_events", True) is not False:
+        events.container(context, container, "health_status", health=health_log.status(container, now))
+    _follow(context, store, container, check, outcome)
     return code == 0
 
 
@@ -71,7 +74,7 @@ def _execute(context: Context, container: Container, command: list[str], timeout
         try:
             os.dup2(write, 1)
             os.dup2(write, 2)
-            code, _ = execute.execute(context, container, exec_spec.ExecOptions(command=command))
+            code, _ = execute.execute(context, container, exec_spec.ExecOptions(command=command, events=False))
         except PypodError as error:
             os.write(2, error.message.encode("utf-8", "surrogateescape"))
             code = error.code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.engine import image_names, journal, rootless, trust
+from pypod.engine import events, image_names, journal, rootless, trust
 from pypod.errors import BadArchive, PypodError, UsageError
 from storage import space
 from storage.progress import SILENT
@@ -56,7 +56,7 @@ def import_archive(
         space.require(store.imagestore or store.graphroot, size, f"import {source}")
         rootless.enter_user(context)
         journal.after_boot(store)
-        return archive.import_stream(
+        image = archive.import_stream(
             store,
             read,
             names=names,
@@ -73,6 +73,8 @@ def import_archive(
     finally:
         if fd >= 0:
             os.close(fd)
+    events.image(context, "import", image.id, names[0] if names else "")
+    return image
 
 
 def check_changes(changes: Sequence[str]) -> None:
@@ -113,7 +115,7 @@ def load(
     rootless.enter_user(context)
     journal.after_boot(store)
     try:
-        return loading.load(
+        loaded = loading.load(
             store,
             source,
             normalise=image_names.new_name,
@@ -123,6 +125,9 @@ def load(
         )
     except BadArchive as error:
         raise _named(error, source) from None
+    for image, _ in loaded:
+        events.image(context, "loadfromarchive", image.id, source)
+    return loaded
 
 
 def _named(error: BadArchive, source: str) -> BadArchive:

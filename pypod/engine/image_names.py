@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pypod.base.record import record
-from pypod.engine import image_users, images, rootless
+from pypod.engine import events, image_users, images, rootless
 from pypod.engine.images import Overview
 from pypod.errors import InUse, NoSuchImage, NotFound, PypodError
 
@@ -39,6 +39,8 @@ def tag(context: Context, store: Store, name: str, targets: Sequence[str]) -> No
         names.append(new_name(target))
     rootless.enter_user(context)
     store.tag(image.id, names)
+    for complete in names:
+        events.image(context, "tag", image.id, complete)
 
 
 def untag(context: Context, store: Store, name: str, targets: Sequence[str]) -> None:
@@ -53,6 +55,8 @@ def untag(context: Context, store: Store, name: str, targets: Sequence[str]) -> 
             raise NotFound(f"{complete}: tag not known")
     rootless.enter_user(context)
     store.untag(image.id, names or image.names)
+    for complete in names or image.names:
+        events.image(context, "untag", image.id, complete)
 
 
 @record
@@ -79,6 +83,7 @@ def remove(context: Context, store: Store, name: str, *, force: bool = False, pr
     if len(image.names) > 1:
         if not by_id and not by_digest:
             store.untag(image.id, [called])
+            events.image(context, "untag", image.id, called)
             return Removed(untagged=[called])
         if not force:
             how = "ID" if by_id else "digest"
@@ -111,12 +116,16 @@ def remove_image(context: Context, store: Store, image: Image, *, force: bool = 
     parent = overview.parent(image)
     deleted = [] if overview.children(image) else [image.id]
     store.delete_image(image.id)
+    for name in image.names:
+        events.image(context, "untag", image.id, name)
+    events.image(context, "remove", image.id, image.names[0] if image.names else "")
     while prune and parent is not None and not parent.names and not parent.read_only:
         overview = Overview(store)
         above = overview.parent(parent)
         if overview.children(parent) or overview.used(parent):
             break
         store.delete_image(parent.id)
+        events.image(context, "remove", parent.id)
         deleted.append(parent.id)
         parent = above
     return Removed(untagged=list(image.names), deleted=deleted)

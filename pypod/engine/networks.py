@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.engine import container as containers
+from pypod.engine import events
 from pypod.errors import InUse, NetworkError, UsageError, reason
 from pypod.network import networks
 
@@ -163,6 +164,7 @@ def remove(context: Context, store: Store, reference: str, *, force: bool, timeo
 
             removal.remove(context, store, container, force=True, depend=True, timeout=timeout)
     networks.remove(directory(context), name)
+    events.network(context, "remove", name, str(found.get("id", "")))
     if not context.rootless and found.get("driver") == "bridge":
         _remove_bridge(str(found.get("network_interface", "")), name)
     return name

@@ -10,7 +10,7 @@ import os
 
 from pypod.base.record import record
 from pypod.base.text import show
-from pypod.engine import image_names, journal, pull_registry, rootless, transports, trust
+from pypod.engine import events, image_names, journal, pull_registry, rootless, transports, trust
 from pypod.engine.images import PULL_POLICIES
 from pypod.engine.pull_registry import Request
 from pypod.errors import BadArchive, NoSuchImage, NotFound, PypodError, RegistryError, StorageError, UsageError
@@ -38,6 +38,13 @@ def pull(context: Context, store: Store, typed: str, request: Request, progress:
     Enters the user namespace. Raises RegistryError and what is below it, PolicyError, BadArchive, NoSuchImage,
     StorageError, UsageError, ConfigError: then the store has nothing of that image but layers kept for the next try.
     """
+    found = _pull(context, store, typed, request, progress)
+    for image in found:
+        events.image(context, "pull", image.id, typed)
+    return found
+
+
+def _pull(context: Context, store: Store, typed: str, request: Request, progress: Progress) -> list[Image]:
     if request.policy not in PULL_POLICIES:
         raise UsageError(f'unsupported pull policy "{show(request.policy)}"')
     where = transports.parse(typed)

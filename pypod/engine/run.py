@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypod.engine import attach, cleanup, delete, rootless
+from pypod.engine import attach, cleanup, delete, events, rootless
 from pypod.engine import container as containers
 from pypod.engine import start as starting
 from pypod.engine.container import State
@@ -48,6 +48,7 @@ def run_attached(
                 # Another command may have started it meanwhile, or ended it.
                 if containers.observe(container).status == "initialized":
                     starting.start_or_abandon(context, store, container, state, before)
+                    events.container(context, container, "attach")
                 began = True
 
         how = attach.stay(
@@ -130,6 +131,7 @@ def attach_running(context: Context, container: Container, detach_keys: str, sig
         raise BadState("you can only attach to running containers")
     rootless.enter_user(context)
     config = container.config
+    events.container(context, container, "attach")
     streams = attach.choose_streams([], interactive=config.stdin and not no_stdin, terminal=config.terminal)
     how = attach.stay(
         container,

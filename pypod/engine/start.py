@@ -12,7 +12,7 @@ from conmon import spawn as monitors
 from pypod import network
 from pypod.base import files, times
 from pypod.base.record import replace, to_json
-from pypod.engine import bundle, cleanup, exit_command, netconfig, rootless, runtimes
+from pypod.engine import bundle, cleanup, events, exit_command, netconfig, rootless, runtimes
 from pypod.engine import container as containers
 from pypod.engine.container import Container, State, observe, save_state, stored_state
 from pypod.errors import BadState, MonitorError, PypodError, reason
@@ -117,6 +117,7 @@ def initialize(
         if status is not None:
             attempt = replace(attempt, network=to_json(status))
             save_state(container, attempt)
+        events.container(context, container, "init")
         return attempt
     except BaseException:
         _abandon(context, store, container, attempt, before)
@@ -136,6 +137,7 @@ def start(context: Context, container: Container, state: State) -> State:
     runtimes.of(context, container, state.runtime, state.cgroup_manager).start(container.id)
     running = replace(state, status="running", started_at=times.now())
     save_state(container, running)
+    events.container(context, container, "start")
     if checked:
         health_log.arm(context, container)
     return running
@@ -174,6 +176,7 @@ def initialize_only(context: Context, store: Store, container: Container) -> Non
 
 def restart_after_exit(context: Context, store: Store, container: Container, before: State) -> None:
     """The restart policy's start, in the exit command. The caller holds the lock. Raises PypodError."""
+    events.container(context, container, "restart")
     enter(context, store, container)
     state = initialize(context, store, container, replace(before, restarts=before.restarts + 1))
     start_or_abandon(context, store, container, state, before)

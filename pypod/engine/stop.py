@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.base.record import replace
-from pypod.engine import cleanup, delete, rootless, runtimes, signals
+from pypod.engine import cleanup, delete, events, rootless, runtimes, signals
 from pypod.engine.container import Container, State, observe, save_state, stored_state
 from pypod.errors import BadState, NoSuchContainer, PypodError, reason
 from pypod.linux import proc
@@ -51,6 +51,7 @@ def kill(context: Context, container: Container, number: int) -> None:
         # What the user ends stays down, whatever the restart policy (podman-kill(1)).
         save_state(container, replace(stored_state(container), stopped_by_user=True))
     send(container, state, number)
+    events.container(context, container, "kill")
 
 
 def stop(
@@ -90,6 +91,7 @@ def stop(
         if frozen:
             runtimes.of(context, container, state.runtime, state.cgroup_manager).resume(container.id)
         _end(context, container, state, seconds, quiet)
+        events.container(context, container, "stop")
         try:
             _finish(context, store, container, remove)
         except NoSuchContainer:
@@ -173,6 +175,7 @@ def pause(context: Context, container: Container) -> None:
         rootless.enter_user(context)
         runtimes.of(context, container, state.runtime, state.cgroup_manager).pause(container.id)
         save_state(container, replace(state, status="paused"))
+    events.container(context, container, "pause")
 
 
 def unpause(context: Context, container: Container) -> None:
@@ -184,6 +187,7 @@ def unpause(context: Context, container: Container) -> None:
         rootless.enter_user(context)
         runtimes.of(context, container, state.runtime, state.cgroup_manager).resume(container.id)
         save_state(container, replace(state, status="running"))
+    events.container(context, container, "unpause")
 
 
 def _can_freeze() -> bool:

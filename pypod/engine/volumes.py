@@ -11,6 +11,7 @@ import os
 from pypod.base import fastjson, files, times
 from pypod.base.locks import FileLock
 from pypod.base.record import from_json, record, to_json
+from pypod.engine import events
 from pypod.errors import InUse, NoSuchVolume, StorageError, reason
 
 TYPE_CHECKING = False
@@ -117,6 +118,7 @@ def create(
                 gid=gid,
             )
             save(context, volume)
+            events.volume(context, "create", name)
             return volume
     except OSError as error:
         raise StorageError(f"cannot create volume {name}: {error.filename}: {reason(error)}") from None
@@ -172,6 +174,7 @@ def delete(context: Context, name: str) -> None:
             files.remove_tree(_record(context, name))
             files.remove_tree(f"{context.volume_path}/{name}")
             files.remove_tree(held.path)
+            events.volume(context, "remove", name)
     except OSError as error:
         raise StorageError(f"cannot remove volume {name}: {error.filename}: {reason(error)}") from None
 

@@ -26,6 +26,8 @@ HARMLESS = (
     "/pypod/synced",
     "/pypod/ended",  # and its predecessor: of bounded size
     "/pypod/ended.old",
+    "/pypod/events/events.log",  # the same
+    "/pypod/events/events.log.1",
 )
 
 

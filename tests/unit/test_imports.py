@@ -129,6 +129,7 @@ def run_early(tmp_path: Path, flag: str) -> tuple[int, set[str]]:
         (("port", "nobody"), 125),
         (("volume", "ls"), 0),
         (("version",), 0),
+        (("events", "--stream=false"), 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -8,7 +8,7 @@ from pypod.engine import exit_command
 from pypod.engine.context import open_context
 
 # Those that concern one call of the CLI only.
-PERSONAL = {"events_backend", "hooks_dir", "log_level", "module", "noout", "out", "syslog"}
+PERSONAL = {"hooks_dir", "log_level", "module", "noout", "out", "syslog"}
 
 
 def test_the_flags_lead_to_the_same_places(tmp_path) -> None:
@@ -27,6 +27,7 @@ def test_the_flags_lead_to_the_same_places(tmp_path) -> None:
         "storage_driver": "overlay",
         "storage_opt": ["overlay.mountopt=nodev"],
         "runtime_flag": ["debug"],
+        "events_backend": "none",
     }
     every = {flag[0].split()[0].replace("-", "_") for flag in options.GLOBAL}
     assert every - PERSONAL == set(given)

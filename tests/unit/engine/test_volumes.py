@@ -18,7 +18,8 @@ from pypod.errors import InUse, NoSuchVolume, StorageError
 
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
-    return SimpleNamespace(state_dir=str(tmp_path / "state"), volume_path=str(tmp_path / "volumes"))
+    places = {"state_dir": str(tmp_path / "state"), "volume_path": str(tmp_path / "volumes")}
+    return SimpleNamespace(**places, tmpdir=str(tmp_path / "tmp"), flags={}, engine={})
 
 
 def fill(context: Any, root: Path, text: str, **changes: Any) -> Path:
