@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pypod.base.record import replace
@@ -9,6 +11,8 @@ from pypod.engine import create, names
 from pypod.engine.config import ContainerConfig
 from pypod.errors import InUse
 from storage.store import Store
+
+CONTEXT: Any = None  # only secrets ask for it
 
 
 @pytest.fixture
@@ -21,13 +25,13 @@ def config(name: str) -> ContainerConfig:
 
 
 def test_a_made_up_name_gives_way(store: Store) -> None:
-    create._record(store, config("taken"), None, "", name_chosen=True)
-    record = create._record(store, config("taken"), None, "", name_chosen=False)
+    create._record(CONTEXT, store, config("taken"), None, "", name_chosen=True)
+    record = create._record(CONTEXT, store, config("taken"), None, "", name_chosen=False)
     assert record.names[0] != "taken"
 
 
 def test_a_chosen_name_does_not(store: Store) -> None:
-    create._record(store, config("taken"), None, "", name_chosen=True)
+    create._record(CONTEXT, store, config("taken"), None, "", name_chosen=True)
     other = replace(config("taken"))
     with pytest.raises(InUse, match="already in use"):
-        create._record(store, other, None, "", name_chosen=True)
+        create._record(CONTEXT, store, other, None, "", name_chosen=True)

@@ -8,7 +8,7 @@ from pypod.engine import exit_command
 from pypod.engine.context import open_context
 
 # Those that concern one call of the CLI only.
-PERSONAL = {"hooks_dir", "log_level", "module", "noout", "out", "syslog"}
+PERSONAL = {"hooks_dir", "log_format", "log_level", "module", "noout", "out", "syslog"}
 
 
 def test_the_flags_lead_to_the_same_places(tmp_path) -> None:
