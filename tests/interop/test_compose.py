@@ -1,0 +1,96 @@
+"""podman-compose of PyPI, unmodified, with pypod as its podman."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from support import box
+from support.runner import Pypod, Result, until
+
+COMPOSE = """
+services:
+  web:
+    image: localhost/bb:1
+    command: ["sh", "-c", "echo hello > /data/index.html; exec httpd -f -p 80 -h /data"]
+    volumes: ["site:/data"]
+    ports: ["127.0.0.1:{port}:80"]
+    stop_signal: SIGKILL
+    networks: {{default: {{aliases: [shop]}}}}
+    healthcheck:
+      test: ["CMD", "wget", "-qO-", "http://localhost/"]
+      interval: 1s
+      retries: 10
+  app:
+    image: localhost/bb:1
+    command: ["sh", "-c", "while ! wget -qO- http://web/; do sleep 0.1; done; exec sleep 1000"]
+    stop_signal: SIGKILL
+    depends_on:
+      web:
+        condition: service_healthy
+volumes:
+  site:
+"""
+
+
+@pytest.fixture(scope="session")
+def podman_compose(base: Path) -> Path:
+    """The directory to import it from."""
+    found = importlib.util.find_spec("podman_compose")
+    if found is not None and found.origin:
+        return Path(found.origin).parent
+    target = base / "compose"
+    argv = [sys.executable, "-m", "pip", "-q", "install", "--target", str(target), "podman-compose"]
+    if subprocess.run(argv, capture_output=True, check=False).returncode:
+        box.missing("podman-compose is not installed, nor can pip install it")
+    subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
+    return target
+
+
+def test_a_project_comes_up_and_goes(pypod: Pypod, image: str, podman_compose: Path, shared_dir: Path) -> None:
+    for name in ("netavark", "aardvark-dns"):
+        if not os.path.exists(f"/usr/lib/podman/{name}"):
+            box.missing(f"{name} is not installed")
+    box.need("slirp4netns")
+    port = 20100 + os.getpid() % 900
+    programs = shared_dir / "bin"
+    programs.mkdir()
+    podman = programs / "podman"
+    words = " ".join(pypod.argv())
+    # Whether dependencies can be healthy it judges by podman's version.
+    podman.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec echo podman version 5.8.2\nexec {words} "$@"\n')
+    podman.chmod(0o755)
+    project = shared_dir / f"p{os.getpid()}"
+    project.mkdir()
+    (project / "compose.yaml").write_text(COMPOSE.format(port=port))
+    name = project.name
+    path = f"{programs}:{pypod.environment()['PATH']}"
+
+    def compose(*words: str) -> Result:
+        return pypod.as_user(
+            *("env", "-C", project, f"PATH={path}", f"PYTHONPATH={podman_compose}", "PYTHONDONTWRITEBYTECODE=1"),
+            *("/usr/bin/python3", "-m", "podman_compose", "--in-pod=false", *words),
+        )
+
+    try:
+        up = compose("up", "-d").ok()
+        assert "Error" not in up.err
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            assert answer.read() == b"hello\n"
+        shown = compose("ps").ok().out
+        assert f"{name}_web_1" in shown and f"127.0.0.1:{port}->80/tcp" in shown and "(healthy)" in shown
+        until(lambda: "hello" in compose("logs", "app").ok().out, 10, "the service to find the other")
+        assert compose("exec", "-T", "app", "wget", "-qO-", "http://shop/").ok().out == "hello\n"
+        assert compose("port", "web", "80").ok().out.strip().endswith(str(port))
+        assert pypod("volume", "ls", "-q").ok().lines == [f"{name}_site"]
+    finally:
+        down = compose("down", "-v")
+    assert "Error" not in down.ok().err
+    assert pypod.names() == [] and pypod("volume", "ls", "-q").ok().lines == []
+    assert pypod("network", "ls", "-q").ok().lines == ["podman"]
