@@ -23,8 +23,6 @@ def run(invocation: Invocation) -> int:
     context, _ = open_engine(invocation)
     if not context.rootless:
         raise UsageError("please use unshare with rootless")
-    if invocation.options["rootless_netns"]:
-        raise UsageError("cannot join the network namespace of rootless bridges: there is none")
     command = list(invocation.args) or [os.environ.get("SHELL") or "/bin/sh"]
     contexts.make_directories(context)
     rootless.enter(context)
@@ -33,6 +31,15 @@ def run(invocation: Invocation) -> int:
     path = process.find(command[0])
     if path is None:
         raise CommandNotFound(f"cannot run {command[0]}: No such file or directory")
+    if invocation.options["rootless_netns"]:
+        from pypod.engine import bridges
+
+        return bridges.inside(context, lambda: _execute(path, command))
+    _execute(path, command)
+    return 0
+
+
+def _execute(path: str, command: list[str]) -> None:
     # The interpreter ignores these two, and a command would inherit that.
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)

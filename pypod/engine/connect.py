@@ -15,6 +15,7 @@ from pypod.network.records import NetworkRequest, NetworkStatus
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from pypod.engine.context import Context
     from storage.store import Store
@@ -29,18 +30,22 @@ def connect(context: Context, store: Store, container: Container, reference: str
     _enter(context)
     with container.lock:
         container = containers.find(context, store, container.id)
-        if name in networks.bridges_of(context, container):
+        state = observe(container)
+        # One that was killed half-way is gone on with.
+        if name in networks.bridges_of(context, container) and (
+            not _runs(state) or name in _joined(state, "networks")
+        ):
             raise InUse(
                 f"container {container.id} is already connected to network {name}: network is already connected"
             )
-        state = observe(container)
         chosen = _words(context, container, state)
+        chosen.pop(name, None)
         interfaces = [_interface(own) for own in chosen.values()]
         interface = next((word for word in words if word.startswith("interface_name=")), "")
         own = [*words] if interface else [*words, f"interface_name={attachments.free_interface(interfaces)}"]
         before = container.config
         container = _store(container, {**chosen, name: own})
-        if state.status not in ("running", "paused", "initialized"):
+        if not _runs(state):
             return
         try:
             request, status = _request(context, container), _status(state)
@@ -53,19 +58,20 @@ def connect(context: Context, store: Store, container: Container, reference: str
 def disconnect(context: Context, store: Store, container: Container, reference: str) -> None:
     """Take a container off a network, at once if it runs. Raises NotFound, UsageError, NetworkError."""
     _check_mode(context, container)
-    joined = networks.bridges_of(context, container)
+    joined = [*networks.bridges_of(context, container), *_joined(observe(container), "netavark")]
     # A network that is gone can be left, too.
     name = reference if reference in joined else str(networks.find(context, reference)["name"])
     _enter(context)
     with container.lock:
         container = containers.find(context, store, container.id)
-        if name not in networks.bridges_of(context, container):
-            raise NotFound(f"container {container.name} is not connected to network {name}", code=125)
         state = observe(container)
+        plugged = _runs(state) and name in _joined(state, "netavark")
+        if name not in networks.bridges_of(context, container) and not plugged:
+            raise NotFound(f"container {container.name} is not connected to network {name}", code=125)
         chosen = _words(context, container, state)
-        del chosen[name]
+        chosen.pop(name, None)
         container = _store(container, chosen)
-        if state.status in ("running", "paused", "initialized"):
+        if plugged:
             request, status = _request(context, container), _status(state)
             hotplug.disconnect(request, status, state.pid, name, _saver(container, state))
 
@@ -75,7 +81,7 @@ def reload(context: Context, store: Store, container: Container) -> None:
     _enter(context)
     with container.lock:
         state = observe(container)
-        if state.status not in ("running", "paused", "initialized"):
+        if not _runs(state):
             raise BadState(
                 "cannot reload network unless container network has been configured: container state improper"
             )
@@ -105,6 +111,16 @@ def update(context: Context, reference: str, add: Sequence[str], drop: Sequence[
     )
     hotplug.tell_servers(request, name, servers)
     return name
+
+
+def _runs(state: State) -> bool:
+    return state.status in ("running", "paused", "initialized")
+
+
+def _joined(state: State, stage: str) -> dict[str, Any]:
+    """The networks of a running container: those that netavark was called for, or those that it has made."""
+    found: dict[str, Any] = state.network.get(stage) or {}
+    return (found.get("networks") or {}) if stage == "netavark" else found
 
 
 def _check_mode(context: Context, container: Container) -> None:

@@ -30,6 +30,8 @@ def connect(request: NetworkRequest, status: NetworkStatus, pid: int, name: str,
     try:
         with netavark.lock(request.uplink):
             home = bridge.open_uplink(request)
+            if name in (status.netavark.get("networks") or {}):
+                status = _take_off(status, name, place, netns, home)  # who made it was killed at that
             before = status
             try:
                 addresses = leases.take(place, item.definition, request.id, pid, item.addresses)
@@ -60,13 +62,21 @@ def connect(request: NetworkRequest, status: NetworkStatus, pid: int, name: str,
 
 def _undo(before: NetworkStatus, status: NetworkStatus, name: str, place: str, netns: int, home: int) -> None:
     if name in (status.netavark.get("networks") or {}):
-        body = netavark.part(status.netavark, [name])
-        try:
-            netavark.call(status.command, "teardown", body, netns=netns, home=home, uplink=status.uplink)
-        except NetworkError:
-            pass  # the first failure is the one to tell
-    if place not in before.leases:
+        _take_off(status, name, place, netns, home)
+    elif place not in before.leases:
         leases.release(place, status.id)
+
+
+def _take_off(status: NetworkStatus, name: str, place: str, netns: int, home: int) -> NetworkStatus:
+    """Whatever there is of the network goes. The status without it."""
+    body = netavark.part(status.netavark, [name])
+    try:
+        netavark.call(status.command, "teardown", body, netns=netns, home=home, uplink=status.uplink)
+    except NetworkError:
+        pass  # not all of it was there
+    leases.release(place, status.id)
+    rest = netavark.part(status.netavark, [other for other in status.netavark["networks"] if other != name])
+    return replace(status, netavark=rest, leases=[path for path in status.leases if path != place])
 
 
 def _merged(whole: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +100,7 @@ def disconnect(request: NetworkRequest, status: NetworkStatus, pid: int, name: s
                 body = netavark.part(status.netavark, [name])
                 netavark.call(status.command, "teardown", body, netns=netns, home=home, uplink=status.uplink)
             except NetworkError as error:
-                problem = error
+                problem = error if name in status.networks else None  # else it was never whole
             leases.release(place, status.id)
             left = [other for other in status.netavark["networks"] if other != name]
             rest = netavark.part(status.netavark, left)

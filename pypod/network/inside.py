@@ -16,6 +16,7 @@ else:
     import _signal
 
 _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _FIRST_FD = 64  # descriptors to pass are moved above it first, so that no dup2 overwrites one that is still to come
 
 
@@ -83,10 +84,11 @@ def run(
     """
     pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
     (in_read, in_write), (out_read, out_write), (err_read, err_write), (bad_read, bad_write) = pipes
+    caller = os.getpid()
     child = os.fork()
     if child == 0:
         try:
-            _execute(argv, prepare, (in_read, out_write, err_write), env)
+            _execute(caller, argv, prepare, (in_read, out_write, err_write), env)
         except BaseException as error:
             number = error.errno or 0 if isinstance(error, OSError) else 0
             os.write(bad_write, f"{number} {reason(error) if isinstance(error, OSError) else error}".encode()[:4000])
@@ -113,6 +115,7 @@ def run(
 
 
 def _execute(
+    caller: int,
     argv: Sequence[str],
     prepare: Callable[[], Sequence[tuple[int, int]]],
     stdio: Sequence[int],
@@ -120,6 +123,10 @@ def _execute(
 ) -> None:
     import fcntl
 
+    # With us goes our lock: another call must not come while this one is at work.
+    syscalls.prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)
+    if os.getppid() != caller:
+        return
     os.setsid()
     os.chdir("/")
     keep = [(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FD), number) for fd, number in prepare()]

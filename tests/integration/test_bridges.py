@@ -116,6 +116,24 @@ def test_what_is_left_when_all_are_killed(pypod: Pypod, image: str, net: str, mo
     assert pypod("rm", "-f", "a").code == 0
 
 
+def test_a_command_among_the_bridges(pypod: Pypod, image: str, net: str, mode: str) -> None:
+    unshare = ("unshare", "--rootless-netns")
+    if mode == "root":
+        pypod(*unshare, "true").fails(125, "rootless")
+        return
+    assert "tap0" in pypod(*unshare, "cat", "/proc/net/dev").ok().out
+    assert pypod(*unshare, "sh", "-c", "exit 7").code == 7
+    assert [item.name for item in place(pypod).iterdir()] == [".lock"]
+    pypod("run", "-d", "--name", "web", "--network", net, image, *WEB).ok()
+    address = pypod.inspect("web")["NetworkSettings"]["Networks"][net]["IPAddress"]
+    fetch = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+    until(
+        lambda: pypod(*unshare, "/usr/bin/python3", "-c", fetch, f"http://{address}/").out == "hello\n",
+        5,
+        "an answer",
+    )
+
+
 def test_many_at_once(pypod: Pypod, image: str, net: str) -> None:
     """The first container makes the bridge, and none is in another's way."""
     started = [pypod.popen("run", "--rm", "--network", net, image, "true") for _ in range(3)]
