@@ -134,7 +134,7 @@ def _volume(context: Context, store: Store, word: str, size: bool) -> dict[str, 
 def _network(context: Context, store: Store, word: str, size: bool) -> dict[str, Any]:
     from pypod.engine import networks
 
-    return networks.find(context, word)
+    return networks.view(context, store, networks.find(context, word))
 
 
 _FINDERS: dict[str, Finder] = {"container": _container, "image": _image, "volume": _volume, "network": _network}

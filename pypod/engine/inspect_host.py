@@ -40,6 +40,20 @@ def capabilities(config: ContainerConfig, spec: dict[str, Any]) -> list[str]:
         return list(sets.DEFAULT)
 
 
+def effective(config: ContainerConfig, spec: dict[str, Any], granted: list[str]) -> list[str] | None:
+    """The effective set of the last start, or that of the next; None if it is empty: another user than root's."""
+    if spec:
+        started = ((spec.get("process") or {}).get("capabilities") or {}).get("effective")
+        return list(started) if started else None
+    if config.user.partition(":")[0] in ("", "root", "0"):
+        return granted
+    return [name for name in granted if name.removeprefix("CAP_").lower() in _short(config.cap_add)] or None
+
+
+def _short(names: Sequence[str]) -> set[str]:
+    return {name.lower().removeprefix("cap_") for name in names}
+
+
 def _added_and_dropped(granted: Sequence[str]) -> tuple[list[str], list[str]]:
     from pypod.oci import capabilities as sets
 
@@ -112,6 +126,16 @@ def _devices(config: ContainerConfig) -> list[dict[str, str]]:
     return found
 
 
+def _tmpfs(config: ContainerConfig) -> dict[str, str]:
+    found = {item.destination: ",".join(item.options) for item in config.mounts if item.type == "tmpfs"}
+    if config.read_only and config.read_only_tmpfs:
+        from pypod.engine import spec_mounts
+
+        others = {item.destination for item in config.mounts}
+        found |= {path: ",".join(spec_mounts.TMPFS) for path in spec_mounts.WRITABLE if path not in others}
+    return found
+
+
 def host_config(context: Context, container: Container, spec: dict[str, Any]) -> dict[str, Any]:
     """The HostConfig object."""
     config = container.config
@@ -159,7 +183,7 @@ def host_config(context: Context, container: Container, spec: dict[str, Any]) ->
         "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options),
-        "Tmpfs": {item.destination: ",".join(item.options) for item in config.mounts if item.type == "tmpfs"},
+        "Tmpfs": _tmpfs(config),
         "UTSMode": _mode(config.uts),
         "UsernsMode": _userns(config),
         "ShmSize": config.shm_size,

@@ -55,7 +55,7 @@ def inspect(context: Context, store: Store, container: Container, *, size: bool 
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": config.apparmor,
-        "EffectiveCaps": granted,
+        "EffectiveCaps": inspect_host.effective(config, spec, granted),
         "BoundingCaps": granted,
         "ExecIDs": _exec_ids(container),
         "GraphDriver": _graph(store, config),

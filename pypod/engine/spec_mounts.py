@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pypod.engine.config import Mount
     from pypod.engine.specgen import SpecRequest
 
+# What stays writable with --read-only.
+WRITABLE = ("/run", "/tmp", "/var/tmp")
+TMPFS = ("rw", "rprivate", "nosuid", "nodev", "tmpcopyup")
+
 _STATVFS_FLAGS = ((2, "suid", "nosuid"), (4, "dev", "nodev"), (8, "exec", "noexec"))  # ST_NOSUID, …
 
 
@@ -37,9 +41,9 @@ def plan(request: SpecRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any
         wanted += [item for item in _systemd(request) if item["destination"] not in taken]
         taken.update(item["destination"] for item in wanted)
     if config.read_only and config.read_only_tmpfs:
-        for path in ("/run", "/tmp", "/var/tmp"):
+        for path in WRITABLE:
             if path not in taken:
-                wanted.append(spec.mount(path, "tmpfs", "tmpfs", ("rw", "rprivate", "nosuid", "nodev", "tmpcopyup")))
+                wanted.append(spec.mount(path, "tmpfs", "tmpfs", TMPFS))
                 taken.add(path)
                 covers_run = covers_run or path == "/run"
     ours = ["bind", "rprivate"]

@@ -28,6 +28,11 @@ def describe(context: Context, store: Store, volume: Volume) -> dict[str, Any]:
         "Scope": "local",
         "Options": dict(volume.options),
     }
+    if "o" in volume.options:  # podman keeps the owner twice
+        owner = {"UID": volume.uid, "GID": volume.gid}
+        result["Options"] |= {
+            key: str(value) for key, value in owner.items() if key.lower() + "=" in volume.options["o"]
+        }
     for key, value in (("UID", volume.uid), ("GID", volume.gid), ("Anonymous", volume.anonymous)):
         if value:
             result[key] = value
