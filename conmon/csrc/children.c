@@ -29,9 +29,14 @@ void signals_block(struct monitor *m)
 
 static void forward(struct monitor *m, int number)
 {
-	if (m->container_pid > 0 && !m->container_done)
-		kill(m->container_pid, number);
-	else if (m->runtime_pid > 0 && !m->runtime_done)
+	if (m->container_pid > 0) {
+		if (!m->container_done)
+			kill(m->container_pid, number);
+		return;
+	}
+	/* The runtime may have ended already, or not mind: then it is the container's. */
+	m->early_signal = number;
+	if (m->runtime_pid > 0 && !m->runtime_done)
 		kill(m->runtime_pid, number);
 }
 
@@ -92,9 +97,14 @@ void reap(struct monitor *m)
 
 static void pidfd_ready(struct monitor *m, struct source *source, unsigned events)
 {
+	int status;
 	(void)events;
 	reap(m);
-	if (!m->container_done) {
+	/* 0: a tracer has it; we get SIGCHLD when that one lets go. */
+	pid_t got = m->container_done ? 0 : waitpid(m->container_pid, &status, WNOHANG);
+	if (got > 0) {
+		container_ended(m, status);
+	} else if (got < 0) {
 		/* It was never our child (a runtime that double-forks past us): nobody can know its status. */
 		say(m, 0, "container process %d ended, but its exit status is lost", (int)m->container_pid);
 		m->container_done = 1;
@@ -108,6 +118,8 @@ void watch_container(struct monitor *m)
 	reap(m);
 	if (m->container_done)
 		return;
+	if (m->early_signal)
+		forward(m, m->early_signal);
 #ifdef SYS_pidfd_open
 	m->pidfd.fd = (int)syscall(SYS_pidfd_open, m->container_pid, 0);
 #endif
@@ -125,7 +137,13 @@ void watch_container(struct monitor *m)
 
 void timeout_fire(struct monitor *m)
 {
+	/* Who has just ended has kept to the time, and its number may be another's. */
+	reap(m);
+	if (m->runtime_done == 1)
+		return; /* its pid file is read first */
 	m->timeout_at = 0;
+	if (m->container_done)
+		return;
 	m->timed_out = 1;
 	if (m->container_pid > 0) {
 		pid_t group = getpgid(m->container_pid);

@@ -92,9 +92,9 @@ void loop(struct monitor *m, int (*over)(const struct monitor *m))
 			if (source->fd >= 0 && source != &m->listener)
 				source->ready(m, source, events[i].events);
 		}
-		timers(m);
 		if (m->runtime_done == 1)
 			runtime_finished(m);
+		timers(m);
 		stdio_rest(m);
 	}
 }

@@ -21,6 +21,7 @@
 #define MAX_CLIENTS 64
 #define MAX_LOGS 4
 #define MAX_FDS 4096
+#define COMPLAINT 8191			   /* bytes of the runtime's stderr that are told */
 
 struct monitor;
 
@@ -45,7 +46,7 @@ struct stream {
 	int pipe_size;	   /* before it was grown; 0: it has not been */
 	int64_t flush_at;  /* ms: when the held tail is written as a partial line; 0: never */
 	int64_t retry_at;  /* ms: when a terminal that nobody had open is looked at again */
-	size_t held;
+	size_t held, heard; /* of an unfinished line; of the runtime */
 	char *buffer;	   /* BATCH_SIZE + TAIL_MAX */
 };
 
@@ -61,9 +62,11 @@ struct client {
 /* A file that the log is written to, and what it has lost. */
 struct log_file {
 	int fd, dir_fd, regular, json; /* json: Docker's format, else CRI's */
+	int torn; /* it ends in half a line */
 	const char *path, *name;
 	long long size, total, dropped;
 	int drop_errno;
+	int64_t waited; /* ms since it took something */
 };
 
 struct log {
@@ -90,6 +93,7 @@ struct monitor {
 	pid_t pid, runtime_pid, container_pid, exit_command_pid;
 	int runtime_done, runtime_status;
 	int container_done, container_status, timed_out, registered;
+	int early_signal; /* that came before the container's pid was known; 0: none */
 	int64_t timeout_at, linger_until;
 	pid_t health_pid; /* of the run that goes; 0: none */
 	int64_t health_interval, health_at; /* ms; 0: none */
@@ -121,6 +125,8 @@ struct monitor {
 	int notify_out;
 	int64_t idle_at;
 	long nap; /* ns */
+	char complaint[COMPLAINT]; /* of the runtime, if it has said very much */
+	size_t complaint_length;
 	unsigned char inherited[MAX_FDS / 8];
 	int inherited_more;
 	/* Large buffers, touched only under load. */
@@ -186,6 +192,9 @@ void timeout_fire(struct monitor *m);
 void stdio_open(struct monitor *m);
 void stdio_close_child_ends(struct monitor *m);
 void stdio_listen(struct monitor *m);
+void stdio_hear(struct monitor *m);  /* the runtime */
+void stdio_heard(struct monitor *m); /* it has ended; from now on it is the container */
+size_t stream_hear(struct monitor *m, struct stream *stream);
 void stdio_timers(struct monitor *m);
 void stdio_deadline(struct monitor *m, int64_t *deadline);
 void stdio_resume(struct monitor *m);

@@ -1,0 +1,80 @@
+"""Events that meet: two in one turn of the monitor's loop, or one while it waits for another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conmon import spawn
+from support.monitor_box import Box, alive, until
+
+HELD = "until [ -e $TMPDIR/go ]; do sleep 0.01; done; "
+
+
+def go(box: Box) -> None:
+    (box.place / "go").touch()
+
+
+def held_runtime(box: Box) -> Path:
+    """The runtime, which begins when ``go`` is there."""
+    program = box.place / "held"
+    program.write_text(f'#!/bin/sh\n{HELD}exec {box.runtime} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+TRACER = """
+import ctypes, sys
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_long, ctypes.c_long]
+print(ptrace(0x4206, int(sys.argv[1]), 0, 0), flush=True)  # PTRACE_SEIZE
+sys.stdin.read()
+"""
+
+
+def test_the_status_of_a_traced_container(box: Box) -> None:
+    os.mkfifo(box.place / "gate")
+    started = box.start("read x < $TMPDIR/gate; exit 7")
+    with subprocess.Popen(
+        [sys.executable, "-c", TRACER, str(started.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as tracer:
+        assert tracer.stdin and tracer.stdout
+        if tracer.stdout.readline() != b"0\n":
+            pytest.skip("ptrace is not allowed here")
+        (box.place / "gate").write_text("go\n")
+        until(lambda: not alive(started.pid))
+        time.sleep(0.05)  # it is a zombie that only the tracer can see
+        tracer.stdin.close()
+    assert box.exit_code() == 7
+
+
+def test_a_container_that_ends_just_before_its_time_is_up(box: Box) -> None:
+    started = box.start(HELD + "exit 7", timeout=1)
+    os.kill(box.pid, signal.SIGSTOP)
+    go(box)
+    until(lambda: not alive(started.pid))
+    time.sleep(1)
+    os.kill(box.pid, signal.SIGCONT)
+    assert box.exit_code() == 7
+
+
+def test_a_signal_after_the_runtimes_end_and_before_its_pid_file_was_read(box: Box) -> None:
+    def meanwhile() -> None:
+        until(lambda: (box.place / "conmon.pid").exists())
+        until(lambda: Path(f"/proc/{box.pid}/task/{box.pid}/children").read_text().split())
+        runtime = int(Path(f"/proc/{box.pid}/task/{box.pid}/children").read_text())
+        os.kill(box.pid, signal.SIGSTOP)
+        go(box)
+        until(lambda: not alive(runtime))
+        os.kill(box.pid, signal.SIGTERM)
+        os.kill(box.pid, signal.SIGCONT)
+
+    options = box.options(runtime=str(held_runtime(box)))
+    spawn.spawn(options, env={**box.env, "FAKE_SCRIPT": "exec sleep 60"}, meanwhile=meanwhile)
+    assert box.exit_code() == 128 + signal.SIGTERM
