@@ -32,6 +32,14 @@ static void say_version(void)
 	leave(write_all(STDOUT_FILENO, text, sizeof(text) - 1) ? 1 : 0);
 }
 
+/* What is opened here must not get their numbers: they are replaced later. */
+static void fill_stdio(struct monitor *m)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			fail(m, errno, "Failed to open /dev/null");
+}
+
 static void command_line(struct monitor *m, int argc, char **argv, struct option_item *items)
 {
 	char error[512];
@@ -127,6 +135,7 @@ int main(int argc, char **argv)
 	m->argc = argc;
 	m->argv = argv;
 	no_descriptors(m);
+	fill_stdio(m);
 	record_inherited(m);
 	command_line(m, argc, argv, items);
 	default_paths(m, cwd, pidfile);

@@ -17,7 +17,8 @@ static int pipe_from(struct monitor *m, const char *name)
 	long fd = strtol(text, &end, 10);
 	if (errno || end == text || *end || fd < 0 || fd > 1000000)
 		fail(m, EINVAL, "unable to parse %s %s", name, text);
-	set_cloexec((int)fd);
+	if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+		fail(m, errno, "unable to make %s %s CLOEXEC", name, text);
 	/* Closed in its own time; by the end the number may be something else's. */
 	forget_inherited(m, (int)fd);
 	return (int)fd;

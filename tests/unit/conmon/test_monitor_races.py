@@ -29,6 +29,21 @@ def held_runtime(box: Box) -> Path:
     return program
 
 
+@pytest.mark.parametrize("missing", ["<&-", "<&- >&- 2>&-"])
+def test_started_without_standard_descriptors(box: Box, missing: str) -> None:
+    words = spawn.argv(box.options(log_size_max=110))
+    script = "for i in 1 2 3; do echo line $i; sleep 0.02; done"
+    subprocess.run(
+        ["sh", "-c", f'exec "$@" {missing}', "sh", *words], env={**box.env, "FAKE_SCRIPT": script}, check=True
+    )
+    assert box.exit_code() == 0
+    box.gone()
+    texts = [
+        line.split(" ", 3)[3] for name in (f"{box.log}.1", box.log) for line in Path(name).read_text().splitlines()
+    ]
+    assert texts == ["line 1", "line 2", "line 3"]
+
+
 TRACER = """
 import ctypes, sys
 ptrace = ctypes.CDLL(None, use_errno=True).ptrace
@@ -78,3 +93,23 @@ def test_a_signal_after_the_runtimes_end_and_before_its_pid_file_was_read(box: B
     options = box.options(runtime=str(held_runtime(box)))
     spawn.spawn(options, env={**box.env, "FAKE_SCRIPT": "exec sleep 60"}, meanwhile=meanwhile)
     assert box.exit_code() == 128 + signal.SIGTERM
+
+
+def test_a_log_that_is_a_fifo_without_reader_is_not_opened_again(box: Box) -> None:
+    os.mkfifo(box.log)
+    reader = os.open(box.log, os.O_RDONLY | os.O_NONBLOCK)
+    box.start(HELD + "exit 7")
+    os.close(reader)
+    with (box.bundle / "ctl").open("w") as ctl:
+        ctl.write("2 0 0\n")
+    time.sleep(0.1)
+    go(box)
+    assert box.exit_code() == 7
+
+
+def test_the_number_of_a_descriptor_that_is_not_open(box: Box) -> None:
+    done = subprocess.run(
+        spawn.argv(box.options()), env={**box.env, "_OCI_SYNCPIPE": "77"}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "[conmon:e]: unable to make _OCI_SYNCPIPE 77 CLOEXEC: Bad file descriptor\n"
