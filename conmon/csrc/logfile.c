@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PATIENCE 1000 /* ms: with a FIFO or a terminal that takes nothing */
 
 static int open_file(struct log_file *file, int flags)
 {
@@ -18,6 +21,8 @@ static int open_file(struct log_file *file, int flags)
 		return -1;
 	file->regular = S_ISREG(info.st_mode);
 	file->size = file->regular ? info.st_size : 0;
+	if (!file->regular)
+		fcntl(file->fd, F_SETFL, O_APPEND | O_NONBLOCK);
 	return 0;
 }
 
@@ -135,24 +140,49 @@ static void stamp_now(struct log *log)
 	log->stamp.second = time.tv_sec;
 }
 
+/* A reader that rests is waited for, but not for longer than a second in all until it takes something again: one that
+ * hangs costs lines, not the container's time. Returns whether to try again. */
+static int wait_for_room(struct log_file *file)
+{
+	struct pollfd room = {.fd = file->fd, .events = POLLOUT};
+	int64_t begin = now_ms();
+	if (file->waited >= PATIENCE)
+		return 0;
+	poll(&room, 1, (int)(PATIENCE - file->waited));
+	file->waited += now_ms() - begin + 1;
+	return 1;
+}
+
+/* Take back what comes after the last whole line. Returns how much is left of `at` bytes. */
+static size_t cut_half_line(const struct log_file *file, const char *data, size_t at)
+{
+	struct stat info;
+	const char *newline = memrchr(data, '\n', at);
+	size_t whole = newline ? (size_t)(newline - data) + 1 : 0;
+	if (fstat(file->fd, &info) == 0 && ftruncate(file->fd, info.st_size - (off_t)(at - whole)) == 0)
+		return whole;
+	return at;
+}
+
 /* Returns how much of it was written: all, or whole lines, as a disk that fills up must not leave half a line. */
 static size_t append(struct log_file *file, const char *data, size_t length)
 {
 	size_t at = 0;
 	while (at < length) {
 		ssize_t done = write(file->fd, data + at, length - at);
-		if (done < 0 && errno == EINTR)
+		if (done < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_room(file))))
 			continue;
 		if (done < 0)
 			break;
 		at += (size_t)done;
+		file->waited = 0;
 	}
-	if (at < length && at && file->regular) {
+	if (at < length && at) {
 		int errnum = errno;
-		const char *newline = memrchr(data, '\n', at);
-		size_t whole = newline ? (size_t)(newline - data) + 1 : 0;
-		if (ftruncate(file->fd, file->size + (long long)whole) == 0)
-			at = whole;
+		if (file->regular)
+			at = cut_half_line(file, data, at);
+		if (at)
+			file->torn = data[at - 1] != '\n';
 		errno = errnum;
 	}
 	file->size += (long long)at;
@@ -168,13 +198,13 @@ static size_t format(const struct log *log, const struct log_file *file, int kin
 
 static void report_loss(const struct log *log, struct log_file *file)
 {
-	char text[160], line[384];
+	char text[160], line[384] = "\n";
 	int length = snprintf(text, sizeof(text), "conmon: %lld bytes of log were lost: %s\n", file->dropped,
 			      strerror(file->drop_errno));
-	size_t used;
-	size_t size = format(log, file, STREAM_ERR, text, (size_t)length, &used, line, sizeof(line), -1);
+	size_t used, size = file->torn != 0;
+	size += format(log, file, STREAM_ERR, text, (size_t)length, &used, line + size, sizeof(line) - size, -1);
 	if (append(file, line, size) == size)
-		file->dropped = 0;
+		file->dropped = file->torn = 0;
 }
 
 static void put(struct monitor *m, struct log_file *file, const char *data, size_t length)
@@ -202,6 +232,18 @@ static void numbered(const struct log_file *file, int number, char *out, size_t 
 		snprintf(out, room, "%s", file->name);
 }
 
+/* The number of the file that a rotation replaces or makes: more may be allowed than anybody can look for. */
+static int oldest(const struct monitor *m, const struct log_file *file)
+{
+	char name[NAME_MAX + 16];
+	for (int i = 1; i < m->log.max_files; i++) {
+		numbered(file, i, name, sizeof(name));
+		if (faccessat(file->dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			return i;
+	}
+	return m->log.max_files;
+}
+
 /* PATH becomes PATH.1, that PATH.2, and so on up to the number of files to keep. */
 static void rotate(struct monitor *m, struct log_file *file)
 {
@@ -210,7 +252,7 @@ static void rotate(struct monitor *m, struct log_file *file)
 		file->size = 0;
 		return;
 	}
-	for (int i = m->log.max_files; i > 0; i--) {
+	for (int i = oldest(m, file); i > 0; i--) {
 		numbered(file, i - 1, from, sizeof(from));
 		numbered(file, i, to, sizeof(to));
 		if (renameat(file->dir_fd, from, file->dir_fd, to) < 0 && errno != ENOENT)
@@ -232,7 +274,7 @@ static void rotate(struct monitor *m, struct log_file *file)
 static void reopen(struct monitor *m, struct log_file *file)
 {
 	int old = file->fd;
-	if (open_file(file, 0) < 0) {
+	if (open_file(file, O_NONBLOCK) < 0) { /* a FIFO without a reader is not waited for here */
 		say(m, 1, "Failed to open log file %s: %s", file->path, strerror(errno));
 		close_fd(&file->fd);
 		file->fd = old;
@@ -249,6 +291,16 @@ void log_reopen(struct monitor *m)
 		else
 			reopen(m, &m->log.files[i]);
 	}
+}
+
+/* It has reached its size, unless somebody has truncated it meanwhile. */
+static void rotate_full(struct monitor *m, struct log_file *file)
+{
+	struct stat info;
+	if (file->regular && fstat(file->fd, &info) == 0 && info.st_size < file->size)
+		file->size = info.st_size;
+	else
+		rotate(m, file);
 }
 
 static long long budget(const struct log *log, const struct log_file *file, size_t pending)
@@ -274,7 +326,7 @@ static void file_lines(struct monitor *m, struct log_file *file, int kind, const
 			put(m, file, out, at);
 			at = 0;
 		} else if (file->size > 0) {
-			rotate(m, file);
+			rotate_full(m, file);
 		} else {
 			/* One line that is larger than the limit. */
 			const char *newline = memchr(data + from, '\n', length - from);
@@ -304,7 +356,7 @@ static void json_pieces(struct monitor *m, struct log_file *file, int kind, cons
 					 LOG_ROOM, budget(log, file, 0));
 		if (!size) {
 			if (file->size)
-				rotate(m, file);
+				rotate_full(m, file);
 			size_t piece = utf8_whole(data + from, length - from < JSON_PIECE ? length - from : JSON_PIECE);
 			size = json_lines(&log->utc, kind, 1, data + from, piece ? piece : length - from, &used,
 					  m->log_buffer, LOG_ROOM, -1);
@@ -317,7 +369,7 @@ static void cri_piece(struct monitor *m, struct log_file *file, int kind, const 
 {
 	const struct log *log = &m->log;
 	if (log->limit && file->size && budget(log, file, PREFIX_LENGTH + length + 1) == 0)
-		rotate(m, file);
+		rotate_full(m, file);
 	put(m, file, m->log_buffer, cri_partial(&log->stamp, kind, data, length, m->log_buffer));
 }
 
@@ -342,6 +394,8 @@ void log_close_and_sync(struct monitor *m)
 	journal_close(m);
 	for (int i = 0; i < m->log.n_files; i++) {
 		struct log_file *file = &m->log.files[i];
+		if (file->dropped)
+			report_loss(&m->log, file);
 		/* A log that has been removed meanwhile needs no disk. */
 		if (!m->options.no_sync_log && file->regular && fstat(file->fd, &info) == 0 && info.st_nlink)
 			fdatasync(file->fd);

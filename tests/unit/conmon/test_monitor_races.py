@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conmon import spawn
+from conmon import logs, spawn
 from support.monitor_box import Box, alive, until
 
 HELD = "until [ -e $TMPDIR/go ]; do sleep 0.01; done; "
@@ -95,6 +95,22 @@ def test_a_signal_after_the_runtimes_end_and_before_its_pid_file_was_read(box: B
     assert box.exit_code() == 128 + signal.SIGTERM
 
 
+def test_a_log_that_is_a_fifo_whose_reader_rests(box: Box) -> None:
+    os.mkfifo(box.log)
+    reader = os.open(box.log, os.O_RDONLY | os.O_NONBLOCK)
+    box.start(f"yes | head -c 400000; touch $TMPDIR/written; {HELD} echo last; exit 7")
+    until(lambda: (box.place / "written").exists())
+    time.sleep(0.02)
+    first = os.read(reader, 1 << 20)
+    go(box)
+    assert box.exit_code() == 7
+    texts = [line[45:] for line in (first + os.read(reader, 1 << 20)).split(b"\n")]
+    os.close(reader)
+    # The line that the pipe had no room for is cut off, not joined to the next.
+    assert set(texts[:-4]) == {b"y"} and texts[-4] in (b"y", b"")
+    assert texts[-3].startswith(b"conmon: ") and texts[-2:] == [b"last", b""]
+
+
 def test_a_log_that_is_a_fifo_without_reader_is_not_opened_again(box: Box) -> None:
     os.mkfifo(box.log)
     reader = os.open(box.log, os.O_RDONLY | os.O_NONBLOCK)
@@ -105,6 +121,23 @@ def test_a_log_that_is_a_fifo_without_reader_is_not_opened_again(box: Box) -> No
     time.sleep(0.1)
     go(box)
     assert box.exit_code() == 7
+
+
+def test_a_log_that_was_truncated_has_room_again(box: Box) -> None:
+    box.start(f"seq 1 100; touch $TMPDIR/written; {HELD} seq 1 100", log_size_max=8000)
+    until(lambda: (box.place / "written").exists() and box.log.stat().st_size > 4000)
+    os.truncate(box.log, 0)
+    go(box)
+    box.exit_code()
+    box.gone()
+    assert not Path(f"{box.log}.1").exists()
+    assert len(box.entries()) == 100
+
+
+def test_a_great_number_of_files_to_keep(box: Box) -> None:
+    box.start("for i in 1 2 3 4; do seq 1 20; sleep 0.02; done", log_size_max=1000, log_max_files=2**31 - 1)
+    assert box.exit_code() == 0
+    assert len(logs.rotated(str(box.log))) == 4
 
 
 def test_the_number_of_a_descriptor_that_is_not_open(box: Box) -> None:
