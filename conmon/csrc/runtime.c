@@ -145,6 +145,7 @@ void runtime_start(struct monitor *m)
 		leave_stdio(m);
 	close_fd(&m->start_fd);
 	stdio_close_child_ends(m);
+	stdio_hear(m);
 	if (m->options.timeout > 0)
 		m->timeout_at = now_ms() + m->options.timeout * 1000LL;
 }
@@ -152,15 +153,12 @@ void runtime_start(struct monitor *m)
 /* What the runtime said on stderr, at most 8191 bytes. */
 static size_t complaint(struct monitor *m, char *out, size_t room)
 {
-	size_t at = 0;
-	while (m->err.source.fd >= 0 && at < room) {
-		ssize_t got = read(m->err.source.fd, out + at, room - at);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		at += (size_t)got;
-	}
+	while (!m->complaint_length && m->err.heard < room && stream_hear(m, &m->err))
+		;
+	const char *text = m->complaint_length ? m->complaint : m->err_buffer;
+	size_t at = m->complaint_length ? m->complaint_length : m->err.heard;
+	at = at < room ? at : room;
+	memcpy(out, text, at);
 	while (at && (out[at - 1] == '\n' || out[at - 1] == ' '))
 		at--;
 	return at;
@@ -188,8 +186,7 @@ static void runtime_failed(struct monitor *m, const char *what)
 	console_close(m);
 	attach_close(m);
 	close_inherited(m);
-	const char *key = m->options.exec && !m->options.api_version ? "exit_code" : sync_key(m);
-	int told = sync_send(m, key, -1, text, length) == 0;
+	int told = sync_send(m, sync_key(m), -1, text, length) == 0;
 	attach_finish(m);
 	if (!(told && m->options.exit_command_lock))
 		run_exit_command(m);
@@ -225,5 +222,6 @@ void runtime_finished(struct monitor *m)
 		close_fd(&m->sync_fd);
 	watch_container(m);
 	oom_watch(m);
+	stdio_heard(m);
 	stdio_listen(m);
 }

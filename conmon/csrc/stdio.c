@@ -41,6 +41,7 @@ static void nonblocking(int fd)
 }
 
 static void stream_ready(struct monitor *m, struct source *source, unsigned events);
+static void stream_heard(struct monitor *m, struct stream *stream);
 static void input_ready(struct monitor *m, struct source *source, unsigned events);
 
 void stream_open(struct monitor *m, struct stream *stream, int fd, int kind, int tty)
@@ -209,6 +210,63 @@ static void shrink(struct stream *stream)
 		stream->pipe_size = 0;
 }
 
+/* What the runtime says on stderr is kept until it has ended: the reason if it fails, else the first that the container
+ * has said. Only a runtime that says very much comes to the log at once. One read; returns what it brought. */
+size_t stream_hear(struct monitor *m, struct stream *stream)
+{
+	size_t at = stream->held + stream->heard;
+	if (stream->source.fd < 0)
+		return 0;
+	ssize_t got = read(stream->source.fd, stream->buffer + at, BATCH_SIZE - at);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (got <= 0) {
+		stream->polled = 0;
+		drop(m, &stream->source);
+		return 0;
+	}
+	stream->heard += (size_t)got;
+	if (at + (size_t)got == BATCH_SIZE)
+		stream_heard(m, stream);
+	return (size_t)got;
+}
+
+static void hear_ready(struct monitor *m, struct source *source, unsigned events)
+{
+	(void)events;
+	stream_hear(m, (struct stream *)source);
+}
+
+static void stream_heard(struct monitor *m, struct stream *stream)
+{
+	size_t length = stream->heard;
+	if (!m->complaint_length && length)
+		memcpy(m->complaint, stream->buffer, m->complaint_length = length < COMPLAINT ? length : COMPLAINT);
+	stream->heard = 0;
+	consume(m, stream, length);
+}
+
+void stdio_hear(struct monitor *m)
+{
+	if (m->err.source.fd < 0)
+		return;
+	m->err.source.ready = hear_ready;
+	listen_to(m, &m->err);
+}
+
+void stdio_heard(struct monitor *m)
+{
+	m->err.source.ready = stream_ready;
+	if (m->err.heard) {
+		/* An exec session's process runs already while the runtime ends. As in catch_up(). */
+		if (m->out.source.fd >= 0)
+			take(m, &m->out, READ_SIZE);
+		stream_heard(m, &m->err);
+	}
+	if (m->err.source.fd < 0)
+		flush(m, &m->err, m->err.held);
+}
+
 /* How fast the container writes, and in how small pieces. */
 static void pace(const struct monitor *m, struct stream *stream, size_t got)
 {
@@ -320,8 +378,8 @@ void stdio_rest(struct monitor *m)
 static void stream_timer(struct monitor *m, struct stream *stream)
 {
 	if (stream->flush_at && m->now >= stream->flush_at) {
-		if (stream->polled || stream->retry_at)
-			flush(m, stream, stream->held);
+		if ((stream->polled || stream->retry_at) && !stream->heard)
+			flush(m, stream, utf8_whole(stream->buffer, stream->held));
 		else /* not read just now for a client's sake: the rest of the line may be waiting */
 			stream->flush_at = m->now + FLUSH_AFTER;
 	}

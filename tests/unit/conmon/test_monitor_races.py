@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conmon import logs, spawn
-from support.monitor_box import Box, alive, until
+from support.monitor_box import Box, alive, everything, until
 
 HELD = "until [ -e $TMPDIR/go ]; do sleep 0.01; done; "
 
@@ -95,6 +95,20 @@ def test_a_signal_after_the_runtimes_end_and_before_its_pid_file_was_read(box: B
     assert box.exit_code() == 128 + signal.SIGTERM
 
 
+def test_input_while_nobody_has_the_terminal_open(box: Box) -> None:
+    box.start(
+        f"t=$(tty); exec 0<&- 1>&- 2>&-; touch $TMPDIR/closed; {HELD} exec 0<$t 1>$t; read x; read y; echo $x $y",
+        terminal=True,
+    )
+    sock = box.connect()
+    until(lambda: (box.place / "closed").exists())
+    sock.send(b"before\n")
+    time.sleep(0.05)
+    go(box)
+    sock.send(b"after\n")
+    assert b"before after\r\n" in everything(sock)[0]
+
+
 def test_a_log_that_is_a_fifo_whose_reader_rests(box: Box) -> None:
     os.mkfifo(box.log)
     reader = os.open(box.log, os.O_RDONLY | os.O_NONBLOCK)
@@ -123,6 +137,20 @@ def test_a_log_that_is_a_fifo_without_reader_is_not_opened_again(box: Box) -> No
     assert box.exit_code() == 7
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_runtime_with_much_to_say(box: Box, fails: bool) -> None:
+    program = box.place / "talkative"
+    end = "exit 3" if fails else f'exec {box.runtime} "$@"'
+    program.write_text(f"#!/bin/sh\necho first >&2; head -c 700000 /dev/zero | tr '\\0' x >&2\necho >&2\n{end}\n")
+    program.chmod(0o755)
+    started = box.start("echo mine >&2; exit 7", runtime=str(program))
+    if fails:
+        assert started.pid == -1 and started.message.startswith("first\nxxx") and len(started.message) == 8191
+        return
+    assert box.exit_code() == 7
+    assert b"".join(text for _, _, text in box.entries()) == b"first" + b"x" * 700000 + b"mine"
+
+
 def test_a_log_that_was_truncated_has_room_again(box: Box) -> None:
     box.start(f"seq 1 100; touch $TMPDIR/written; {HELD} seq 1 100", log_size_max=8000)
     until(lambda: (box.place / "written").exists() and box.log.stat().st_size > 4000)
@@ -138,6 +166,28 @@ def test_a_great_number_of_files_to_keep(box: Box) -> None:
     box.start("for i in 1 2 3 4; do seq 1 20; sleep 0.02; done", log_size_max=1000, log_max_files=2**31 - 1)
     assert box.exit_code() == 0
     assert len(logs.rotated(str(box.log))) == 4
+
+
+def test_a_character_that_comes_in_two_halves_is_not_torn(box: Box) -> None:
+    box.start("printf 'Stra\\303'; sleep 0.25; printf '\\237e'; sleep 0.2", log_path=f"json-file:{box.log}")
+    box.exit_code()
+    box.gone()
+    assert "�" not in box.log.read_text()
+
+
+def test_a_terminals_last_output_reaches_clients(box: Box) -> None:
+    started = box.start(f"stty raw -echo; touch $TMPDIR/raw; {HELD} cat /dev/zero | tr '\\0' x", terminal=True)
+    until(lambda: (box.place / "raw").exists())
+    sock = box.connect()
+    time.sleep(0.05)
+    os.kill(box.pid, signal.SIGSTOP)
+    go(box)
+    time.sleep(0.5)
+    os.killpg(started.pid, signal.SIGKILL)
+    os.kill(box.pid, signal.SIGCONT)
+    out = everything(sock)[0]
+    box.gone()
+    assert len(out) == sum(len(text) for _, _, text in box.entries()) > 4096
 
 
 def test_the_number_of_a_descriptor_that_is_not_open(box: Box) -> None:
