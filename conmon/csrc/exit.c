@@ -66,7 +66,7 @@ void call_back(struct monitor *m, const char *program, int list, int delay)
 
 static void start_exit_command(struct monitor *m)
 {
-	if (!m->options.exit_command || cleaned_up(m))
+	if (!m->options.exit_command)
 		return;
 	/* A container that it starts again has a monitor of its own, which is not to be ours. */
 	prctl(PR_SET_CHILD_SUBREAPER, 0L, 0L, 0L, 0L);
@@ -75,8 +75,13 @@ static void start_exit_command(struct monitor *m)
 		say(m, 0, "Failed to fork the exit command: %s", strerror(errno));
 		return;
 	}
-	if (pid == 0)
+	if (pid == 0) {
+		/* Here, as the lock may be held for long, and the streams are read meanwhile. */
+		close_from(STDERR_FILENO + 1);
+		if (cleaned_up(m))
+			_exit(0);
 		call_back(m, m->options.exit_command, LIST_EXIT_ARG, m->options.exit_delay);
+	}
 	m->exit_command_pid = pid;
 }
 
@@ -127,7 +132,7 @@ int finish(struct monitor *m)
 		failed |= write_exit_file(m, m->options.exit_dir, m->options.cid, status);
 	if (m->options.exec) {
 		const char *text = m->timed_out ? timed_out : NULL;
-		sync_send(m, m->options.api_version ? "data" : "exit_code", status, text, text ? strlen(text) : 0);
+		sync_send(m, sync_key(m), status, text, text ? strlen(text) : 0);
 		close_fd(&m->sync_fd);
 	}
 	attach_finish(m);

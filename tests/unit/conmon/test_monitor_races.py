@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -135,6 +136,22 @@ def test_a_log_that_is_a_fifo_without_reader_is_not_opened_again(box: Box) -> No
     time.sleep(0.1)
     go(box)
     assert box.exit_code() == 7
+
+
+def test_streams_are_read_while_the_lock_of_the_exit_command_is_held(box: Box) -> None:
+    lock = box.place / "exit.lock"
+    lock.touch()
+    with lock.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        box.start(
+            "setsid sh -c 'sleep 0.1; head -c 1000000 /dev/zero; touch $TMPDIR/written' &",
+            exit_command_lock=str(lock),
+            exit_command=["/bin/true"],
+        )
+        box.exit_code()
+        until(lambda: (box.place / "written").exists())
+        file.write("done")
+    box.gone()
 
 
 @pytest.mark.parametrize("fails", [False, True])
