@@ -232,6 +232,15 @@ START = (
     ("sig-proxy", "bool", None, "", "Pass signals on to the container (default when attached)"),
 )
 STOP = (*_ALL, *_CIDFILE, *_FILTER, *_IGNORE, *_LATEST, *_TIME)
+STATS = (
+    ("all a", "bool", False, "", "Every container, not only the running ones"),
+    ("format", "str", None, "FORMAT", "json, or a Go template; table TEMPLATE adds headings"),
+    ("interval i", "int", 5, "SECONDS", "Time between two rounds"),
+    *_LATEST,
+    ("no-reset", "bool", False, "", "Leave the screen as it is between two rounds"),
+    ("no-stream", "bool", False, "", "Only one round"),
+    ("no-trunc", "bool", False, "", "Show IDs in full"),
+)
 TOP = _LATEST
 WAIT = (
     (

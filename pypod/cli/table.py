@@ -671,6 +671,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", "start requires at least one argument"),
         "container",
     ),
+    "stats": (
+        "stats",
+        "Show what containers use of CPU, memory, network and disks",
+        _LOOK,
+        "STATS",
+        "[options] [CONTAINER...]",
+        (0, -1),
+        "container",
+    ),
     "stop": (
         "stop",
         "Stop containers",
