@@ -78,10 +78,7 @@ def _mode(namespace: Namespace) -> str:
 
 
 def _network_mode(config: ContainerConfig) -> str:
-    if config.network.mode == "bridge":
-        names = [name for name in config.network_options if name not in ("", "podman")]
-        return ",".join(names) or "bridge"
-    return _mode(config.network)
+    return "bridge" if config.network.mode == "bridge" else _mode(config.network)
 
 
 def _userns(config: ContainerConfig) -> str:

@@ -74,12 +74,13 @@ def test_services_find_each_other_and_the_host_finds_them(pypod: Pypod, image: s
         *("-p", f"127.0.0.1:{port}:80", image, *WEB),
     ).ok()
     short = web.out[:12]
-    ask = f"for name in web shop {short}; do wget -qO- http://$name/ || exit 1; done; cat /etc/resolv.conf"
+    ask = f"for name in web shop {short}; do wget -qO- http://$name/ || exit 1; done; ip link; cat /etc/resolv.conf"
     asked = pypod("run", "--rm", "--network", net, image, "sh", "-c", ask).ok().out
     assert asked.startswith("hello\nhello\nhello\n")
     assert len([line for line in asked.splitlines() if line.startswith("nameserver")]) == 1
     assert get(port) == "hello\n"
     if pypod.rootless:
+        assert "mtu 65520" in asked
         assert sorted(helpers(pypod)) == ["aardvark-dns", "slirp4netns"]
     assert pypod("network", "rm", "-f", "-t", "0", net).ok().out == f"{net}\n"
     if pypod.rootless:
