@@ -1,4 +1,4 @@
-"""Only what pyproject.toml cannot say: the cffi extensions, and the monitor and the greeter as native programs."""
+"""Only what pyproject.toml cannot say: the cffi extensions, and the monitor, greeter and pause as native programs."""
 
 import os
 import platform
@@ -34,11 +34,15 @@ HARDENING = [
 
 MONITOR = "conmon/bin/conmon"
 HELLO = "pypod/data/hello"
+PAUSE = "pypod/data/pause"
 # What is built → its sources. Paths are relative to the package tree.
 PROGRAMS = {
     MONITOR: [f"conmon/csrc/{name}.c" for name in MONITOR_SOURCES],
     HELLO: ["pypod/data/hello.c"],
+    PAUSE: ["pypod/data/pause.c"],
 }
+# Alone in their root file systems, so always static; without them pypod still works, but for what they are for.
+LONELY = {HELLO: "its image 'hello'", PAUSE: "pods with an infra container"}
 
 
 # A program that no interpreter (ld.so) was needed for says so.
@@ -97,10 +101,10 @@ def toolchain(name: str) -> list[str]:
     """The compiler for a program and how it links. PYPOD_MONITOR_LINK: static, dynamic or auto; CC: the compiler.
 
     Static with musl is smallest (an eighth of conmon's memory), then static with glibc, then dynamic; each
-    position-independent if it can be, which costs 6 KiB of private memory with musl. The greeter is alone in its
-    image: it is always static, and needs no such thing.
+    position-independent if it can be, which costs 6 KiB of private memory with musl. LONELY programs are always
+    static, and need no such thing.
     """
-    wish = "static" if name == HELLO else os.environ.get("PYPOD_MONITOR_LINK", "auto")
+    wish = "static" if name in LONELY else os.environ.get("PYPOD_MONITOR_LINK", "auto")
     if wish not in ("auto", "static", "dynamic"):
         raise CompileError(f"PYPOD_MONITOR_LINK is {wish!r}: it must be auto, static or dynamic")
     given = os.environ.get("CC", "").split()
@@ -108,7 +112,7 @@ def toolchain(name: str) -> list[str]:
     compilers = [command for command in compilers if shutil.which(command[0])]
     if wish != "dynamic":
         for command in compilers:
-            ways = [["-static"]] if name == HELLO else [musl_pie(command), ["-static-pie", "-fPIE"], ["-static"]]
+            ways = [["-static"]] if name in LONELY else [musl_pie(command), ["-static-pie", "-fPIE"], ["-static"]]
             for way in filter(None, ways):
                 if links([*command, *way], static=True):
                     return hardened([*command, *way], static=True)
@@ -168,9 +172,9 @@ class Build(build_ext):
             try:
                 build(name, target)
             except CompileError as error:
-                if name != HELLO:
+                if name not in LONELY:
                     raise
-                print(f"warning: {error}\nwarning: pypod will lack its image 'hello'", file=sys.stderr)
+                print(f"warning: {error}\nwarning: pypod will lack {LONELY[name]}", file=sys.stderr)
 
     def get_source_files(self) -> list[str]:
         return [*super().get_source_files(), *(source for sources in PROGRAMS.values() for source in sources)]
@@ -179,7 +183,7 @@ class Build(build_ext):
         return [*super().get_outputs(), *(os.path.join(self.build_lib, name) for name in self._built())]
 
     def _built(self) -> list[str]:
-        return [name for name in PROGRAMS if name != HELLO or os.path.exists(self._destination(name))]
+        return [name for name in PROGRAMS if name not in LONELY or os.path.exists(self._destination(name))]
 
     def get_output_mapping(self) -> dict[str, str]:
         mapping: dict[str, str] = super().get_output_mapping()

@@ -6,7 +6,7 @@ This module imports nothing, so that any module can raise and catch these withou
     ├── UsageError           the command line is wrong
     ├── ConfigError          a configuration file does not parse or contradicts itself
     ├── NotFound             the named object does not exist
-    │   ├── NoSuchContainer  ├── NoSuchImage  └── NoSuchVolume
+    │   ├── NoSuchContainer  ├── NoSuchImage  ├── NoSuchVolume  └── NoSuchPod
     ├── InUse                the object exists already, or something depends on it
     ├── BadState             the object is in a state in which this cannot be done
     ├── BadArchive           an image archive, layer or manifest is broken or hostile
@@ -65,6 +65,10 @@ class NoSuchImage(NotFound):
 
 class NoSuchVolume(NotFound):
     ref = "no-such-volume"
+
+
+class NoSuchPod(NotFound):
+    pass
 
 
 class InUse(PypodError):

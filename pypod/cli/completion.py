@@ -23,6 +23,7 @@ QUERIES = {
     "image": "images --format '{{.Repository}}:{{.Tag}}'",
     "network": "network ls --quiet",
     "secret": "secret ls --format '{{.Name}}'",
+    "pod": "pod ps --format '{{.Name}}'",
     "volume": "volume ls --quiet",
 }
 

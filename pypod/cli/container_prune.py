@@ -30,8 +30,8 @@ def run(invocation: Invocation) -> int:
     code = 0
     dependents = remove.Dependents(context, store)
     for container in found:
-        if containers.observe(container).status not in ("created", "exited"):
-            continue
+        if container.config.pod or containers.observe(container).status not in ("created", "exited"):
+            continue  # what is in a pod goes with it
         try:
             remove.remove(context, store, container, dependents=dependents)
         except NoSuchContainer:

@@ -137,4 +137,16 @@ def _network(context: Context, store: Store, word: str, size: bool) -> dict[str,
     return networks.view(context, store, networks.find(context, word))
 
 
-_FINDERS: dict[str, Finder] = {"container": _container, "image": _image, "volume": _volume, "network": _network}
+def _pod(context: Context, store: Store, word: str, size: bool) -> dict[str, Any]:
+    from pypod.engine import pod_view, pods
+
+    return pod_view.inspect(context, store, pods.find(context, word))
+
+
+_FINDERS: dict[str, Finder] = {
+    "container": _container,
+    "image": _image,
+    "volume": _volume,
+    "network": _network,
+    "pod": _pod,
+}

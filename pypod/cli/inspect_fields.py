@@ -12,6 +12,7 @@ _TYPES = {
     "container": "define.InspectContainerData",
     "image": "libimage.ImageData",
     "volume": "define.VolumeConfigResponse",
+    "pod": "define.InspectPodData",
 }
 
 # Maps from names that users or networks choose; everything else is a struct.
@@ -47,6 +48,20 @@ _HIDDEN: dict[str, dict[str, Any]] = {
     "Mounts": {"Name": "", "SubPath": ""},
     "State": {"ConmonPid": 0, "CgroupPath": "", "Healthcheck": None},
     "libimage.ImageData": {"Healthcheck": None},
+    "define.InspectPodData": {
+        "Namespace": "",
+        "Labels": {},
+        "CgroupPath": "",
+        "InfraContainerID": "",
+        "InfraConfig": None,
+        "SharedNamespaces": [],
+        "Containers": [],
+        "Mounts": [],
+        "Devices": [],
+        "SecurityOpts": [],
+        "VolumesFrom": [],
+        "RestartPolicy": "",
+    },
     "define.VolumeConfigResponse": {"UID": 0, "GID": 0, "Anonymous": False, "Status": None, "Timeout": 0},
 }
 _POINTERS = frozenset("Healthcheck IDMappings IPAMConfig SizeRw Status".split())

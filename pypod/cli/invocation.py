@@ -83,7 +83,7 @@ def check_arguments(command: Command, arguments: Sequence[str], values: dict[str
 def _check_names(message: str, count: int, values: dict[str, Any]) -> None:
     everything = values.get("all")
     latest = values.get("latest")
-    file = values.get("cidfile")
+    file = values.get("cidfile") or values.get("pod_id_file")
     filters = values.get("filter")
     if file and (everything or latest):
         raise UsageError("--all, --latest, and --cidfile cannot be used together")

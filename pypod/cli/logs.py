@@ -12,7 +12,7 @@ from pypod.errors import PypodError, StorageError, UsageError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from pypod.cli.invocation import Invocation
@@ -33,11 +33,14 @@ def run(invocation: Invocation) -> int:
         assert target.container is not None
         readable(target.container)
         chosen.append(target.container)
-    jobs = [_job(container, number, options, since, until) for number, container in enumerate(chosen)]
+    jobs = [
+        job(container, number, options, since, until, container.name if options["names"] else "")
+        for number, container in enumerate(chosen)
+    ]
     if options["follow"] and len(jobs) > 1:
-        return _together(jobs)
-    for job in jobs:
-        job()
+        return together(jobs)
+    for work in jobs:
+        work()
     return 0
 
 
@@ -60,11 +63,12 @@ def readable(container: Container) -> None:
         )
 
 
-def _job(container: Container, number: int, options: dict[str, Any], since: int, until: int) -> Callable[[], None]:
+def job(
+    container: Container, number: int, options: dict[str, Any], since: int, until: int, prefix: str
+) -> Callable[[], None]:
+    """What writes one container's log, each line after ``prefix``; ``number`` chooses the colour."""
     path = container.config.log_path or container.userdata + "/ctr.log"
-    name = ""
-    if options["names"]:
-        name = container.name + " "
+    name = prefix and prefix + " "
     colour = _COLOURS[number % len(_COLOURS)] if options["color"] else 0
     sink = _Sink(name, timestamps=options["timestamps"], colour=colour, eager=options["follow"])
 
@@ -92,17 +96,50 @@ def _job(container: Container, number: int, options: dict[str, Any], since: int,
     return work
 
 
-def _together(jobs: list[Callable[[], None]]) -> int:
+def merged(chosen: list[Container], prefixes: list[str], options: dict[str, Any], since: int, until: int) -> None:
+    """Write the logs of several containers as one, in the order of time."""
+    import heapq
+
+    sinks = [
+        _Sink(
+            prefix and prefix + " ",
+            timestamps=options["timestamps"],
+            colour=_COLOURS[number % len(_COLOURS)] if options["color"] else 0,
+            eager=False,
+        )
+        for number, prefix in enumerate(prefixes)
+    ]
+
+    def entries(number: int) -> Iterator[tuple[str, int, logs.Entry]]:
+        container = chosen[number]
+        path = container.config.log_path or container.userdata + "/ctr.log"
+        try:
+            for entry in logs.read(path, tail=options["tail"], since=since, until=until):
+                yield entry[0], number, entry
+        except OSError as error:
+            raise StorageError(f"cannot read log of container {container.name}: {reason(error)}") from None
+
+    last = -1
+    for _, number, entry in heapq.merge(*map(entries, range(len(chosen)))):
+        if number != last and last >= 0:
+            sinks[last].flush()
+        sinks[number].take(entry)
+        last = number
+    if last >= 0:
+        sinks[last].flush()
+
+
+def together(jobs: list[Callable[[], None]]) -> int:
     """Follow several logs at once, a process for each: a line is written whole."""
     children = []
-    for job in jobs:
+    for work in jobs:
         pid = os.fork()
         if pid:
             children.append(pid)
             continue
         code = 1
         try:
-            job()
+            work()
             code = 0
         except PypodError as error:
             targets.complain(error)

@@ -156,7 +156,7 @@ INSPECT = (
         "all",
         "TYPE",
         "What kind of object to look for",
-        ("all", "container", "image", "volume", "network"),
+        ("all", "container", "image", "volume", "network", "pod"),
     ),
 )
 MOUNT = (

@@ -34,8 +34,6 @@ def run(invocation: Invocation) -> int:
     if options["last"] >= 0 and options["latest"]:
         raise UsageError("last and latest are mutually exclusive")
     # --sync asks for the truth from the runtime. The states shown are always true: the kernel is asked.
-    if options["pod"]:
-        raise UsageError("cannot show pods: no container of this version is in a pod")
     if options["external"] and (options["filter"] or options["latest"] or options["last"] >= 0):
         raise UsageError("the --external flag cannot be used with --filter, --latest or --last")
     if options["size"] and options["ns"]:
@@ -114,6 +112,10 @@ def _show(invocation: Invocation) -> None:
             ]
             for row in rows
         ]
+        if options["pod"]:
+            header += ["POD ID", "PODNAME"]
+            for line, row in zip(cells, rows, strict=True):
+                line += [row.container.config.pod if full else row.container.config.pod[:12], row.pod_name]
         if size:
             header.append("SIZE")
             for line, row in zip(cells, rows, strict=True):
@@ -188,6 +190,8 @@ class Fields:
             return size_text(row)
         if name == "Mounts":
             return ",".join(mount.destination for mount in config.mounts)
+        if name == "Pod":
+            return config.pod if self.full else config.pod[:12]
         if name == "Networks":
             return ",".join(row.networks)
         if name == "Labels":

@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 
 _NAMES = ("names", "you must provide at least one name or id")
 
-SECTIONS = ("Running containers", "Looking at containers", "Images", "Volumes", "Networks", "Secrets", "System")
-_RUN, _LOOK, _IMAGE, _VOLUME, _NETWORK, _SECRET, _SYSTEM = SECTIONS
+SECTIONS = (
+    "Running containers",
+    "Looking at containers",
+    "Pods",
+    "Images",
+    "Volumes",
+    "Networks",
+    "Secrets",
+    "System",
+)
+_RUN, _LOOK, _POD, _IMAGE, _VOLUME, _NETWORK, _SECRET, _SYSTEM = SECTIONS
 
 # Groups of commands: podman has every container command a second time below ``container``, and so on.
 GROUPS = {
@@ -32,6 +41,7 @@ GROUPS = {
     "image trust": "Manage which images may be used",
     "manifest": "Manage lists of images for several platforms",
     "network": "Manage bridge networks",
+    "pod": "Manage pods: containers that share namespaces",
     "secret": "Manage secrets",
     "system": "Manage pypod and its store",
     "volume": "Manage volumes",
@@ -525,6 +535,116 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _NAMES,
         "container",
     ),
+    "pod create": (
+        "pod:create",
+        "Create a pod",
+        _POD,
+        "options_pod.CREATE",
+        "[options] [NAME]",
+        (0, 1),
+        "",
+    ),
+    "pod exists": ("pod:exists", "Tell by the exit code whether a pod exists", _POD, "NONE", "POD", (1, 1), "pod"),
+    "pod inspect": (
+        "pod:inspect",
+        "Show everything about pods",
+        _POD,
+        "options_pod.INSPECT",
+        "[options] POD [POD...]",
+        ("names", "no names or ids specified"),
+        "pod",
+    ),
+    "pod kill": (
+        "pod:kill",
+        "Send a signal to the containers of pods",
+        _POD,
+        "options_pod.KILL",
+        "[options] POD [POD...]",
+        _NAMES,
+        "pod",
+    ),
+    "pod logs": (
+        "pod_logs",
+        "Show what the containers of a pod wrote",
+        _POD,
+        "options_pod.LOGS",
+        "[options] POD",
+        (0, 1),
+        "pod",
+    ),
+    "pod pause": (
+        "pod:pause",
+        "Freeze the containers of pods",
+        _POD,
+        "options_pod.PAUSE",
+        "[options] POD [POD...]",
+        _NAMES,
+        "pod",
+    ),
+    "pod prune": (
+        "pod:prune",
+        "Remove the pods that have run and do not any more",
+        _POD,
+        "options_pod.PRUNE",
+        "[options]",
+        (0, 0),
+        "",
+    ),
+    "pod ps": ("pod_ps", "List pods", _POD, "options_pod.PS", "[options]", (0, 0), ""),
+    "pod restart": (
+        "pod:restart",
+        "Restart the containers of pods",
+        _POD,
+        "options_pod.RESTART",
+        "[options] POD [POD...]",
+        _NAMES,
+        "pod",
+    ),
+    "pod rm": (
+        "pod:rm",
+        "Remove pods with their containers",
+        _POD,
+        "options_pod.RM",
+        "[options] POD [POD...]",
+        _NAMES,
+        "pod",
+    ),
+    "pod start": (
+        "pod:start",
+        "Start the containers of pods",
+        _POD,
+        "options_pod.START",
+        "[options] POD [POD...]",
+        _NAMES,
+        "pod",
+    ),
+    "pod stop": (
+        "pod:stop",
+        "Stop the containers of pods",
+        _POD,
+        "options_pod.STOP",
+        "[options] POD [POD...]",
+        _NAMES,
+        "pod",
+    ),
+    "pod top": (
+        "pod_top",
+        "Show the processes of a pod",
+        _POD,
+        "options_pod.TOP",
+        "[options] POD [FORMAT-DESCRIPTORS|ARGS...]",
+        ("first", "you must provide the name or id of a running pod"),
+        "pod",
+    ),
+    "pod unpause": (
+        "pod:unpause",
+        "Let the containers of paused pods run on",
+        _POD,
+        "options_pod.PAUSE",
+        "[options] POD [POD...]",
+        _NAMES,
+        "pod",
+    ),
     "port": (
         "port",
         "List the published ports of containers",
@@ -832,7 +952,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
 }
 
 # The arguments of these are another command's from the first word on: flags there are not ours.
-OWN_ARGUMENTS = frozenset(("create", "exec", "run", "schema", "top", "unshare"))
+OWN_ARGUMENTS = frozenset(("create", "exec", "pod top", "run", "schema", "top", "unshare"))
 
 ALIASES = {
     "container commit": "commit",
@@ -850,6 +970,8 @@ ALIASES = {
     "system info": "info",
     "network list": "network ls",
     "network remove": "network rm",
+    "pod list": "pod ps",
+    "pod ls": "pod ps",
     "secret list": "secret ls",
     "secret remove": "secret rm",
     "volume list": "volume ls",

@@ -62,7 +62,7 @@ def check(
             removed += mend.clean(store, min_age, journal.making(context))
         _remove_exit_files(context, store)
         removed += _remove_temporary(context, min_age)
-    network = _bridges(context, repair=repair)
+    network = [*_bridges(context, repair=repair), *_pods(context, store, repair=repair)]
     if repair:
         removed += network
     leftovers: list[str] = []
@@ -81,6 +81,17 @@ def check(
         removed=removed,
         damage=[item.line for item in (_remaining(store, found) if repair and readable else found)],
     )
+
+
+def _pods(context: Context, store: Store, *, repair: bool) -> list[str]:
+    """What killed commands have left of pods; with ``repair`` it is removed."""
+    from pypod.engine import pods
+
+    if not os.path.isdir(pods.directory(context)):
+        return []
+    from pypod.engine import pod_check
+
+    return pod_check.leftovers(context, store, repair=repair)
 
 
 def _bridges(context: Context, *, repair: bool) -> list[str]:

@@ -99,6 +99,10 @@ def finish(context: Context, store: Store, container: Container) -> State:
         save_state(container, final)
         files.remove_tree(container.exit_file)
         events.container(context, container, "cleanup")
+    if container.config.pod and not container.config.infra:
+        from pypod.engine import pod_exit
+
+        pod_exit.member_ended(context, store, container, final)
     return final
 
 

@@ -198,7 +198,10 @@ class ContainerConfig:
     healthcheck: HealthCheck | None = None
     sdnotify: str = "container"
     systemd: bool = False
-    dependencies: list[str] = []  # ids of containers whose namespaces this one joins
+    dependencies: list[str] = []  # ids of containers that cannot be removed before this one
+    needs: list[str] = []  # those of them that must run before it starts: whose namespaces it joins, and --requires
+    pod: str = ""  # the pod's id
+    infra: bool = False  # it holds the pod's namespaces
 
     @property
     def bridges(self) -> list[str]:

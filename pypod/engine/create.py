@@ -43,6 +43,12 @@ def create(
     ``puller`` gets an image that is not here. The first container with an id mapping of its own copies the image,
     which ``progress`` is told of. Enters the user namespace. Raises PypodError of every kind.
     """
+    if flags.get("pod") or flags.get("pod_id_file"):
+        from pypod.engine import pod_member
+
+        return pod_member.create(
+            context, store, image_name, command, flags, create_command, puller=puller, progress=progress
+        )
     cidfile = flags.get("cidfile") or ""
     if cidfile and os.path.exists(cidfile):
         raise UsageError(

@@ -201,7 +201,13 @@ def _until(context: Context, store: Store, value: str) -> Test:
 
 
 def _pod(context: Context, store: Store, value: str) -> Test:
-    return lambda row: False  # no container of ours is in a pod
+    from pypod.engine import pods
+
+    # A name, or the beginning of an id; the names are those of now.
+    wanted = {
+        pod.id for pod in pods.every(context) if value in (pod.name, pod.id) or value and pod.id.startswith(value)
+    }
+    return lambda row: row.container.config.pod in wanted
 
 
 def _boot(context: Context, store: Store, value: str) -> Test:

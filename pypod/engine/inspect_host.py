@@ -73,18 +73,19 @@ def port_bindings(config: ContainerConfig, *, exposed: bool = False) -> dict[str
     return found
 
 
-def _mode(namespace: Namespace) -> str:
+def mode(namespace: Namespace) -> str:
+    """A namespace as --pid and its like take it."""
     return f"{namespace.mode}:{namespace.value}" if namespace.value else namespace.mode
 
 
 def _network_mode(config: ContainerConfig) -> str:
-    return "bridge" if config.network.mode == "bridge" else _mode(config.network)
+    return "bridge" if config.network.mode == "bridge" else mode(config.network)
 
 
 def _userns(config: ContainerConfig) -> str:
     if config.userns.mode == "host" and not config.uid_map:
         return ""
-    return _mode(config.userns)
+    return mode(config.userns)
 
 
 def _binds(config: ContainerConfig) -> list[str]:
@@ -114,7 +115,8 @@ def _ulimits(config: ContainerConfig, spec: dict[str, Any]) -> list[dict[str, An
     return found
 
 
-def _devices(config: ContainerConfig) -> list[dict[str, str]]:
+def devices(config: ContainerConfig) -> list[dict[str, str]]:
+    """The devices of --device."""
     found = []
     for text in config.devices:
         host, _, rest = text.partition(":")
@@ -142,7 +144,7 @@ def host_config(context: Context, container: Container, spec: dict[str, Any]) ->
         "CgroupManager": str(
             context.flags.get("cgroup_manager") or context.engine.get("cgroup_manager") or "cgroupfs"
         ),
-        "CgroupMode": _mode(config.cgroupns),
+        "CgroupMode": mode(config.cgroupns),
         "ContainerIDFile": config.cidfile,
         "LogConfig": {
             "Type": config.log_driver,
@@ -170,18 +172,18 @@ def host_config(context: Context, container: Container, spec: dict[str, Any]) ->
         "DnsSearch": list(config.dns_search),
         "ExtraHosts": list(config.add_hosts),
         "GroupAdd": list(config.groups),
-        "IpcMode": _mode(config.ipc),
+        "IpcMode": mode(config.ipc),
         "Cgroup": "",
         "Cgroups": "default" if config.cgroups == "enabled" else config.cgroups,
         "Links": None,
         "OomScoreAdj": config.oom_score_adj or 0,
-        "PidMode": _mode(config.pid),
+        "PidMode": mode(config.pid),
         "Privileged": config.privileged,
         "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options),
         "Tmpfs": _tmpfs(config),
-        "UTSMode": _mode(config.uts),
+        "UTSMode": mode(config.uts),
         "UsernsMode": _userns(config),
         "ShmSize": config.shm_size,
         "Runtime": "oci",
@@ -194,7 +196,7 @@ def host_config(context: Context, container: Container, spec: dict[str, Any]) ->
             "GidMap": [":".join(map(str, item)) for item in config.gid_map],
         }
     result.update(_resources(config))
-    result["Devices"] = _devices(config)
+    result["Devices"] = devices(config)
     result["Ulimits"] = _ulimits(config, spec)
     return result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pypod.base import files, times
 from pypod.engine import container as containers
 from pypod.engine import health_log, inspect_host, orphans, ps_view
+from pypod.errors import NoSuchContainer
 from pypod.network.records import empty_view
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ def inspect(context: Context, store: Store, container: Container, *, size: bool 
         "ImageDigest": _digest(store, config.image_id),
         "ImageName": config.image,
         "Rootfs": config.rootfs,
-        "Pod": "",
+        "Pod": config.pod,
         "ResolvConfPath": container.rundir + "/resolv.conf",
         "HostnamePath": container.rundir + "/hostname",
         "HostsPath": container.rundir + "/hosts",
@@ -59,11 +60,11 @@ def inspect(context: Context, store: Store, container: Container, *, size: bool 
         "BoundingCaps": granted,
         "ExecIDs": _exec_ids(container),
         "GraphDriver": _graph(store, config),
-        "Mounts": [_mount(mount) for mount in config.mounts if mount.type in ("bind", "volume", "image")],
+        "Mounts": [mount(item) for item in config.mounts if item.type in ("bind", "volume", "image")],
         "Dependencies": list(config.dependencies),
-        "NetworkSettings": network_settings(container, state),
+        "NetworkSettings": _shared_network(context, store, container) or network_settings(container, state),
         "Namespace": "",
-        "IsInfra": False,
+        "IsInfra": config.infra,
         "IsService": False,
         "KubeExitCodePropagation": "invalid",
         "lockNumber": 0,
@@ -146,23 +147,35 @@ def _graph(store: Store, config: ContainerConfig) -> dict[str, Any]:
     }
 
 
-def _mount(mount: Any) -> dict[str, Any]:
-    options = [item for item in mount.options if item not in ("rw", "ro") and item not in inspect_host.PROPAGATION]
-    result: dict[str, Any] = {"Type": mount.type}
-    if mount.name:
-        result["Name"] = mount.name
+def mount(item: Any) -> dict[str, Any]:
+    """One of Mounts."""
+    options = [word for word in item.options if word not in ("rw", "ro") and word not in inspect_host.PROPAGATION]
+    result: dict[str, Any] = {"Type": item.type}
+    if item.name:
+        result["Name"] = item.name
     result.update(
         {
-            "Source": mount.source,
-            "Destination": mount.destination,
-            "Driver": "local" if mount.type == "volume" else "",
+            "Source": item.source,
+            "Destination": item.destination,
+            "Driver": "local" if item.type == "volume" else "",
             "Mode": "",
             "Options": options,
-            "RW": "ro" not in mount.options,
-            "Propagation": inspect_host.propagation(mount.options),
+            "RW": "ro" not in item.options,
+            "Propagation": inspect_host.propagation(item.options),
         }
     )
     return result
+
+
+def _shared_network(context: Context, store: Store, container: Container) -> dict[str, Any]:
+    """The settings of the container whose network this one shares; {} if there is none."""
+    if container.config.network.mode != "container":
+        return {}
+    try:
+        other = containers.find(context, store, container.config.network.value)
+    except NoSuchContainer:
+        return {}
+    return network_settings(other, containers.observe(other))
 
 
 def network_settings(container: Container, state: State) -> dict[str, Any]:

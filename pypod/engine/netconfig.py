@@ -96,6 +96,10 @@ def etc_files(context: Context, store: Store, container: Container) -> dict[str,
         from pypod.engine import container as containers
 
         directory = containers.find(context, store, config.network.value).rundir
+        if config.pod and not config.no_hosts:
+            from pypod.engine import pod_infra
+
+            pod_infra.add_name(directory + "/hosts", container.name)
     result = {}
     for inside, name in ETC_FILES.items():
         if name == "hosts" and config.no_hosts:

@@ -118,7 +118,8 @@ def user(
         from pypod.engine import container
 
         other = container.find(context, store, resolved.value)
-        return resolved, other.config.uid_map, other.config.gid_map, ""
+        # In a pod with keep-id the user is the same one in every container.
+        return resolved, other.config.uid_map, other.config.gid_map, other.config.user if other.config.infra else ""
     return choice.namespace, choice.uid_map, choice.gid_map, choice.user
 
 

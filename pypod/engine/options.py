@@ -108,6 +108,7 @@ def build_config(
         raise UsageError("no command or entrypoint provided, and no CMD or ENTRYPOINT from image")
     if options.get("init") and options.get("systemd") == "always":
         raise UsageError("cannot use --init and --systemd=always together")
+    needs = list(dict.fromkeys([*dependencies, *_required(options, context, store)]))
     config = ContainerConfig(
         id=id,
         name=name,
@@ -183,7 +184,10 @@ def build_config(
         healthcheck=_health(options, from_image.get("Healthcheck")),
         sdnotify=options.get("sdnotify") or "container",
         systemd=systemd,
-        dependencies=list(dict.fromkeys([*dependencies, *volumes_from, *_required(options, context, store)])),
+        dependencies=list(dict.fromkeys([*needs, *volumes_from])),
+        needs=needs,
+        pod=options.get("pod_id") or "",
+        infra=bool(options.get("is_infra")),
     )
     if limits.given(config):
         limits.warn(context, config)
@@ -210,8 +214,6 @@ def make_volumes(context: Context, config: ContainerConfig) -> None:
 def refuse(options: Mapping[str, Any]) -> None:
     """Flags that are known but not there yet: better an error than silence. Raises UsageError."""
     for flag, what in (
-        ("pod", "pods"),
-        ("pod_id_file", "pods"),
         ("gpus", "GPUs"),
         ("chrootdirs", "chroot directories"),
         ("subuidname", "maps by name"),

@@ -40,6 +40,8 @@ class Row:
     health: str = ""
     size: dict[str, int] | None = None  # podman's rootFsSize and rwSize
     namespaces: dict[str, str] = {}
+    pod_name: str = ""
+    published: list[PortMapping] | None = None  # of the container whose network it shares
 
     @property
     def status(self) -> str:
@@ -56,7 +58,7 @@ class Row:
     @property
     def ports(self) -> str:
         """ "127.0.0.1:8080->80/tcp, 443/tcp"."""
-        return ports_text(self.container.config.ports, self.container.config.exposed)
+        return ports_text(self.published or self.container.config.ports, self.container.config.exposed)
 
     @property
     def networks(self) -> list[str]:
@@ -82,16 +84,16 @@ class Row:
             "Id": self.container.id,
             "Image": config.image,
             "ImageID": config.image_id,
-            "IsInfra": False,
+            "IsInfra": config.infra,
             "Labels": config.labels or None,
             "Mounts": [mount.destination for mount in config.mounts],
             "Names": [self.container.name],
             "Namespaces": self.namespaces,
             "Networks": self.networks,
             "Pid": state.pid,
-            "Pod": "",
-            "PodName": "",
-            "Ports": [dict(port.__dict__) for port in config.ports] or None,
+            "Pod": config.pod,
+            "PodName": self.pod_name,
+            "Ports": [dict(port.__dict__) for port in self.published or config.ports] or None,
             "Restarts": state.restarts,
             "Size": self.size,
             "StartedAt": state.started_at // 1_000_000_000 if state.started_at else NEVER,
@@ -165,7 +167,10 @@ def rows(
     everything = everything or last > 0 or latest or any(item.startswith("status=") for item in filters)
     now = time.time_ns()
     found = []
-    for container in containers.every(context, store):
+    known = containers.every(context, store)
+    shared = False
+    for container in known:
+        shared = shared or bool(container.config.pod) or container.config.network.mode == "container"
         item = row(container, now)
         if item.state.unclean and orphans.tend(context, store, container):
             try:
@@ -178,6 +183,10 @@ def rows(
         found = found[-1:]
     elif last > 0:
         found = found[-last:]
+    if shared:
+        from pypod.engine import pod_view
+
+        found = pod_view.decorate(context, found, known)
     if size or namespaces:
         from pypod.base.record import replace
 

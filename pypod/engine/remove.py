@@ -47,13 +47,25 @@ def remove(
     depend: bool = False,
     timeout: int | None = None,
     dependents: Dependents | None = None,
+    infra: bool = False,
 ) -> list[str]:
     """Remove a container; the ids removed (with ``depend``, those of its dependents first).
 
     ``dependents`` serves several calls: whoever removes many containers need not read them all for each.
 
+    ``infra``: even the container that holds the namespaces of a pod.
+
     Raises BadState (code 2) if it runs and ``force`` is off, InUse if others depend on it.
     """
+    if container.config.infra and not infra:
+        from pypod.engine import pods
+
+        if pods.exists(context, container.config.pod):
+            raise InUse(
+                f"container {container.id} is the infra container of pod {container.config.pod} and cannot be removed"
+                " without removing the pod",
+                hint=f"pypod pod rm {container.config.pod[:12]}",
+            )
     removed = []
     dependents = dependents or Dependents(context, store)
     for other in dependents.of(container):

@@ -36,6 +36,7 @@ def run_attached(
     before = state = State()
     began = False
     try:
+        starting.start_needs(context, store, container)
         with container.lock:
             before, state = _prepare(context, store, container, preserve_fds)
             # A container that restarts is the exit command's to restart: then we only watch.

@@ -54,6 +54,17 @@ def startable(container: Container, state: State) -> None:
         raise BadState(f"unable to start container {container.id}: it is paused, unpause it first")
 
 
+def start_needs(context: Context, store: Store, container: Container) -> None:
+    """Start what must run before the container does and does not yet: its pod's infra container, --requires.
+
+    Before its own lock is taken. Raises PypodError.
+    """
+    for id in container.config.needs:
+        other = containers.find(context, store, id)
+        if observe(other).status not in ("running", "paused"):
+            start_detached(context, store, other)
+
+
 def enter(context: Context, store: Store, container: Container) -> None:
     """Enter the namespaces in which the container will be started."""
     rootless.enter_user(context)
@@ -145,6 +156,7 @@ def start(context: Context, container: Container, state: State) -> State:
 
 def start_detached(context: Context, store: Store, container: Container, *, preserve_fds: int = 0) -> State:
     """``start`` in full, for a container that nobody attaches to. Raises PypodError."""
+    start_needs(context, store, container)
     with container.lock:
         before = observe(container)
         if before.status == "running":
@@ -163,6 +175,7 @@ def start_detached(context: Context, store: Store, container: Container, *, pres
 
 def initialize_only(context: Context, store: Store, container: Container) -> None:
     """``init``. Raises BadState unless the container was created or has ended."""
+    start_needs(context, store, container)
     with container.lock:
         before = observe(container)
         if before.status not in ("created", "exited"):
@@ -176,6 +189,7 @@ def initialize_only(context: Context, store: Store, container: Container) -> Non
 
 def restart_after_exit(context: Context, store: Store, container: Container, before: State) -> None:
     """The restart policy's start, in the exit command. The caller holds the lock. Raises PypodError."""
+    start_needs(context, store, container)
     events.container(context, container, "restart")
     enter(context, store, container)
     state = initialize(context, store, container, replace(before, restarts=before.restarts + 1))

@@ -140,8 +140,8 @@ def snapshot(pypod: Pypod) -> Snapshot:
                 if len(name) == 64
             ),
             "volumes": _names(graph / "volumes"),
-            # The cache of what registries have is meant to stay.
-            "files of ours": _files(graph / "pypod") - _files(graph / "pypod/blobs"),
+            # The cache of what registries have is meant to stay, and so are the files of infra containers.
+            "files of ours": _files(graph / "pypod") - _files(graph / "pypod/blobs") - _files(graph / "pypod/pause"),
             "volatile files": _files(run),
         }
     )

@@ -1,0 +1,75 @@
+"""``pod rm``: the containers of a pod, the infra container after the others, and at last its record.
+
+If it is killed halfway the pod is still there, and can be removed again.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pypod.base import files
+from pypod.engine import container as containers
+from pypod.engine import pod_life, pods, rootless
+from pypod.engine import remove as removal
+from pypod.errors import BadState, NoSuchContainer, NoSuchPod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pypod.engine.context import Context
+    from pypod.engine.pods import Pod
+    from storage.store import Store
+
+
+def remove(context: Context, store: Store, pod: Pod, *, force: bool = False, timeout: int | None = None) -> None:
+    """Remove a pod. Raises BadState (code 2) if something in it runs and ``force`` is off, PypodError.
+
+    A running infra container alone holds up nobody: it goes with its pod.
+    """
+    rootless.enter_user(context)
+    if force:
+        pod_life.stop_all(context, store, pod, timeout=timeout, quiet=False)
+    with pods.lock(context, pod.id) as held:
+        if not pods.exists(context, pod.id):
+            files.remove_tree(held.path)
+            raise NoSuchPod(f"no pod with name or ID {pod.name} found: no such pod")
+        members = pods.members(context, store, pod.id)
+        for item in members:
+            status = containers.observe(item).status
+            if not force and not item.config.infra and status in ("running", "paused", "stopping"):
+                raise BadState(
+                    f"removing container {item.id} from pod {pod.id}: cannot remove container {item.id} as it is"
+                    f" {status} - running or paused containers cannot be removed without force: container state"
+                    " improper",
+                    code=2,
+                )
+        dependents = removal.Dependents(context, store)
+        for item in reversed(members):
+            infra = item.config.infra
+            try:
+                removal.remove(
+                    context,
+                    store,
+                    item,
+                    force=force or infra,
+                    volumes=infra,
+                    timeout=timeout,
+                    depend=force,
+                    dependents=dependents,
+                    infra=infra,
+                )
+            except NoSuchContainer:
+                continue
+        _remove_cgroup(pod)
+        pods.forget(context, pod.id)
+
+
+def _remove_cgroup(pod: Pod) -> None:
+    """The pod's own cgroup, in every hierarchy; a slice is systemd's to remove."""
+    if not pod.cgroup_path.startswith("/"):
+        return
+    root = "/sys/fs/cgroup"
+    for place in (root, *(f"{root}/{name}" for name in os.listdir(root))):
+        try:
+            os.rmdir(place + pod.cgroup_path)
+        except OSError:
+            continue
