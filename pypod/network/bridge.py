@@ -31,6 +31,7 @@ def prepare(request: NetworkRequest) -> None:
 
         slirp.program_of(request)
         slirp.options_of(request)
+        ports.ipv4_only(request.ports)
         ports.check(request.ports)
     else:
         ports.check([port for port in request.ports if port.protocol != "sctp"])

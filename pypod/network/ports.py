@@ -76,6 +76,16 @@ def check(ports: Sequence[Port]) -> None:
             sock.close()
 
 
+def ipv4_only(ports: Sequence[Port]) -> None:
+    """Raise NetworkError for a port on an IPv6 address, which slirp4netns cannot listen on."""
+    for port in ports:
+        if ":" in port.host_ip:
+            raise NetworkError(
+                f"cannot publish port [{port.host_ip}]:{port.host_port}: slirp4netns listens on IPv4 addresses only",
+                hint="publish it on an IPv4 address, or use --network pasta",
+            )
+
+
 def keep_descriptors_private() -> None:
     """Let no program that is started from now on inherit a descriptor of ours above 2, unless it is named to it."""
     for name in os.listdir("/proc/self/fd"):

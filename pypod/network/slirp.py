@@ -118,6 +118,7 @@ def prepare(request: NetworkRequest) -> None:
             "--ip cannot be used with slirp4netns: invalid argument", hint="choose the network: slirp4netns:cidr=…"
         )
     if request.ports:
+        ports.ipv4_only(request.ports)
         ports.check(request.ports)
 
 

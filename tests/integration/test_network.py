@@ -153,6 +153,8 @@ def test_ports_that_cannot_be_published(pypod: Pypod, image: str, driver: str) -
     bad.fails(125, "198.51.100.7:20000", "cannot assign requested address")
     if pypod.rootless:
         pypod("run", "--rm", "--network", driver, "-p", "81:1", image, "true").fails(125, "0.0.0.0:81", "permission")
+    if driver == "slirp4netns":
+        pypod("run", "--rm", "--network", driver, "-p", "[::1]:20000:1", image, "true").fails(125, "::1", "IPv4")
     assert pypod.names() == []
 
 
