@@ -92,6 +92,7 @@ SAVE = (
 )
 IMAGE_PRUNE = (
     ("all a", "bool", False, "", "Every image that no container uses, not only those without a name"),
+    ("build-cache", "bool", False, "", ""),  # nothing is built here: there is none
     ("external", "bool", False, "", "Those that only working containers of buildah use, with these containers"),
     ("filter", "array", (), "KEY=VALUE", "Only images that this describes: label, until"),
     *_FORCE,
@@ -121,9 +122,11 @@ SYSTEM_DF = (
 
 VOLUME_CREATE = (
     ("driver d", "str", "local", "DRIVER", "The volume driver"),
+    ("gid", "uint", None, "ID", "The group that owns the volume"),
     ("ignore", "bool", False, "", "A volume that exists already is no error"),
     ("label l", "array", (), "KEY[=VALUE]", "Label the volume"),
     ("opt o", "array", (), "KEY=VALUE", "Option of the driver: type, device, o"),
+    ("uid", "uint", None, "ID", "The user who owns the volume"),
 )
 VOLUME_LS = (
     ("filter f", "array", (), "KEY=VALUE", "Only volumes that this describes"),

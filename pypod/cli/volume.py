@@ -44,6 +44,8 @@ def create(invocation: Invocation) -> int:
             raise UsageError(f'invalid label format: "{text}"')
         labels[key] = value
     options, uid, gid = _driver_options(flags["opt"])
+    uid = uid if flags["uid"] is None else flags["uid"]
+    gid = gid if flags["gid"] is None else flags["gid"]
     name = mounts.check_volume_name(invocation.args[0]) if invocation.args else names.random_id()
     context, _ = _open(invocation)
     try:

@@ -164,9 +164,14 @@ def test_many_states(schemas: Schemas, busybox_tar: Path, shared_dir: Path) -> N
     for name in ("images", "volume ls", "secret ls", "system df", "info"):
         assert schemas(name)
     assert schemas("system df --verbose", "system", "df", "--verbose", "--format", "json")["Containers"]
-    schemas("volume inspect", "volume", "inspect", "named")
+    pypod("volume", "create", "--uid", "5", "--gid", "7", "owned").ok()
+    [owned] = schemas("volume inspect", "volume", "inspect", "owned")
+    assert (owned["UID"], owned["GID"], owned["Options"]) == (5, 7, {})
     schemas("secret inspect", "secret", "inspect", "--showsecret", "hush")
     assert schemas("diff", "diff", "--format", "json", "exited")["added"] == ["/new"]
+    for line in pypod("events", "--stream=false", "--format", "json").ok().lines:
+        schemas.check("events", json.loads(line))
+    assert len(schemas("stats", "stats", "--no-stream", "--format", "json")) >= 2
     assert {row["State"] for row in schemas("ps", "ps", "-a", "--format", "json")} >= {"created", "exited", "running"}
     if not pypod.rootless:
         return  # once is enough; test_json compares a container of root's
