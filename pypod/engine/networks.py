@@ -11,7 +11,7 @@ from pypod.network import networks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from pypod.engine.container import Container
@@ -28,6 +28,14 @@ def directory(context: Context) -> str:
 def find(context: Context, reference: str) -> dict[str, Any]:
     """By name, id or unique prefix of an id. Raises NotFound."""
     return networks.find(directory(context), reference)
+
+
+def check(context: Context, chosen: Mapping[str, Sequence[str]]) -> None:
+    """What a container is to join, by names of networks, before it is made. Raises NotFound, UsageError."""
+    from pypod.network import attachments
+
+    for name, words in chosen.items():
+        attachments.parse(find(context, name or networks.DEFAULT), words)
 
 
 def users(context: Context, store: Store, name: str) -> list[Container]:

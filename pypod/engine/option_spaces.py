@@ -40,6 +40,10 @@ def network(
     from pypod.engine import namespaces
 
     found = namespaces.parse_network(texts)
+    if found.namespace.mode == "bridge" and found.options:
+        from pypod.engine import networks
+
+        networks.check(context, found.options)
     return _resolve(found.namespace, context, store, dependencies), found.options
 
 

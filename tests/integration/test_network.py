@@ -227,6 +227,8 @@ def test_name_files_by_the_flags(pypod: Pypod, image: str) -> None:
 )
 def test_bad_networks(pypod: Pypod, image: str, network: str, word: str) -> None:
     pypod("run", "--rm", "--network", network, image, "true").fails(125, word if network != "nosuchnet" else "net")
+    if network == "nosuchnet":
+        pypod("create", "--network", network, image, "true").fails(125, "nosuchnet")
     assert pypod.names() == []
 
 
