@@ -53,6 +53,7 @@ GLOBAL = (
 
 _ALL = (("all a", "bool", False, "", "Every container"),)
 _LATEST = (("latest l", "bool", False, "", "The container that was created last"),)
+LATEST = _LATEST
 _CIDFILE = (("cidfile", "array", (), "FILE", "Read a container's ID from this file"),)
 _FILTER = (("filter f", "array", (), "KEY=VALUE", "Only containers that this describes"),)
 _IGNORE = (("ignore i", "bool", False, "", "A container that does not exist is no error"),)

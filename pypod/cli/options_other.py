@@ -187,6 +187,18 @@ EVENTS = (
     ("stream", "bool", True, "", "Go on as events come"),
     ("until", "str", None, "TIME", "Events up to this time; a duration is from now on"),
 )
+SYSTEM_PRUNE = (
+    ("all a", "bool", False, "", "Every image that no container uses, not only those without a name"),
+    ("build", "bool", False, "", "The cache of builds too"),
+    ("filter", "array", (), "KEY=VALUE", "Only what this describes: label, label!, until"),
+    *_FORCE,
+    ("volumes", "bool", False, "", "Volumes too"),
+)
+SYSTEM_RESET = _FORCE
+SYSTEM_MIGRATE = (
+    ("migrate-db", "bool", False, "", ""),
+    ("new-runtime", "str", None, "RUNTIME", "The OCI runtime that every container is to have"),
+)
 INFO = FORMAT
 DOCTOR = FORMAT
 VERSION = FORMAT

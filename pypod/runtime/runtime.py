@@ -133,6 +133,10 @@ class Runtime:
         """Thaw the container's cgroup. Raises RuntimeFailed."""
         self._call("resume", id)
 
+    def update(self, id: str, resources: str) -> None:
+        """Give a container the limits in a file: "linux.resources" of the OCI config. Raises RuntimeFailed."""
+        self._call("update", "--resources", resources, id)
+
     def version(self) -> str:
         """The first line of ``--version``. Raises RuntimeFailed."""
         try:
