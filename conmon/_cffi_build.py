@@ -25,7 +25,7 @@ for _name in PURE:
 ffi.set_source(
     "conmon._conmon",
     '#include "text.h"\n#include "options.h"\n',
-    sources=[f"conmon/csrc/{name}.c" for name in PURE],
+    sources=[f"conmon/csrc/{name}.c" for name in (*PURE, "json")],
     include_dirs=[_CSRC],
     depends=[os.path.join(_CSRC, name + ".h") for name in PURE],
     define_macros=[("_GNU_SOURCE", "1")],

@@ -1,6 +1,5 @@
-/* The attach socket. Every client has its place in one ring of packets; a client that is up to date costs no copy.
- * One that takes nothing for --attach-grace milliseconds is cut: nothing waits for it any more, and as soon as its
- * socket takes a packet it is told how much it has missed, and sees the end. */
+/* The attach socket and its clients. One that takes nothing for --attach-grace milliseconds is cut: nothing waits for it
+ * any more, and as soon as its socket takes a packet it is told how much it has missed, and sees the end. */
 #include "monitor.h"
 
 #include <errno.h>
@@ -12,20 +11,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define HEADER 2	     /* bytes: length of a packet in the ring */
-#define ACCEPT_AGAIN 200     /* ms: when there were no descriptors left */
-#define DRAIN_PATIENCE 500   /* ms: for the slowest client, if more is left at the end than the ring holds */
-#define DRAIN_TIME 2000	     /* ms: the same, for all of them together */
+#define ACCEPT_AGAIN 200       /* ms: when there were no descriptors left */
 #define LAST_WORD_ROOM 1000000 /* bytes of socket buffer; the kernel makes it what it allows */
-
-static int behind(const struct monitor *m, const struct client *client)
-{
-	return !client->gone && !client->cut && client->cursor != m->ring_head;
-}
 
 static int hung_up(const struct client *client)
 {
@@ -52,39 +42,12 @@ static void client_close(struct monitor *m, struct client *client)
 	m->n_clients--;
 }
 
-/* What the client furthest behind has been served. */
-static size_t ring_low(const struct monitor *m)
-{
-	size_t low = m->ring_head;
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		if (m->clients[i].source.fd >= 0 && behind(m, &m->clients[i]) && m->clients[i].cursor < low)
-			low = m->clients[i].cursor;
-	return low;
-}
-
-/* Forget what everybody has been served; not for every little, unless the room is needed. */
-static void ring_trim(struct monitor *m, int needed)
-{
-	size_t low = ring_low(m);
-	if (low == 0 || (low != m->ring_head && low < RING_SIZE / 2 && !needed))
-		return;
-	memmove(m->ring, m->ring + low, m->ring_head - low);
-	m->ring_head -= low;
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		m->clients[i].cursor = m->clients[i].cursor >= low ? m->clients[i].cursor - low : 0;
-}
-
-int attach_backlogged(const struct monitor *m)
-{
-	return m->ring_head > RING_HIGH && m->ring_head - ring_low(m) > RING_HIGH;
-}
-
 static void client_poll(struct monitor *m, struct client *client)
 {
 	int events = 0;
 	if (!client->eof && !input_blocked(m))
 		events |= EPOLLIN;
-	if (behind(m, client) || client->cut)
+	if (client_behind(m, client) || client->cut)
 		events |= EPOLLOUT;
 	if (!events && !client->eof)
 		events = -1; /* a hang-up would be reported over and over while its last input waits for room */
@@ -109,40 +72,11 @@ void attach_poll(struct monitor *m)
 	}
 }
 
-static void client_lost(struct monitor *m, struct client *client)
+void client_lost(struct monitor *m, struct client *client)
 {
 	client->gone = 1;
 	client->stalled_at = 0;
 	client->cursor = m->ring_head;
-}
-
-static int64_t grace(const struct monitor *m)
-{
-	return m->options.attach_grace < 0 ? 0 : m->now + m->options.attach_grace + 1;
-}
-
-static size_t packet_length(const struct monitor *m, size_t at)
-{
-	const unsigned char *header = (const unsigned char *)m->ring + at;
-	return (size_t)(header[0] | header[1] << 8);
-}
-
-/* Serve a client what it has missed, as far as it takes it. */
-static void client_pump(struct monitor *m, struct client *client)
-{
-	while (behind(m, client)) {
-		size_t length = packet_length(m, client->cursor);
-		const char *packet = m->ring + client->cursor + HEADER;
-		if (send(client->source.fd, packet, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-			if (errno == EINTR)
-				continue;
-			if (errno != EAGAIN && errno != ENOBUFS)
-				client_lost(m, client);
-			return;
-		}
-		client->cursor += HEADER + length;
-		client->stalled_at = behind(m, client) ? grace(m) : 0;
-	}
 }
 
 /* Input ends with the last client that gave any: an onlooker that goes changes nothing for those that stay. */
@@ -161,10 +95,9 @@ static void client_eof(struct monitor *m, struct client *client)
 }
 
 /* It is too slow: from here on it is owed nothing but the number of bytes that it has missed. */
-static void client_cut(struct monitor *m, struct client *client)
+void client_cut(struct monitor *m, struct client *client)
 {
-	for (size_t at = client->cursor; at != m->ring_head; at += HEADER + packet_length(m, at))
-		client->missed += (long long)packet_length(m, at) - 1;
+	client->missed += client_backlog(m, client);
 	client->cut = 1;
 	client->stalled_at = 0;
 	client_eof(m, client);
@@ -223,7 +156,7 @@ static void client_ready(struct monitor *m, struct source *source, unsigned even
 			client_close(m, client);
 		return;
 	}
-	if (behind(m, client)) {
+	if (client_behind(m, client)) {
 		client_pump(m, client);
 		ring_trim(m, 0);
 		stdio_resume(m);
@@ -307,128 +240,6 @@ static void listener_ready(struct monitor *m, struct source *source, unsigned ev
 	attach_accept(m);
 }
 
-/* Serve those that are behind, waiting for them up to a time (0: for ever). */
-static void serve(struct monitor *m, int64_t deadline)
-{
-	struct pollfd waiting[MAX_CLIENTS];
-	nfds_t count = 0;
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		if (m->clients[i].source.fd >= 0 && behind(m, &m->clients[i]))
-			waiting[count++] = (struct pollfd){.fd = m->clients[i].source.fd, .events = POLLOUT};
-	if (!count)
-		return;
-	int64_t left = deadline - now_ms();
-	poll(waiting, count, !deadline ? -1 : left > 0 ? (int)left + 1 : 0);
-	m->now = now_ms();
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		if (m->clients[i].source.fd >= 0)
-			client_pump(m, &m->clients[i]);
-}
-
-static int ring_fits(const struct monitor *m, size_t length)
-{
-	return m->ring_head + HEADER + 1 + length <= RING_SIZE;
-}
-
-static void cut_slowest(struct monitor *m)
-{
-	size_t low = ring_low(m);
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		if (m->clients[i].source.fd >= 0 && behind(m, &m->clients[i]) && m->clients[i].cursor == low)
-			client_cut(m, &m->clients[i]);
-}
-
-/* The container is not read while a client is far behind, so this comes up only with the rest that an ended one has
- * left in large pipes. */
-static void ring_make_room(struct monitor *m, size_t length)
-{
-	int64_t patience = now_ms() + DRAIN_PATIENCE;
-	if (m->container_done && !m->drain_until)
-		m->drain_until = now_ms() + DRAIN_TIME;
-	for (ring_trim(m, 1); !ring_fits(m, length); ring_trim(m, 1)) {
-		int64_t until = patience < m->drain_until ? patience : m->drain_until;
-		if (now_ms() < until) {
-			serve(m, until);
-			continue;
-		}
-		cut_slowest(m);
-		patience = now_ms() + DRAIN_PATIENCE;
-	}
-}
-
-static void ring_append(struct monitor *m, int kind, const char *data, size_t length)
-{
-	unsigned char *at = (unsigned char *)m->ring + m->ring_head;
-	at[0] = (unsigned char)((length + 1) & 255);
-	at[1] = (unsigned char)((length + 1) >> 8);
-	at[HEADER] = (unsigned char)(kind + 1);
-	memcpy(at + HEADER + 1, data, length);
-	m->ring_head += HEADER + 1 + length;
-	for (int i = 0; i < MAX_CLIENTS; i++) {
-		struct client *client = &m->clients[i];
-		if (client->fresh || client->gone || client->cut)
-			client->cursor = m->ring_head;
-		else if (client->source.fd >= 0 && !client->stalled_at)
-			client->stalled_at = grace(m);
-	}
-}
-
-static int client_send(struct monitor *m, struct client *client, int kind, const char *data, size_t length)
-{
-	char tag = (char)(kind + 1); /* 2 stdout, 3 stderr */
-	union {
-		const char *in;
-		char *out;
-	} cast = {.in = data};
-	struct iovec parts[2] = {{&tag, 1}, {cast.out, length}};
-	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-	ssize_t done;
-	do
-		done = sendmsg(client->source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (done < 0 && errno == EINTR);
-	if (done >= 0)
-		return 1;
-	if (errno != EAGAIN && errno != ENOBUFS)
-		client_lost(m, client);
-	return client->gone;
-}
-
-/* Returns whether somebody did not take it at once. */
-static int send_packet(struct monitor *m, int kind, const char *data, size_t length)
-{
-	int late = 0;
-	if (!ring_fits(m, length))
-		ring_make_room(m, length);
-	for (int i = 0; i < MAX_CLIENTS; i++) {
-		struct client *client = &m->clients[i];
-		client->fresh = 0;
-		if (client->source.fd < 0 || client->gone)
-			continue;
-		if (client->cut) {
-			client->missed += (long long)length;
-			continue;
-		}
-		client->fresh = !behind(m, client) && client_send(m, client, kind, data, length);
-		late |= !client->fresh;
-	}
-	if (late)
-		ring_append(m, kind, data, length);
-	return late;
-}
-
-void attach_send(struct monitor *m, int kind, const char *data, size_t length)
-{
-	int late = 0;
-	while (length && m->n_clients) {
-		size_t size = length < PACKET_MAX ? length : PACKET_MAX;
-		late |= send_packet(m, kind, data, size);
-		data += size;
-		length -= size;
-	}
-	if (late)
-		attach_poll(m);
-}
-
 static void accept_timer(struct monitor *m)
 {
 	if (!m->accept_at || m->now < m->accept_at)
@@ -496,9 +307,9 @@ void attach_close(struct monitor *m)
 /* Whether a client has been given all that it takes. */
 static int client_done(struct monitor *m, struct client *client)
 {
-	if (behind(m, client) && client->stalled_at && m->now >= client->stalled_at)
+	if (client_behind(m, client) && client->stalled_at && m->now >= client->stalled_at)
 		client_cut(m, client);
-	return !behind(m, client);
+	return !client_behind(m, client);
 }
 
 /* Give each client the rest, as long as it takes it, then the end. */
@@ -519,7 +330,7 @@ void attach_finish(struct monitor *m)
 			else
 				sooner(&deadline, client->stalled_at);
 		}
-		serve(m, deadline);
+		clients_serve(m, deadline);
 	}
 }
 

@@ -232,6 +232,18 @@ static void numbered(const struct log_file *file, int number, char *out, size_t 
 		snprintf(out, room, "%s", file->name);
 }
 
+/* Go over to the file that has the name now; the old one is kept if that fails. */
+static int renew(struct monitor *m, struct log_file *file, int flags)
+{
+	int old = file->fd;
+	if (open_file(file, flags) == 0)
+		return close(old);
+	say(m, 1, "Failed to open log file %s: %s", file->path, strerror(errno));
+	close_fd(&file->fd);
+	file->fd = old;
+	return -1;
+}
+
 /* The number of the file that a rotation replaces or makes: more may be allowed than anybody can look for. */
 static int oldest(const struct monitor *m, const struct log_file *file)
 {
@@ -260,27 +272,8 @@ static void rotate(struct monitor *m, struct log_file *file)
 	}
 	if (m->log.max_files == 0)
 		unlinkat(file->dir_fd, file->name, 0);
-	int old = file->fd;
-	if (open_file(file, O_EXCL | O_NOFOLLOW) < 0) {
-		say(m, 1, "Failed to open log file %s: %s", file->path, strerror(errno));
-		close_fd(&file->fd);
-		file->fd = old;
+	if (renew(m, file, O_EXCL | O_NOFOLLOW) < 0)
 		file->size = 0; /* try again after as much again */
-		return;
-	}
-	close(old);
-}
-
-static void reopen(struct monitor *m, struct log_file *file)
-{
-	int old = file->fd;
-	if (open_file(file, O_NONBLOCK) < 0) { /* a FIFO without a reader is not waited for here */
-		say(m, 1, "Failed to open log file %s: %s", file->path, strerror(errno));
-		close_fd(&file->fd);
-		file->fd = old;
-		return;
-	}
-	close(old);
 }
 
 void log_reopen(struct monitor *m)
@@ -289,7 +282,7 @@ void log_reopen(struct monitor *m)
 		if (m->options.log_rotate)
 			rotate(m, &m->log.files[i]);
 		else
-			reopen(m, &m->log.files[i]);
+			renew(m, &m->log.files[i], O_NONBLOCK); /* a FIFO without a reader is not waited for here */
 	}
 }
 

@@ -188,7 +188,7 @@ void watch_container(struct monitor *m);
 void reap(struct monitor *m);
 void timeout_fire(struct monitor *m);
 
-/* stdio.c */
+/* stdio.c: what the container writes. pace.c: how fast. */
 void stdio_open(struct monitor *m);
 void stdio_close_child_ends(struct monitor *m);
 void stdio_listen(struct monitor *m);
@@ -200,26 +200,42 @@ void stdio_deadline(struct monitor *m, int64_t *deadline);
 void stdio_resume(struct monitor *m);
 void stdio_rest(struct monitor *m); /* let short lines gather, if many come */
 int stdio_resting(const struct monitor *m);
+void stream_ready(struct monitor *m, struct source *source, unsigned events);
+void stream_pace(const struct monitor *m, struct stream *stream, size_t got); /* a read has brought so much */
+size_t stream_batch(const struct monitor *m, const struct stream *stream); /* how much to read at a time */
+void stream_shrink(struct stream *stream);
+void buffers_touched(struct monitor *m, size_t length);
+void release_buffers(struct monitor *m);
 void stdio_drain(struct monitor *m);	 /* read what is there now */
 int stdio_ended(const struct monitor *m); /* nobody can write any more */
 void stdio_close(struct monitor *m);
 void stream_open(struct monitor *m, struct stream *stream, int fd, int kind, int tty);
+/* input.c: what it reads. */
+void input_ready(struct monitor *m, struct source *source, unsigned events);
 void input_write(struct monitor *m, size_t length); /* of input_buffer; only while !input_blocked() */
 int input_blocked(const struct monitor *m);
 void input_end(struct monitor *m); /* close once what is pending is written */
-void release_buffers(struct monitor *m);
 
-/* attach.c */
+/* attach.c: the socket and its clients. */
 void attach_open(struct monitor *m);
 void attach_accept(struct monitor *m);
 void attach_ready(struct monitor *m); /* tell the caller of an exec session */
-void attach_send(struct monitor *m, int kind, const char *data, size_t length);
-int attach_backlogged(const struct monitor *m);
 void attach_poll(struct monitor *m);
 void attach_timers(struct monitor *m);
 void attach_deadline(struct monitor *m, int64_t *deadline);
 void attach_close(struct monitor *m);
 void attach_finish(struct monitor *m);
+void client_lost(struct monitor *m, struct client *client); /* it is closed when its turn comes */
+void client_cut(struct monitor *m, struct client *client);
+
+/* backlog.c: what they are sent. */
+void attach_send(struct monitor *m, int kind, const char *data, size_t length);
+int attach_backlogged(const struct monitor *m);
+int client_behind(const struct monitor *m, const struct client *client);
+long long client_backlog(const struct monitor *m, const struct client *client); /* bytes */
+void client_pump(struct monitor *m, struct client *client);
+void clients_serve(struct monitor *m, int64_t deadline);
+void ring_trim(struct monitor *m, int needed);
 
 /* terminal.c */
 void console_open(struct monitor *m);

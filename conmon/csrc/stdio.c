@@ -1,4 +1,4 @@
-/* The container's standard streams: what it writes goes to the log and to the clients, what they send goes to it. */
+/* The container's standard streams: what it writes goes to the log and to the clients. */
 #include "monitor.h"
 
 #include <errno.h>
@@ -7,22 +7,11 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FLUSH_AFTER 100	 /* ms: then a prompt without a newline is logged as a partial line */
 #define RETRY_AFTER 100	 /* ms: for a terminal that nobody has open */
 #define IDLE_AFTER 2000	 /* ms: then the buffers' pages go back to the kernel */
-#define CLOSE_READS 10	 /* ms between two reads of one burst */
-#define SMALL_READ 32768 /* bytes; after MANY of them in a row naps pay */
-#define MANY 16
-#define NAP_MIN 100000 /* ns; far below what somebody notices who waits for a signal or a client's input */
-#define NAP_MAX 400000
-#define NAP_GAIN 1024 /* bytes; after ... */
-#define FUTILE 4      /* ... naps in a row that bring less the pipe is waited for again */
-#define BUSY_BYTES 524288 /* within BUSY_TIME ms: then the pipe grows */
-#define BUSY_TIME 100
-#define BUSY_PIPE BATCH_SIZE
 
 static void make_pipe(struct monitor *m, const char *what, int *read_end, int *write_end)
 {
@@ -40,9 +29,7 @@ static void nonblocking(int fd)
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-static void stream_ready(struct monitor *m, struct source *source, unsigned events);
 static void stream_heard(struct monitor *m, struct stream *stream);
-static void input_ready(struct monitor *m, struct source *source, unsigned events);
 
 void stream_open(struct monitor *m, struct stream *stream, int fd, int kind, int tty)
 {
@@ -113,7 +100,7 @@ void stdio_resume(struct monitor *m)
 }
 
 /* Buffers have been written to. A trickle after a flood does not put off that they are given back. */
-static void touched(struct monitor *m, size_t length)
+void buffers_touched(struct monitor *m, size_t length)
 {
 	if (length > 4096 || !m->idle_at)
 		m->idle_at = m->now + IDLE_AFTER;
@@ -134,7 +121,7 @@ static void consume(struct monitor *m, struct stream *stream, size_t length)
 {
 	char *data = stream->buffer;
 	size_t from = 0, to = stream->held, total = stream->held + length;
-	touched(m, length);
+	buffers_touched(m, length);
 	if (m->n_clients)
 		attach_send(m, stream->kind, data + to, length);
 	if (!m->log.used)
@@ -190,24 +177,6 @@ static size_t take(struct monitor *m, struct stream *stream, size_t most)
 	}
 	stream_end(m, stream);
 	return 0;
-}
-
-/* With a larger pipe the writer goes on while the monitor writes. Only under load: all pipes of a user share one
- * allowance (pipe-user-pages-soft), and without it the pipe stays as it is. */
-static void grow(const struct monitor *m, struct stream *stream)
-{
-	if (stream->pipe_size || m->n_clients) /* the ring is made for READ_SIZE at a time */
-		return;
-	stream->pipe_size = fcntl(stream->source.fd, F_GETPIPE_SZ);
-	if (stream->pipe_size > 0 && stream->pipe_size < BUSY_PIPE)
-		fcntl(stream->source.fd, F_SETPIPE_SZ, BUSY_PIPE);
-}
-
-static void shrink(struct stream *stream)
-{
-	/* It fails while there is more in the pipe. */
-	if (stream->pipe_size > 0 && fcntl(stream->source.fd, F_SETPIPE_SZ, stream->pipe_size) >= 0)
-		stream->pipe_size = 0;
 }
 
 /* What the runtime says on stderr is kept until it has ended: the reason if it fails, else the first that the container
@@ -267,112 +236,28 @@ void stdio_heard(struct monitor *m)
 		flush(m, &m->err, m->err.held);
 }
 
-/* How fast the container writes, and in how small pieces. */
-static void pace(const struct monitor *m, struct stream *stream, size_t got)
-{
-	if (m->now - stream->burst_at > BUSY_TIME) {
-		stream->burst_at = m->now;
-		stream->burst = 0;
-	}
-	stream->burst += got;
-	if (stream->burst >= BUSY_BYTES)
-		grow(m, stream);
-	if (m->now - stream->last_read > CLOSE_READS)
-		stream->small_reads = 0;
-	else if (got < SMALL_READ && stream->small_reads < MANY)
-		stream->small_reads++;
-	else if (stream->small_reads < MANY) /* what gathered while there was no processor for the monitor */
-		stream->small_reads /= 2;
-	stream->last_read = m->now;
-	stream->last_got = got;
-}
-
-static size_t batch(const struct monitor *m, const struct stream *stream)
-{
-	return stream->pipe_size && !m->n_clients ? BATCH_SIZE : READ_SIZE;
-}
-
 /* What is in one pipe was written before what is read from the other one now, for the most part: a prompt or an error
  * comes after what led to it. The other way round only where much may be waiting. */
 static void catch_up(struct monitor *m, struct stream *other)
 {
 	if (other->polled && (other == &m->out || other->pipe_size))
-		take(m, other, batch(m, other));
+		take(m, other, stream_batch(m, other));
 }
 
-static void stream_ready(struct monitor *m, struct source *source, unsigned events)
+void stream_ready(struct monitor *m, struct source *source, unsigned events)
 {
 	struct stream *stream = (struct stream *)source;
 	(void)events;
 	if (!stream->polled)
 		return;
 	catch_up(m, stream == &m->out ? &m->err : &m->out);
-	size_t got = take(m, stream, batch(m, stream));
+	size_t got = take(m, stream, stream_batch(m, stream));
 	if (stream->source.fd >= 0 && !stream->tty)
-		pace(m, stream, got);
+		stream_pace(m, stream, got);
 	if (attach_backlogged(m)) {
 		ignore(m, &m->out);
 		ignore(m, &m->err);
 	}
-}
-
-/* While many little pieces come, the pipe is not waited for but looked at now and then. It is out of the epoll set
- * meanwhile, as each write to a pipe that is in one costs the writer a third more. */
-static void rest(struct monitor *m, struct stream *stream)
-{
-	if (stream->resting || !stream->polled || stream->small_reads < MANY || stream->last_read != m->now)
-		return;
-	stream->resting = FUTILE;
-	unwatch(m, &stream->source);
-}
-
-static void look(struct monitor *m, struct stream *stream)
-{
-	if (!stream->resting)
-		return;
-	stream_ready(m, &stream->source, 0);
-	if (!stream->resting)
-		return;
-	if (stream->last_got >= NAP_GAIN)
-		stream->resting = FUTILE;
-	else
-		stream->resting--;
-	if (stream->resting)
-		return;
-	stream->small_reads = MANY / 2;
-	watch(m, &stream->source, EPOLLIN);
-}
-
-static void nap(struct monitor *m, size_t got)
-{
-	m->nap = got < READ_SIZE / 2 ? m->nap * 2 : m->nap / 2;
-	if (m->nap < NAP_MIN)
-		m->nap = NAP_MIN;
-	if (m->nap > NAP_MAX)
-		m->nap = NAP_MAX;
-	struct timespec time = {.tv_nsec = m->nap};
-	nanosleep(&time, NULL);
-	m->now = now_ms();
-}
-
-int stdio_resting(const struct monitor *m)
-{
-	return m->out.resting || m->err.resting;
-}
-
-void stdio_rest(struct monitor *m)
-{
-	rest(m, &m->out);
-	rest(m, &m->err);
-	if (!stdio_resting(m))
-		return;
-	size_t got = m->out.resting ? m->out.last_got : 0;
-	if (m->err.resting && m->err.last_got > got)
-		got = m->err.last_got;
-	if (got < READ_SIZE)
-		nap(m, got);
-	look(m, &m->out);
-	look(m, &m->err);
 }
 
 static void stream_timer(struct monitor *m, struct stream *stream)
@@ -439,71 +324,6 @@ void stdio_close(struct monitor *m)
 	stream_end(m, &m->err);
 }
 
-int input_blocked(const struct monitor *m)
-{
-	return m->input_held != 0;
-}
-
-static void input_lost(struct monitor *m)
-{
-	m->input_held = 0;
-	drop(m, &m->input);
-}
-
-/* Write what is pending. A container that closed its stdin gets no more. */
-static void input_push(struct monitor *m)
-{
-	while (m->input_held) {
-		ssize_t done = write(m->input.fd, m->input_buffer + m->input_at, m->input_held);
-		if (done < 0) {
-			if (errno == EINTR)
-				continue;
-			if (errno != EAGAIN)
-				input_lost(m);
-			return;
-		}
-		m->input_at += (size_t)done;
-		m->input_held -= (size_t)done;
-	}
-	if (m->input_closing)
-		input_lost(m);
-}
-
-static void input_ready(struct monitor *m, struct source *source, unsigned events)
-{
-	(void)source;
-	(void)events;
-	input_push(m);
-	touched(m, 0);
-	if (!m->input_held) {
-		unwatch(m, &m->input);
-		attach_poll(m);
-	}
-}
-
-void input_write(struct monitor *m, size_t length)
-{
-	touched(m, length);
-	if (m->input.fd < 0)
-		return; /* no -i, or closed: what clients send is thrown away */
-	m->input_at = 0;
-	m->input_held = length;
-	input_push(m);
-	if (m->input_held) {
-		watch(m, &m->input, EPOLLOUT);
-		attach_poll(m);
-	}
-}
-
-void input_end(struct monitor *m)
-{
-	if (m->options.terminal || !m->options.stdin_open || m->options.leave_stdin_open)
-		return;
-	m->input_closing = 1;
-	if (!m->input_held)
-		input_lost(m);
-}
-
 static void give_back(char *buffer, size_t used, size_t size)
 {
 	size_t from = (used + 4095) & ~(size_t)4095;
@@ -514,8 +334,8 @@ static void give_back(char *buffer, size_t used, size_t size)
 void release_buffers(struct monitor *m)
 {
 	m->idle_at = 0;
-	shrink(&m->out);
-	shrink(&m->err);
+	stream_shrink(&m->out);
+	stream_shrink(&m->err);
 	give_back(m->out_buffer, m->out.held, sizeof(m->out_buffer));
 	give_back(m->err_buffer, m->err.held, sizeof(m->err_buffer));
 	give_back(m->log_buffer, 0, sizeof(m->log_buffer));

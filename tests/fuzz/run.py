@@ -59,7 +59,8 @@ def build(place: Path, names: list[str]) -> tuple[dict[str, Path], bool]:
     shared = [HERE / "csrc" / "common.c"]
     if not guided:
         shared.append(HERE / "csrc" / "driver.c")
-    monitor = [ROOT / "conmon" / "csrc" / name for name in ("text.c", "options.c")] if MONITOR & {*names} else []
+    pure = ("text.c", "json.c", "options.c")
+    monitor = [ROOT / "conmon" / "csrc" / name for name in pure] if MONITOR & {*names} else []
     storage = [*sorted((ROOT / "storage" / "csrc").glob("*.c")), HERE / "csrc" / "mutate_tar.c"]
     if MONITOR >= {*names}:
         storage = []

@@ -1,0 +1,119 @@
+/* How fast the container writes: larger pipes, larger reads and naps under load. */
+#include "monitor.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#define CLOSE_READS 10	 /* ms between two reads of one burst */
+#define SMALL_READ 32768 /* bytes; after MANY of them in a row naps pay */
+#define MANY 16
+#define NAP_MIN 100000 /* ns; far below what somebody notices who waits for a signal or a client's input */
+#define NAP_MAX 400000
+#define NAP_GAIN 1024 /* bytes; after ... */
+#define FUTILE 4      /* ... naps in a row that bring less the pipe is waited for again */
+#define BUSY_BYTES 524288 /* within BUSY_TIME ms: then the pipe grows */
+#define BUSY_TIME 100
+#define BUSY_PIPE BATCH_SIZE
+
+/* With a larger pipe the writer goes on while the monitor writes. Only under load: all pipes of a user share one
+ * allowance (pipe-user-pages-soft), and without it the pipe stays as it is. */
+static void grow(const struct monitor *m, struct stream *stream)
+{
+	if (stream->pipe_size || m->n_clients) /* the ring is made for READ_SIZE at a time */
+		return;
+	stream->pipe_size = fcntl(stream->source.fd, F_GETPIPE_SZ);
+	if (stream->pipe_size > 0 && stream->pipe_size < BUSY_PIPE)
+		fcntl(stream->source.fd, F_SETPIPE_SZ, BUSY_PIPE);
+}
+
+void stream_shrink(struct stream *stream)
+{
+	/* It fails while there is more in the pipe. */
+	if (stream->pipe_size > 0 && fcntl(stream->source.fd, F_SETPIPE_SZ, stream->pipe_size) >= 0)
+		stream->pipe_size = 0;
+}
+
+/* How fast the container writes, and in how small pieces. */
+void stream_pace(const struct monitor *m, struct stream *stream, size_t got)
+{
+	if (m->now - stream->burst_at > BUSY_TIME) {
+		stream->burst_at = m->now;
+		stream->burst = 0;
+	}
+	stream->burst += got;
+	if (stream->burst >= BUSY_BYTES)
+		grow(m, stream);
+	if (m->now - stream->last_read > CLOSE_READS)
+		stream->small_reads = 0;
+	else if (got < SMALL_READ && stream->small_reads < MANY)
+		stream->small_reads++;
+	else if (stream->small_reads < MANY) /* what gathered while there was no processor for the monitor */
+		stream->small_reads /= 2;
+	stream->last_read = m->now;
+	stream->last_got = got;
+}
+
+size_t stream_batch(const struct monitor *m, const struct stream *stream)
+{
+	return stream->pipe_size && !m->n_clients ? BATCH_SIZE : READ_SIZE;
+}
+
+/* While many little pieces come, the pipe is not waited for but looked at now and then. It is out of the epoll set
+ * meanwhile, as each write to a pipe that is in one costs the writer a third more. */
+static void rest(struct monitor *m, struct stream *stream)
+{
+	if (stream->resting || !stream->polled || stream->small_reads < MANY || stream->last_read != m->now)
+		return;
+	stream->resting = FUTILE;
+	unwatch(m, &stream->source);
+}
+
+static void look(struct monitor *m, struct stream *stream)
+{
+	if (!stream->resting)
+		return;
+	stream_ready(m, &stream->source, 0);
+	if (!stream->resting)
+		return;
+	if (stream->last_got >= NAP_GAIN)
+		stream->resting = FUTILE;
+	else
+		stream->resting--;
+	if (stream->resting)
+		return;
+	stream->small_reads = MANY / 2;
+	watch(m, &stream->source, EPOLLIN);
+}
+
+static void nap(struct monitor *m, size_t got)
+{
+	m->nap = got < READ_SIZE / 2 ? m->nap * 2 : m->nap / 2;
+	if (m->nap < NAP_MIN)
+		m->nap = NAP_MIN;
+	if (m->nap > NAP_MAX)
+		m->nap = NAP_MAX;
+	struct timespec time = {.tv_nsec = m->nap};
+	nanosleep(&time, NULL);
+	m->now = now_ms();
+}
+
+int stdio_resting(const struct monitor *m)
+{
+	return m->out.resting || m->err.resting;
+}
+
+void stdio_rest(struct monitor *m)
+{
+	rest(m, &m->out);
+	rest(m, &m->err);
+	if (!stdio_resting(m))
+		return;
+	size_t got = m->out.resting ? m->out.last_got : 0;
+	if (m->err.resting && m->err.last_got > got)
+		got = m->err.last_got;
+	if (got < READ_SIZE)
+		nap(m, got);
+	look(m, &m->out);
+	look(m, &m->err);
+}
