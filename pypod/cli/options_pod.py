@@ -126,6 +126,13 @@ RESTART = (*_ALL, *_LATEST, *_TIME)
 KILL = (*_ALL, *_LATEST, ("signal s", "str", "KILL", "SIGNAL", "The signal to send, by name or number"))
 PAUSE = (*_ALL, *_LATEST)
 PRUNE = (("force f", "bool", False, "", "Do not ask"),)
+STATS = (
+    *_ALL,
+    ("format", "str", None, "FORMAT", "json, or a Go template; table TEMPLATE adds headings"),
+    *_LATEST,
+    ("no-reset", "bool", False, "", "Do not clear the screen between rounds"),
+    ("no-stream", "bool", False, "", "One round only"),
+)
 TOP = _LATEST
 LOGS = (
     ("color", "bool", False, "", "Give each container's lines a colour"),

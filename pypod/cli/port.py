@@ -25,7 +25,7 @@ def run(invocation: Invocation) -> int:
             for item in ports_view.published(container):
                 output.line(f"{container.id[:12]}\t{item.container_port}/{item.protocol} -> {item.address}")
         return 0
-    container = targets.one(invocation, context, store)
+    container = ports_view.publisher(context, store, targets.one(invocation, context, store))
     if not invocation.args:
         for item in ports_view.published(container):
             output.line(f"{item.container_port}/{item.protocol} -> {item.address}")

@@ -19,7 +19,11 @@ def run(invocation: Invocation) -> int:
     chosen = targets.choose(invocation, context, store)
     missing = other = False
     dependents = remove.Dependents(context, store)
+    holders = []
     for target in chosen:
+        if flags["all"] and target.container is not None and target.container.config.infra:
+            holders.append(target.container)
+            continue
         try:
             if target.error is not None:
                 raise target.error
@@ -46,6 +50,14 @@ def run(invocation: Invocation) -> int:
             last = error.code
             continue
         os.write(1, f"{target.typed}\n".encode())
+    if holders:
+        from pypod.engine import pod_remove
+
+        # With all others gone nothing is left for these to hold.
+        for container in pod_remove.remove_empty(
+            context, store, holders, force=flags["force"], timeout=flags["time"]
+        ):
+            os.write(1, f"{container.id}\n".encode())
     if other:
         return last
     return 1 if missing else 0

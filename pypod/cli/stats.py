@@ -143,7 +143,7 @@ def _raw(one: Usage) -> dict[str, Any]:
         "CPUNano": sample.cpu,
         "SystemNano": sample.when,
         "MemLimit": sample.limit,
-        "MemUsageBytes": f"{_binary(sample.memory)} / {_binary(sample.limit)}",
+        "MemUsageBytes": memory(one),
         "NetInput": sample.received,
         "NetOutput": sample.sent,
         "BlockInput": sample.read,
@@ -152,6 +152,11 @@ def _raw(one: Usage) -> dict[str, Any]:
         "Up": top.go_duration(sample.cpu),
         "Duration": sample.cpu,
     }
+
+
+def memory(one: Usage) -> str:
+    """The memory and its limit in powers of 1024."""
+    return f"{_binary(one.sample.memory)} / {_binary(one.sample.limit)}"
 
 
 def as_json(one: Usage, full: bool) -> dict[str, Any]:

@@ -618,6 +618,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _NAMES,
         "pod",
     ),
+    "pod stats": (
+        "pod_stats",
+        "Show what the containers of pods use of CPU, memory, network and disks",
+        _POD,
+        "options_pod.STATS",
+        "[options] [POD...]",
+        (0, -1),
+        "pod",
+    ),
     "pod stop": (
         "pod:stop",
         "Stop the containers of pods",

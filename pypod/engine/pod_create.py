@@ -7,10 +7,9 @@ import os
 from pypod.base import files, times
 from pypod.engine import context as contexts
 from pypod.engine import create as creation
-from pypod.engine import names, option_engine, pods, rootless
+from pypod.engine import events, names, option_engine, pod_cgroup, pods, rootless
 from pypod.engine.pods import Pod
 from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError, reason
-from pypod.linux import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,10 +37,6 @@ _MEMBER_FLAGS = ("device", "security_opt")
 _NETWORK_FLAGS = (
     *("add_host", "dns", "dns_option", "dns_search", "ip", "ip6", "mac_address", "network", "network_alias"),
     *("no_hosts", "publish"),
-)
-_LIMITS = (
-    *("blkio_weight", "blkio_weight_device", "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "device_read_bps"),
-    *("device_write_bps", "memory", "memory_swap"),
 )
 
 
@@ -79,6 +74,8 @@ def create(
         name = pods.free_name(context)
     identity = names.random_id()
     parent, path = _cgroup(context, flags, identity)
+    if not infra or flags.get("share_parent") is False:
+        path = ""
     pod = Pod(
         id=identity,
         name=name,
@@ -90,17 +87,20 @@ def create(
         exit_policy=flags.get("exit_policy") or "continue",
         restart_policy=flags.get("restart") or "",
         cgroup_parent=parent,
-        cgroup_path=path if infra and flags.get("share_parent") is not False else "",
+        cgroup_path=path,
+        limits=pod_cgroup.limits(context, flags, path),
         members={flag: list(flags[flag]) for flag in _MEMBER_FLAGS if flags.get(flag)},
     )
     lock = pods.lock(context, identity)
     try:
         with lock:
-            return _make(context, store, flags, pod, infra, puller, progress)
+            made = _make(context, store, flags, pod, infra, puller, progress)
     except BaseException:
         if not pods.exists(context, identity):
             files.remove_tree(lock.path)
         raise
+    events.pod(context, "create", pod.id, pod.name)
+    return made
 
 
 def _make(
@@ -199,16 +199,6 @@ def _check(context: Context, flags: Mapping[str, Any], infra: bool) -> None:
     if policy not in _EXIT_POLICIES:
         raise UsageError(f'running pod create option: invalid pod exit policy: "{policy}"')
     option_engine.restart({"restart": flags.get("restart")})
-    given = [flag for flag in _LIMITS if flags.get(flag)]
-    if given:
-        if context.rootless and cgroups.mode() != cgroups.UNIFIED:
-            from pypod.engine import limits
-
-            os.write(2, limits.IGNORED.encode())
-        else:
-            raise UsageError(
-                f"--{given[0].replace('_', '-')} of a pod is not supported yet", hint="limit the containers in it"
-            )
     for flag in ("gpus", "shm_size_systemd"):
         if flags.get(flag):
             raise UsageError(f"--{flag.replace('_', '-')} is not supported yet")

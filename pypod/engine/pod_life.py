@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pypod.engine import container as containers
-from pypod.engine import pods, start
+from pypod.engine import events, pods, start
 from pypod.engine import stop as stopping
 from pypod.errors import NoSuchContainer, PypodError
 
@@ -44,6 +44,7 @@ def _each(found: Sequence[Container], action: Callable[[Container], object]) -> 
 def start_all(context: Context, store: Store, pod: Pod) -> None:
     """The infra container, then the others; what runs already is left alone. Raises Failures."""
     _each(pods.members(context, store, pod.id), lambda item: _start(context, store, item))
+    events.pod(context, "start", pod.id, pod.name)
 
 
 def _start(context: Context, store: Store, container: Container) -> None:
@@ -77,6 +78,7 @@ def stop_all(
     _each(infra, lambda item: stopping.stop(context, store, item, timeout=timeout, remove=remove, quiet=quiet))
     if failed is not None:
         raise failed
+    events.pod(context, "stop", pod.id, pod.name)
 
 
 def _together(found: Sequence[Container], action: Callable[[Container], object]) -> Failures | None:
@@ -118,16 +120,20 @@ def kill_all(context: Context, store: Store, pod: Pod, number: int) -> None:
     found = pods.members(context, store, pod.id)
     running = [item for item in found if containers.observe(item).status in ("running", "paused", "stopping")]
     _each(running, lambda item: stopping.kill(context, item, number))
+    events.pod(context, "kill", pod.id, pod.name)
 
 
 def pause_all(context: Context, store: Store, pod: Pod) -> None:
     """Freeze all that run. Raises Failures."""
     found = [item for item in pods.members(context, store, pod.id) if containers.observe(item).status == "running"]
     _each(found, lambda item: stopping.pause(context, item))
+    events.pod(context, "pause", pod.id, pod.name)
 
 
 def unpause_all(context: Context, store: Store, pod: Pod) -> bool:
     """Thaw all that are frozen; whether there were any. Raises Failures."""
     found = [item for item in pods.members(context, store, pod.id) if containers.observe(item).status == "paused"]
     _each(found, lambda item: stopping.unpause(context, item))
+    if found:
+        events.pod(context, "unpause", pod.id, pod.name)
     return bool(found)

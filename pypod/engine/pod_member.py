@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pypod.base import files
 from pypod.engine import container as containers
 from pypod.engine import create as creation
@@ -170,7 +168,9 @@ def _check_network(flags: Mapping[str, Any]) -> None:
     if any(map(flags.get, ("ip", "ip6", "mac_address", "network_alias"))):
         raise _invalid(f"networks must be defined when the pod is created: {_SHARED_NETWORK}")
     if any(map(flags.get, _DNS_FLAGS)):
-        os.write(2, b"Warning: name servers are the pod's: --dns, --dns-option and --dns-search have no effect\n")
+        from pypod.base import report
+
+        report.warning("name servers are the pod's: --dns, --dns-option and --dns-search have no effect")
 
 
 def _invalid(what: str) -> PypodError:

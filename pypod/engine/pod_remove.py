@@ -9,12 +9,13 @@ import os
 
 from pypod.base import files
 from pypod.engine import container as containers
-from pypod.engine import pod_life, pods, rootless
+from pypod.engine import events, pod_life, pods, rootless
 from pypod.engine import remove as removal
 from pypod.errors import BadState, NoSuchContainer, NoSuchPod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pypod.engine.container import Container
     from pypod.engine.context import Context
     from pypod.engine.pods import Pod
     from storage.store import Store
@@ -61,6 +62,30 @@ def remove(context: Context, store: Store, pod: Pod, *, force: bool = False, tim
                 continue
         _remove_cgroup(pod)
         pods.forget(context, pod.id)
+    events.pod(context, "remove", pod.id, pod.name)
+
+
+def remove_empty(
+    context: Context, store: Store, infras: list[Container], *, force: bool, timeout: int | None
+) -> list[Container]:
+    """Remove the pods that have nothing but one of these infra containers; those whose pods went. Raises PypodError.
+
+    Without ``force`` only those that do not run.
+    """
+    gone = []
+    for infra in infras:
+        if not force and containers.observe(infra).live:
+            continue
+        try:
+            pod = pods.load(context, infra.config.pod)
+        except NoSuchPod:
+            removal.remove(context, store, infra, force=force, volumes=True, timeout=timeout)
+        else:
+            if len(pods.members(context, store, pod.id)) > 1:
+                continue
+            remove(context, store, pod, force=force, timeout=timeout)
+        gone.append(infra)
+    return gone
 
 
 def _remove_cgroup(pod: Pod) -> None:

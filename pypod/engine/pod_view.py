@@ -165,6 +165,9 @@ def inspect(context: Context, store: Store, pod: Pod) -> dict[str, Any]:
 
 def _infra_config(shown: View, infra: Container) -> dict[str, Any]:
     config = infra.config
+    shares: dict[str, Any] = {
+        key: value for key, value in shown.pod.limits.items() if key in ("cpu_period", "cpu_quota", "cpuset_cpus")
+    }
     options = {name: list(words) for name, words in config.network_options.items() if words}
     return {
         "PortBindings": inspect_host.port_bindings(config),
@@ -179,6 +182,7 @@ def _infra_config(shown: View, infra: Container) -> dict[str, Any]:
         "HostAdd": list(config.add_hosts) or None,
         "Networks": list(shown.networks) or None,
         "NetworkOptions": options or None,
+        **shares,
         "pid_ns": inspect_host.mode(config.pid),
         "userns": inspect_host.mode(config.userns),
         "uts_ns": inspect_host.mode(config.uts),

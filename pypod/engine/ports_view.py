@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pypod.base.record import record
+from pypod.engine import container as containers
 from pypod.engine.container import observe
-from pypod.errors import UsageError
+from pypod.errors import NoSuchContainer, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.container import Container
+    from pypod.engine.context import Context
+    from storage.store import Store
 
 
 @record
@@ -24,6 +27,16 @@ class Published:
     def address(self) -> str:
         ip = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip or "0.0.0.0"
         return f"{ip}:{self.host_port}"
+
+
+def publisher(context: Context, store: Store, container: Container) -> Container:
+    """The container itself, or the one whose network it shares: a member of a pod is reached at the pod's ports."""
+    if container.config.network.mode != "container":
+        return container
+    try:
+        return containers.find(context, store, container.config.network.value)
+    except NoSuchContainer:
+        return container
 
 
 def published(container: Container) -> list[Published]:

@@ -110,6 +110,10 @@ def initialize(
     )
     try:
         joined = _join_paths(context, store, container)
+        if config.infra:
+            from pypod.engine import pod_cgroup
+
+            pod_cgroup.apply(context, config.pod)
         rootfs = _mount(context, store, container)
         request = netconfig.request(context, container)
         network.prepare(request)

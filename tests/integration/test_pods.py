@@ -10,7 +10,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 from support.runner import Pypod, alive, until
@@ -40,6 +42,13 @@ def status(pypod: Pypod, name: str) -> str:
 
 def record(pypod: Pypod, identity: str) -> Path:
     return Path(f"{pypod.graphroot}/pypod/pods/{identity}.json")
+
+
+def of_schema(pypod: Pypod, words: tuple[str, ...]) -> Any:
+    """The output of a command, which is what `pypod schema` says."""
+    found = pypod(*words).ok().json
+    jsonschema.Draft202012Validator(pypod("schema", *words[:2]).ok().json).validate(found)
+    return found
 
 
 def test_life(pypod: Pypod, image: str, shared_dir: Path) -> None:
@@ -76,6 +85,14 @@ def test_life(pypod: Pypod, image: str, shared_dir: Path) -> None:
     assert shown["Config"]["Hostname"] == "one" and infra in shown["Dependencies"]
     assert pypod("inspect", "one").ok().json[0]["Id"] == pod
 
+    for words in (("pod", "ps", "--format", "json"), ("pod", "inspect", "one"), ("pod", "inspect", "one", "two")):
+        of_schema(pypod, words)
+    used = of_schema(pypod, ("pod", "stats", "--no-stream", "--format", "json"))
+    assert [(row["Pod"], row["CID"], row["PIDS"] != "--") for row in used] == [
+        (pod[:12], infra[:12], True),
+        (pod[:12], member[:12], True),
+    ]
+
     pypod("rm", "-f", infra).fails(125, "is the infra container of pod", "without removing the pod")
     assert pypod("pod", "rm", "one").fails(2, "running or paused containers cannot be removed without force")
     assert pypod("pod", "stop", "one").ok().lines == [pod]
@@ -95,7 +112,7 @@ def test_life(pypod: Pypod, image: str, shared_dir: Path) -> None:
 
 
 def test_what_is_not_there(pypod: Pypod) -> None:
-    for verb in ("start", "stop", "restart", "kill", "pause", "unpause", "top", "logs"):
+    for verb in ("start", "kill", "unpause", "top", "logs", "stats"):
         pypod("pod", verb, "nope").fails(125, "no pod with name or ID nope found: no such pod")
     pypod("pod", "rm", "nope").fails(1, "no such pod")
     pypod("pod", "rm", "-i", "nope").ok()
@@ -105,22 +122,23 @@ def test_what_is_not_there(pypod: Pypod) -> None:
     pypod("run", "--pod", "nope", "hello").fails(125, "no such pod")
 
 
-@pytest.mark.parametrize(
-    ("flags", "cause"),
-    [
-        (["--infra=false", "-p", "80:80"], "you must have an infra container to publish"),
-        (["--infra=false", "--share", "net"], "cannot set share(net) namespaces without an infra container"),
-        (["--infra=false", "--network", "none"], "NoInfra and network modes"),
-        (["--share", "colour"], "invalid kernel namespace to share: colour"),
-        (["--exit-policy", "colour"], "invalid pod exit policy"),
-        (["--name", "a/b"], "names must match"),
-        (["--network", "host", "-p", "80:80"], "PortMappings can only be used with"),
-        (["--infra-name", "a/b"], "names must match"),
-        (["--userns", "colour"], "unrecognized"),
-    ],
-)
-def test_what_cannot_be_made_leaves_nothing(pypod: Pypod, flags: list[str], cause: str) -> None:
-    pypod("pod", "create", *flags).fails(125, cause)
+WRONG: list[tuple[list[str], str]] = [
+    (["--infra=false", "-p", "80:80"], "you must have an infra container to publish"),
+    (["--infra=false", "--share", "net"], "cannot set share(net) namespaces without an infra container"),
+    (["--infra=false", "--network", "none"], "NoInfra and network modes"),
+    (["--share", "colour"], "invalid kernel namespace to share: colour"),
+    (["--exit-policy", "colour"], "invalid pod exit policy"),
+    (["--name", "a/b"], "names must match"),
+    (["--network", "host", "-p", "80:80"], "PortMappings can only be used with"),
+    (["--infra-name", "a/b"], "names must match"),
+    (["--userns", "colour"], "unrecognized"),
+    (["--replace"], "without --name"),
+]
+
+
+def test_what_cannot_be_made_leaves_nothing(pypod: Pypod) -> None:
+    for flags, cause in WRONG:
+        pypod("pod", "create", *flags).fails(125, cause)
     assert pypod("pod", "ps", "-q").ok().out == ""
     assert pypod("ps", "-aq").ok().out == ""
 
@@ -176,6 +194,7 @@ def test_ports_and_names(pypod: Pypod, image: str) -> None:
             return text
 
     assert get() == "hello\n"
+    assert pypod("port", "shop").ok().lines == [f"80/tcp -> 127.0.0.1:{port}"]
     assert f"127.0.0.1:{port}->80/tcp" in pypod("ps", "--filter", "name=shop", "--format", "{{.Ports}}").ok().out
     pypod("pod", "stop", "-t", "0", "web").ok()
     with pytest.raises(OSError):
@@ -236,6 +255,28 @@ def test_what_the_pod_gives_to_its_containers(pypod: Pypod, image: str, shared_d
     assert shown["mounts"][0]["Destination"] == "/data" and shown["security_opt"] == ["no-new-privileges"]
 
 
+def test_limits_of_a_pod(pypod: Pypod, image: str, mode: str) -> None:
+    """One cgroup above those of its containers; a rootless user has none on cgroup v1, and is told so."""
+    flags = ("--memory", "64m", "--cpus", "0.5", "--cpuset-cpus", "0")
+    if os.path.isdir("/run/systemd/system"):
+        pypod("pod", "create", *QUIET, *flags).fails(125, "cannot limit the resources of a pod")
+        return
+    made = pypod("pod", "create", "--name", "one", *QUIET, *flags).ok()
+    shown = pypod("pod", "inspect", "one").ok().json
+    assert shown["memory_limit"] == 64 << 20 and shown["cpu_quota"] == 50_000 and shown["cpuset_cpus"] == "0"
+    assert shown["InfraConfig"]["cpu_quota"] == 50_000
+    pypod("run", "--rm", "--pod", "one", image, "true").ok()
+    if mode == "rootless" or not os.path.isdir("/sys/fs/cgroup/memory"):
+        assert mode == "root" or "ignored" in made.err
+        return
+    place = Path("/sys/fs/cgroup/memory" + shown["CgroupPath"])
+    assert int((place / "memory.limit_in_bytes").read_text()) == 64 << 20
+    assert int((place / "memory.memsw.limit_in_bytes").read_text()) == 128 << 20
+    assert [entry.name for entry in place.iterdir() if entry.is_dir()] == [f"libpod-{shown['InfraContainerID']}"]
+    pypod("pod", "rm", "-f", "one").ok()
+    assert not [path for path in Path("/sys/fs/cgroup").glob("*" + shown["CgroupPath"]) if path.exists()]
+
+
 def test_user_namespace_of_a_pod(pypod: Pypod, image: str, mode: str) -> None:
     mapping = ("--uidmap", "0:1:1000", "--gidmap", "0:1:1000") if mode == "root" else ("--userns", "keep-id")
     make(pypod, "one", *QUIET, *mapping)
@@ -262,7 +303,6 @@ def test_logs(pypod: Pypod, image: str) -> None:
 
 
 def test_replace_and_restart_policy(pypod: Pypod, image: str) -> None:
-    pypod("pod", "create", "--replace").fails(125, "without --name")
     first = make(pypod, "one", *QUIET)
     pypod("run", "-d", "--pod", "one", "--name", "a", image, *SLEEP).ok()
     second = make(pypod, "one", *QUIET, "--replace", "--restart", "on-failure:3")

@@ -75,7 +75,7 @@ def test_a_project_comes_up_and_goes(pypod: Pypod, image: str, podman_compose: P
     def compose(*words: str) -> Result:
         return pypod.as_user(
             *("env", "-C", project, f"PATH={path}", f"PYTHONPATH={podman_compose}", "PYTHONDONTWRITEBYTECODE=1"),
-            *("/usr/bin/python3", "-m", "podman_compose", "--in-pod=false", *words),
+            *("/usr/bin/python3", "-m", "podman_compose", *words),
         )
 
     try:
@@ -89,8 +89,10 @@ def test_a_project_comes_up_and_goes(pypod: Pypod, image: str, podman_compose: P
         assert compose("exec", "-T", "app", "wget", "-qO-", "http://shop/").ok().out == "hello\n"
         assert compose("port", "web", "80").ok().out.strip().endswith(str(port))
         assert pypod("volume", "ls", "-q").ok().lines == [f"{name}_site"]
+        assert pypod("pod", "ps", "--format", "{{.Name}} {{.Status}}").ok().lines == [f"pod_{name} Running"]
     finally:
         down = compose("down", "-v")
     assert "Error" not in down.ok().err
+    assert pypod("pod", "ps", "-q").ok().out == ""
     assert pypod.names() == [] and pypod("volume", "ls", "-q").ok().lines == []
     assert pypod("network", "ls", "-q").ok().lines == ["podman"]

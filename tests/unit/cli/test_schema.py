@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from pypod.base import files
-from pypod.cli import history, images, network, ps, schema, schema_fields, secret, table
+from pypod.cli import history, images, network, pod_ps, ps, schema, schema_fields, secret, table
 from pypod.errors import NotFound
 
 
@@ -57,6 +57,7 @@ def test_fields_of_templates():
         ("ps", ps.Fields.go_fields),
         ("images", images.Fields.go_fields),
         ("history", history.Fields.go_fields),
+        ("pod ps", pod_ps.Fields.go_fields),
         ("network ls", list(network.fields({}, short=True))),
         ("network inspect", list(network.fields({}, short=False))),
         ("secret ls", list(secret.HEADINGS)),
