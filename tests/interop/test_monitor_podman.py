@@ -190,7 +190,8 @@ def test_run(both: Both) -> None:
 
 def test_run_with_a_terminal(both: Both) -> None:
     def scenario(side: Side) -> None:
-        script = "stty size; read a; echo got $a; exit 4"
+        # The size comes by a fifo: either monitor may be later than the container.
+        script = "until stty size 2>/dev/null | grep '33 77'; do sleep 0.1; done; read a; echo got $a; exit 4"
         with side.terminal("run", "--rm", "-it", "--network", "none", IMAGE, "sh", "-c", script) as terminal:
             terminal.expect("33 77\r\n")
             terminal.send("word\n")

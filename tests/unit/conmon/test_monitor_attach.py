@@ -414,12 +414,17 @@ def test_terminal(box: Box) -> None:
 
 
 def test_a_size_that_comes_before_the_terminal(box: Box) -> None:
-    # FAKE_SLEEP holds the runtime up, while the ctl fifo is there already.
-    thread = threading.Thread(
-        target=lambda: until(lambda: attach.send_resize(str(box.bundle), 7, 8)),
-    )
+    held = box.place / "held"  # the runtime, while the ctl fifo is there already
+    held.write_text(f'#!/bin/sh\nuntil [ -e {box.place}/go ]; do sleep 0.01; done\nexec {box.runtime} "$@"\n')
+    held.chmod(0o755)
+
+    def resize() -> None:
+        until(lambda: attach.send_resize(str(box.bundle), 7, 8))
+        (box.place / "go").touch()
+
+    thread = threading.Thread(target=resize)
     thread.start()
-    box.start("stty size", terminal=True, env={"FAKE_SLEEP": "1"})
+    box.start("stty size", terminal=True, runtime=str(held))
     thread.join()
     box.exit_code()
     assert box.entries()[0][2] == b"7 8\r"
