@@ -25,6 +25,7 @@ def run(invocation: Invocation) -> int:
     done = prune.prune(
         context, store, everything=options["all"], with_volumes=options["volumes"], filters=options["filter"]
     )
+    _list("Deleted Pods", done.pods)
     _list("Deleted Containers", done.containers)
     _list("Deleted Networks", done.networks)
     _list("Deleted Volumes", done.volumes)

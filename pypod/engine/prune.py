@@ -32,6 +32,7 @@ FILTERS = ("label", "label!", "until")
 class Pruned:
     """What is gone: ids, names, and the bytes on disk."""
 
+    pods: list[str]
     containers: list[str]
     networks: list[str]
     volumes: list[str]
@@ -55,6 +56,7 @@ def prune(
     rootless.enter_user(context)
     before = _used(context, store)
     problems: list[PypodError] = []
+    pods = _pods(context, store, filters, problems)
     gone = _containers(context, store, filters, problems)
     nets = _networks(context, store, filters, problems)
     vols = _volumes(context, store, filters, problems) if with_volumes else []
@@ -63,12 +65,29 @@ def prune(
         for removed in image_names.prune(context, store, everything=everything, filters=filters)
         for id in removed.deleted
     ]
-    size = max(before - _used(context, store), 0) if gone or vols or images else 0
-    return Pruned(containers=gone, networks=nets, volumes=vols, images=images, bytes=size, problems=problems)
+    size = max(before - _used(context, store), 0) if pods or gone or vols or images else 0
+    return Pruned(
+        pods=pods, containers=gone, networks=nets, volumes=vols, images=images, bytes=size, problems=problems
+    )
 
 
 def _used(context: Context, store: Store) -> int:
     return sum(line.size for line in disk_usage.report(context, store).lines())
+
+
+def _pods(context: Context, store: Store, filters: Sequence[str], problems: list[PypodError]) -> list[str]:
+    from pypod.engine import pod_filters, pod_remove, pod_view
+
+    gone = []
+    for item in pod_filters.select(pod_view.views(context, store), filters):
+        if item.status in ("Exited", "Stopped"):
+            try:
+                pod_remove.remove(context, store, item.pod)
+            except PypodError as error:
+                problems.append(error)
+                continue
+            gone.append(item.pod.id)
+    return gone
 
 
 def _containers(context: Context, store: Store, filters: Sequence[str], problems: list[PypodError]) -> list[str]:
@@ -80,7 +99,7 @@ def _containers(context: Context, store: Store, filters: Sequence[str], problems
     gone = []
     dependents = remove.Dependents(context, store)
     for container in found:
-        if containers.observe(container).status in ("created", "exited"):
+        if not container.config.pod and containers.observe(container).status in ("created", "exited"):
             try:
                 gone += remove.remove(context, store, container, dependents=dependents)
             except PypodError as error:

@@ -6,7 +6,7 @@ import os
 
 from pypod.base import files
 from pypod.engine import container as containers
-from pypod.engine import events, remove, rootless, runtimes, secrets, stop, update, volumes
+from pypod.engine import events, pod_remove, pods, remove, rootless, runtimes, secrets, stop, update, volumes
 from pypod.errors import NoSuchContainer, PypodError, StorageError, reason
 
 TYPE_CHECKING = False
@@ -63,6 +63,11 @@ def reset(context: Context, store: Store) -> list[PypodError]:
 
 def _containers(context: Context, store: Store) -> list[PypodError]:
     problems: list[PypodError] = []
+    for pod in pods.every(context):
+        try:
+            pod_remove.remove(context, store, pod, force=True, timeout=0)
+        except PypodError as error:
+            problems.append(error)
     for container in reversed(containers.every(context, store)):
         try:
             remove.remove(context, store, container, force=True, depend=True, timeout=0)

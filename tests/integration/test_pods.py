@@ -222,6 +222,24 @@ def test_without_infra(pypod: Pypod, image: str) -> None:
     assert pypod("ps", "-aq").ok().out == ""
 
 
+def test_pods_among_everything_else(fresh: Pypod) -> None:
+    """`rm -a`, `system prune` and `system reset` know what belongs together."""
+    make(fresh, "lost", *QUIET)
+    gone = make(fresh, "gone", *QUIET)
+    fresh("pod", "start", "gone").ok()
+    lost, infra = fresh("pod", "inspect", "--format", "{{.InfraContainerID}}", "lost", "gone").ok().lines
+    assert fresh("rm", "-a").ok().lines == [lost]
+    kept = make(fresh, "kept", *QUIET)
+    fresh("pod", "stop", "gone").ok()
+    fresh("container", "prune", "-f").ok()
+    said = fresh("system", "prune", "-f").ok().lines
+    assert said[:2] == ["Deleted Pods", gone] and infra not in said
+    assert fresh("pod", "ps", "-q").ok().lines == [kept]
+    fresh("pod", "start", "kept").ok()
+    fresh("system", "reset", "-f").ok()
+    assert fresh("pod", "ps", "-q").ok().out == "" and not record(fresh, kept).exists()
+
+
 def test_new_pod(pypod: Pypod, image: str) -> None:
     made = pypod("run", "--rm", "--pod", "new:fresh", "--hostname", "name", *QUIET, image, "hostname").ok()
     assert made.out == "name\n"
