@@ -38,7 +38,7 @@ def run(invocation: Invocation) -> int:
 
 
 def _warning(*, everything: bool, volumes: bool) -> str:
-    lines = ["all stopped containers", "all networks not used by at least one container"]
+    lines = ["all stopped pods", "all stopped containers", "all networks not used by at least one container"]
     if volumes:
         lines.append("all volumes not used by at least one container")
     if everything:

@@ -27,7 +27,7 @@ def run(invocation: Invocation) -> int:
 
 def _warning(context: Context, store: Store) -> str:
     lines = ["WARNING! This will remove:"]
-    for what in ("all containers", "all images", "all networks", "all volumes", "all secrets"):
+    for what in ("all containers", "all pods", "all images", "all networks", "all volumes", "all secrets"):
         lines.append(f"        - {what}")
     lines.append(f'        - what the store keeps in the graphRoot directory: "{context.graphroot}"')
     lines.append(f'        - what it keeps in the runRoot directory: "{context.runroot}"')

@@ -112,13 +112,30 @@ def _make(
         rootless.private_mounts(context)
     if image is not None and config.image == images.EMBEDDED:
         config = _introduce(context, config)
+    return from_config(context, store, config, image, name_chosen=bool(name), cidfile=cidfile, progress=progress)
+
+
+def from_config(
+    context: Context,
+    store: Store,
+    config: ContainerConfig,
+    image: Image | None,
+    *,
+    name_chosen: bool = True,
+    cidfile: str = "",
+    progress: Progress = SILENT,
+) -> Container:
+    """Make the container that ``config`` describes; nothing is left behind if it fails. Raises PypodError.
+
+    The caller is in the user namespace, and for a container with an id mapping in a private mount namespace.
+    """
     layer = names.random_id()
-    begun = journal.begin(context, identity, layer)
+    begun = journal.begin(context, config.id, layer)
     try:
         options.make_volumes(context, config)
-        record = _record(context, store, config, image, layer, name_chosen=bool(name), progress=progress)
+        record = _record(context, store, config, image, layer, name_chosen=name_chosen, progress=progress)
         if cidfile:
-            _write_cidfile(cidfile, identity)
+            _write_cidfile(cidfile, config.id)
         made = containers.load(context, store, record)
     except BaseException:
         _undo(context, store, config, layer)

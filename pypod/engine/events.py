@@ -54,6 +54,8 @@ def container(
     """Something happened to a container. ``attributes`` come beside its labels."""
     config = subject.config
     more: dict[str, Any] = {"health_status": health} if health else {}
+    if config.pod:
+        more["PodID"] = config.pod
     more["Attributes"] = {**config.labels, **attributes} if attributes else config.labels
     _emit(context, "container", status, subject.name, id=subject.id, image=config.image, exit_code=exit_code, **more)
 

@@ -115,3 +115,14 @@ def test_wrong_uses(pypod, image):
     pypod("events", "--stream=false", "--format", "{{.Nonsense}}").fails(125, "Nonsense")
     pypod("--events-backend", "none", "events").fails(125, 'cannot read events with the "none" backend')
     pypod("--events-backend", "smoke", "ps").fails(125, "not a valid events backend")
+
+
+def test_pods(pypod, image):
+    id = pypod("pod", "create", "--name", "events-pod").ok().out.strip()
+    pypod("create", "--pod", "events-pod", "--name", "events-member", image, "sleep", "100").ok()
+    pypod("pod", "start", "events-pod").ok()
+    pypod("pod", "rm", "-f", "-t", "0", "events-pod").ok()
+    found = told(pypod, "pod=events-pod", "type=pod", keys=("Status",))
+    assert [status for (status,) in found] == ["create", "start", "stop", "remove"]
+    members = told(pypod, f"pod={id}", "event=remove", "type=container", keys=("PodID",))
+    assert members == [(id,), (id,)]

@@ -16,6 +16,9 @@ def test_prune_reset_and_migrate(fresh: Pypod, busybox_tar: Path) -> None:
     pypod("network", "create", "lonely").ok()
     run = ("run", "-d", "--network", "none", "--stop-timeout", "0")
     pypod(*run, "--name", "busy", "-v", "used:/v", "localhost/bb:1", "sleep", "1000").ok()
+    pod = pypod("pod", "create", "--name", "ended").ok().out.strip()
+    pypod("pod", "start", "ended").ok()
+    pypod("pod", "stop", "-t", "0", "ended").ok()
     stopped = pypod("create", "--name", "idle", "localhost/bb:1", "true").ok().out.strip()
     # Asked, and told no.
     asked = pypod("system", "prune", input="n\n").ok()
@@ -24,7 +27,8 @@ def test_prune_reset_and_migrate(fresh: Pypod, busybox_tar: Path) -> None:
     assert "Deleted" not in pypod("system", "prune", "-f", "--filter", "label=none").ok().out
 
     pruned = pypod("system", "prune", "-f").ok().lines
-    assert pruned[:4] == ["Deleted Containers", stopped, "Deleted Networks", "lonely"]
+    assert pruned[:2] == ["Deleted Pods", pod]
+    assert pruned[2:6] == ["Deleted Containers", stopped, "Deleted Networks", "lonely"]
     assert "Deleted Images" in pruned and pruned[-1].startswith("Total reclaimed space: ")
     assert pypod("volume", "exists", "unused").code == 0 and pypod.names() == ["busy"]
     assert pypod("system", "prune", "-f", "-a", "--volumes").ok().lines[:2] == ["Deleted Volumes", "unused"]
