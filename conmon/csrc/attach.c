@@ -312,15 +312,15 @@ static int client_done(struct monitor *m, struct client *client)
 	return !client_behind(m, client);
 }
 
-/* Give each client the rest, as long as it takes it, then the end. */
-void attach_finish(struct monitor *m)
+/* Give each client the rest, as long as it takes it, then the end. Up to a time (0: for as long as it takes). */
+void attach_finish(struct monitor *m, int64_t until)
 {
 	m->now = now_ms();
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		if (m->clients[i].source.fd >= 0)
 			client_pump(m, &m->clients[i]);
-	while (m->n_clients) {
-		int64_t deadline = 0;
+	while (m->n_clients && (!until || m->now < until)) {
+		int64_t deadline = until;
 		for (int i = 0; i < MAX_CLIENTS; i++) {
 			struct client *client = &m->clients[i];
 			if (client->source.fd < 0)

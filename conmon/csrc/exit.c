@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LINGER 1000 /* ms: how long streams that are still open when all is done are read for the log */
+#define SLOW_CLIENTS 500 /* ms: so long the exit command waits for them */
+#define LINGER 1000	 /* ms: how long streams that are still open when all is done are read for the log */
 
 static int write_exit_file(struct monitor *m, const char *directory, const char *name, int status)
 {
@@ -135,9 +136,10 @@ int finish(struct monitor *m)
 		sync_send(m, sync_key(m), status, text, text ? strlen(text) : 0);
 		close_fd(&m->sync_fd);
 	}
-	attach_finish(m);
-	stdio_listen(m);
+	attach_finish(m, now_ms() + SLOW_CLIENTS);
 	start_exit_command(m);
+	attach_finish(m, 0);
+	stdio_listen(m);
 	loop(m, exit_command_over);
 	m->linger_until = now_ms() + LINGER;
 	loop(m, stragglers_over);

@@ -224,7 +224,7 @@ void attach_poll(struct monitor *m);
 void attach_timers(struct monitor *m);
 void attach_deadline(struct monitor *m, int64_t *deadline);
 void attach_close(struct monitor *m);
-void attach_finish(struct monitor *m);
+void attach_finish(struct monitor *m, int64_t until);
 void client_lost(struct monitor *m, struct client *client); /* it is closed when its turn comes */
 void client_cut(struct monitor *m, struct client *client);
 

@@ -187,7 +187,7 @@ static void runtime_failed(struct monitor *m, const char *what)
 	attach_close(m);
 	close_inherited(m);
 	int told = sync_send(m, sync_key(m), -1, text, length) == 0;
-	attach_finish(m);
+	attach_finish(m, 0);
 	if (!(told && m->options.exit_command_lock))
 		run_exit_command(m);
 	leave(1);

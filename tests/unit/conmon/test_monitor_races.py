@@ -213,3 +213,16 @@ def test_the_number_of_a_descriptor_that_is_not_open(box: Box) -> None:
     )
     assert done.returncode == 1
     assert done.stderr == "[conmon:e]: unable to make _OCI_SYNCPIPE 77 CLOEXEC: Bad file descriptor\n"
+
+
+def test_the_exit_command_does_not_wait_for_a_client_that_is_slow(box: Box) -> None:
+    box.start(
+        HELD + "head -c 220000 /dev/zero",
+        attach_grace=-1,
+        exit_command=["/bin/touch", str(box.place / "called")],
+    )
+    sock = box.connect()
+    go(box)
+    until(lambda: (box.place / "called").exists())
+    assert everything(sock) == (bytes(220000), b"")
+    box.gone()
