@@ -63,7 +63,7 @@ def fields(item: dict[str, Any], *, short: bool) -> dict[str, Any]:
 
 
 def create(invocation: Invocation) -> int:
-    from pypod.network import define
+    from pypod.network import define, leases
 
     flags = invocation.options
     options = _pairs(flags["opt"], "option")
@@ -91,7 +91,10 @@ def create(invocation: Invocation) -> int:
         engine.need_routes(context)
     contexts.make_directories(context)
     try:
-        define.create(directory, name, wish)
+        if context.rootless:
+            define.create(directory, name, wish)
+        else:
+            define.create_noted(leases.BRIDGES, directory, name, wish)
     except InUse:
         if not flags["ignore"] or not networks.exists(directory, name):
             raise

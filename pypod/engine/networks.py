@@ -178,11 +178,28 @@ def remove(context: Context, store: Store, reference: str, *, force: bool, timeo
     return name
 
 
+def _is_free(ports: str) -> bool:
+    """Whether a bridge has lost its last port: that of a container that has just ended goes a moment later.
+
+    Another store's network may have the same bridge, and containers on it.
+    """
+    import time
+
+    for _ in range(100):
+        try:
+            if not os.listdir(ports):
+                return True
+        except OSError:
+            return False  # there is no such bridge
+        time.sleep(0.005)
+    return False
+
+
 def _remove_bridge(interface: str, name: str) -> None:
     """netavark leaves the bridge of a container whose namespace went first: it belongs to the network."""
     from pypod.network import leases, netlink
 
-    if interface and os.path.isdir(f"/sys/class/net/{interface}/bridge"):
+    if interface and _is_free(f"/sys/class/net/{interface}/brif"):
         try:
             netlink.delete_link(interface)
         except OSError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import files
-from pypod.base.record import record
+from pypod.base import fastjson, files
+from pypod.base.record import record, replace
 from pypod.errors import InUse, NetworkError, UsageError
-from pypod.network import addr, networks
+from pypod.network import addr, leases, networks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,36 @@ class Wish:
     ipam_driver: str = ""
     created: str = ""
     reserved: list[str] = []  # networks that no subnet may overlap
+    avoided: list[str] = []  # networks that are not chosen, and bridges likewise
+    avoided_bridges: list[str] = []
+
+
+def create_noted(book: str, directory: str, name: str, wish: Wish) -> dict[str, Any]:
+    """``create``, for a network of root: no bridge or subnet is chosen that another store of the host has chosen.
+
+    ``book`` is the host's file of them. Raises as ``create`` does.
+    """
+
+    def change(values: dict[str, Any]) -> dict[str, Any]:
+        for identity, entry in list(values.items()):
+            try:
+                if files.read_json(entry["file"])["id"] == identity:
+                    continue
+            except (OSError, fastjson.BadJson, KeyError, TypeError):
+                pass
+            del values[identity]
+        subnets = [subnet for entry in values.values() for subnet in entry["subnets"]]
+        bridges = [str(entry["bridge"]) for entry in values.values()]
+        made = create(directory, name, replace(wish, avoided=subnets, avoided_bridges=bridges))
+        values[made["id"]] = {
+            "file": f"{directory}/{name}.json",
+            "bridge": made["network_interface"],
+            "subnets": [place["subnet"] for place in made.get("subnets", ())],
+        }
+        return made
+
+    result: dict[str, Any] = leases.update(book, change)
+    return result
 
 
 def create(directory: str, name: str, wish: Wish) -> dict[str, Any]:
@@ -66,7 +96,7 @@ def create(directory: str, name: str, wish: Wish) -> dict[str, Any]:
         "name": name,
         "id": os.urandom(32).hex(),
         "driver": wish.driver,
-        "network_interface": interface or (_free_bridge(existing) if bridge else ""),
+        "network_interface": interface or (_free_bridge(existing, wish) if bridge else ""),
         "created": wish.created,
         "subnets": subnets,
         "routes": routes,
@@ -138,7 +168,7 @@ def _subnets(wish: Wish, existing: list[dict[str, Any]]) -> list[dict[str, Any]]
         result.append(_subnet(text, gateway, span, busy, wish))
         busy.append(result[-1]["subnet"])
     if not any(":" not in place["subnet"] for place in result) and (wish.ipv6 or not result):
-        result.append(_subnet(_free_subnet(busy), "", "", [], wish))
+        result.append(_subnet(_free_subnet([*busy, *wish.avoided]), "", "", [], wish))
     if wish.ipv6 and not any(":" in place["subnet"] for place in result):
         # RFC 4193: a random global id, so that two of them hardly ever meet.
         random = addr.text(int.from_bytes(b"\xfd" + os.urandom(7) + bytes(8), "big"), 128)
@@ -195,8 +225,8 @@ def _free_subnet(used: list[str]) -> str:
     raise NetworkError("cannot create network: no subnet is left: remove some networks")
 
 
-def _free_bridge(existing: list[dict[str, Any]]) -> str:
-    names = {item.get("network_interface") for item in existing}
+def _free_bridge(existing: list[dict[str, Any]], wish: Wish) -> str:
+    names = {*(item.get("network_interface") for item in existing), *wish.avoided_bridges}
     number = 1
     while f"podman{number}" in names or os.path.exists(f"/sys/class/net/podman{number}"):
         number += 1

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 DIRECTORY = "/run/pypod/networks"
+BRIDGES = DIRECTORY + "/.host/bridges.json"  # which network of which store has which bridge and subnets
 
 
-def _update(path: str, change: Callable[[dict[str, Any]], Any]) -> Any:
+def update(path: str, change: Callable[[dict[str, Any]], Any]) -> Any:
+    """Change a book under its lock; what ``change`` gives. Nothing is written if it raises."""
     files.make_directory(path.rpartition("/")[0])
     with FileLock(path + ".lock"):
         try:
@@ -79,7 +81,7 @@ def take(path: str, network: dict[str, Any], identity: str, pid: int, wanted: Se
             raise NetworkError(f"requested static ip {asked[0]} not in any subnet on network {network['name']}")
         return result
 
-    found: list[str] = _update(path, change)
+    found: list[str] = update(path, change)
     return found
 
 
@@ -109,7 +111,7 @@ def release(path: str, identity: str) -> None:
         for key in [key for key, holder in ports.items() if holder.get("id") == identity]:
             del ports[key]
 
-    _update(path, change)
+    update(path, change)
 
 
 def forget(path: str) -> None:
@@ -148,4 +150,4 @@ def take_ports(path: str, ports: Sequence[tuple[str, str, int]], identity: str, 
         for protocol, address, port in ports:
             noted[f"{protocol} {port} {address}"] = {"id": identity, "pid": pid, "start": started}
 
-    _update(path, change)
+    update(path, change)

@@ -128,3 +128,16 @@ def test_a_published_port_is_one_containers(tmp_path: Path) -> None:
             leases.take_ports(path, [clash], "c" * 64, ME)
     leases.release(path, "a" * 64)
     leases.take_ports(path, [("tcp", "127.0.0.1", 80)], "c" * 64, ME)
+
+
+def test_two_stores_of_a_host_choose_different_bridges(tmp_path: Path) -> None:
+    book, one, other = (str(tmp_path / name) for name in ("book.json", "one", "other"))
+    first = define.create_noted(book, one, "n", Wish())
+    second = define.create_noted(book, other, "n", Wish())
+    assert first["network_interface"] != second["network_interface"]
+    assert first["subnets"] != second["subnets"]
+    same = Wish(subnets=[first["subnets"][0]["subnet"]])
+    assert define.create_noted(book, other, "m", same)["subnets"] == first["subnets"]  # who asks for it gets it
+    networks.remove(one, "n")
+    assert define.create_noted(book, str(tmp_path / "third"), "n", Wish())["subnets"] != second["subnets"]
+    assert first["id"] not in files.read_json(book)
