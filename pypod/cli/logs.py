@@ -24,7 +24,7 @@ _FULL = 1 << 16  # bytes gathered before they are written
 
 def run(invocation: Invocation) -> int:
     options = invocation.options
-    since, until = moment(options["since"]), moment(options["until"])
+    since, until = moment(options["since"]), moment(options["until"], ahead=True)
     context, store = targets.open_engine(invocation)
     chosen: list[Container] = []
     for target in targets.choose(invocation, context, store):
@@ -34,7 +34,7 @@ def run(invocation: Invocation) -> int:
         readable(target.container)
         chosen.append(target.container)
     jobs = [
-        job(container, number, options, since, until, container.name if options["names"] else "")
+        job(container, number, options, since, until, container.name if options["names"] and len(chosen) > 1 else "")
         for number, container in enumerate(chosen)
     ]
     if options["follow"] and len(jobs) > 1:
@@ -44,12 +44,25 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def moment(text: str | None) -> int:
-    """ns since 1970 of --since or --until; 0 for no bound. Raises UsageError."""
+def moment(text: str | None, *, ahead: bool = False) -> int:
+    """ns since 1970 of --since or --until; 0 for no bound. A duration is that long ago, or ``ahead`` from now, as
+    podman has it for --until.
+
+    Raises UsageError.
+    """
     if not text:
         return 0
     from pypod.engine import filters
 
+    if ahead:
+        import time
+
+        from pypod.engine import sizes
+
+        try:
+            return time.time_ns() + sizes.parse_duration(text)
+        except ValueError:
+            pass
     return filters.parse_moment(text)
 
 

@@ -33,9 +33,10 @@ def _open(invocation: Invocation) -> tuple[Context, Store]:
 def create(invocation: Invocation) -> int:
     flags = invocation.options
     if flags["driver"] != "local":
+        driver, name = flags["driver"], "".join(invocation.args)
         raise UsageError(
-            f"volume plugin {flags['driver']} could not be retrieved: no volume plugin with name {flags['driver']}"
-            " available: required plugin missing"
+            f"volume {name} uses volume plugin {driver} but it could not be retrieved: no volume plugin with name"
+            f" {driver} available: required plugin missing"
         )
     labels = {}
     for text in flags["label"]:

@@ -38,7 +38,7 @@ def compile(context: Context, store: Store, filters: Sequence[str]) -> list[Test
         maker = _MAKERS.get(key)
         if maker is None:
             known = ", ".join(sorted(_MAKERS))
-            raise UsageError(f'"{key}" is an invalid filter', hint=f"one of {known}")
+            raise UsageError(f"{key} is an invalid filter", hint=f"one of {known}")
         made = [maker(context, store, value) for value in values]
         tests.append(_all(made) if key.startswith("label") else _any(made))
     return tests
