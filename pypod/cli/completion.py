@@ -1,11 +1,12 @@
 """``completion``: scripts for bash, zsh and fish, made from the tables.
 
-Flags and verbs are in the script; names of containers, images and volumes are asked of pypod when Tab is pressed.
+Flags and verbs are in the script; names of containers, images and volumes, and the fields of a --format template
+(``schema --fields``), are asked of pypod when Tab is pressed.
 """
 
 from __future__ import annotations
 
-from pypod.cli import options, output, parser, table
+from pypod.cli import options, output, parser, schema, table
 from pypod.errors import UsageError, reason
 
 TYPE_CHECKING = False
@@ -72,6 +73,13 @@ def shown(flags: parser.Flags) -> list[parser.Flag]:
     return [flag for flag in flags if flag[4]]
 
 
+def _format(name: str, flags: parser.Flags) -> list[str]:
+    """How a command's --format is spelled, if what may follow is known."""
+    if name not in schema.every():
+        return []
+    return [word for flag in flags if parser.key(flag) == "format" for word in parser.names(flag)]
+
+
 def _words(items: Any) -> str:
     return " ".join(items)
 
@@ -88,10 +96,18 @@ def _takers(flags: parser.Flags) -> list[str]:
 def _bash(descriptions: bool) -> str:
     out = [
         "# bash completion for pypod. Load it with: source <(pypod completion bash)",
+        "_pypod_fields() {",
+        # The quote that is still open is not in what is put in its place.
+        "    local text=${cur#[\\'\\\"]}",
+        '    mapfile -t COMPREPLY < <(pypod schema --fields "$text" $1 2>/dev/null)',
+        "    [[ ${COMPREPLY[0]} == json ]] || compopt -o nospace 2>/dev/null",
+        "}",
         "_pypod() {",
         '    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word path="" i',
         '    local global="' + _words(_takers(options.GLOBAL)) + '" words="" kind=""',
         "    COMPREPLY=()",
+        "    [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}",
+        "    [[ $cur == = ]] && cur=''",
         "    for ((i = 1; i < COMP_CWORD; i++)); do",
         "        word=${COMP_WORDS[i]}",
         '        if [[ " $global " == *" $word "* ]]; then ((i++)); continue; fi',
@@ -110,6 +126,8 @@ def _bash(descriptions: bool) -> str:
         flags = command.flags()
         lines = [f'    "{path}") kind="{command.completes}"']
         choices = [(flag, flag[5]) for flag in shown(flags) if len(flag) > 5]
+        if spelled := _format(name, flags):
+            lines.append(f'        case "$prev" in {"|".join(spelled)}) _pypod_fields "$path"; return ;; esac')
         if choices:
             lines.append('        case "$prev" in')
             for flag, values in choices:
@@ -150,7 +168,7 @@ def _zsh(descriptions: bool) -> str:
         # Not "path": zsh ties that to PATH.
         '    local verb="" word i',
         "    local -a words_ flags_",
-        '    local kind=""',
+        '    local kind="" formats_=""',
         "    for ((i = 2; i < CURRENT; i++)); do",
         "        word=${words[i]}",
         '        if [[ " ' + _words(_takers(options.GLOBAL)) + ' " == *" $word "* ]]; then ((i++)); continue; fi',
@@ -167,9 +185,15 @@ def _zsh(descriptions: bool) -> str:
     for path, name in paths():
         command = table.Command(name, path)
         flags = _words(described(parser.names(flag)[0], flag[4]) for flag in shown(command.flags()))
-        out.append(f'    "{path}") kind="{command.completes}"; flags_=({flags}) ;;')
+        spelled = _words(_format(name, command.flags()))
+        out.append(f'    "{path}") kind="{command.completes}"; formats_="{spelled}"; flags_=({flags}) ;;')
     out += [
         "    esac",
+        '    if [[ " $formats_ " == *" ${words[CURRENT-1]} "* ]]; then',
+        '        words_=("${(@f)$(pypod schema --fields "$PREFIX" ${=verb} 2>/dev/null)}")',
+        "        compadd -S '' -- $words_",
+        "        return",
+        "    fi",
         "    case $kind in",
         *(f'    {kind}) words_=("${{(@f)$(pypod {query} 2>/dev/null)}}") ;;' for kind, query in QUERIES.items()),
         f"    shell) words_=({_words(SHELLS)}) ;;",
@@ -204,6 +228,10 @@ def _fish(descriptions: bool) -> str:
         "    end",
         '    echo "$path"',
         "end",
+        "function __pypod_fields",
+        """    set -l text (string replace -r "^(--format=)?['\\\"]?" '' -- (commandline -ct))""",
+        '    pypod schema --fields "$text" $argv 2>/dev/null',
+        "end",
         "complete -c pypod -f",
     ]
     for group in ("", *table.GROUPS):
@@ -218,6 +246,8 @@ def _fish(descriptions: bool) -> str:
             value = "" if flag[1] == "bool" else " -r"
             if len(flag) > 5:
                 value = f" -x -a {_quoted(_words(flag[5]))}"
+            elif parser.key(flag) == "format" and _format(name, command.flags()):
+                value = f' -x -a "(__pypod_fields {path})"'
             out.append(f"complete -c pypod {at} {spelled}{value}{described(flag[4])}")
         if command.completes in QUERIES:
             out.append(f'complete -c pypod {at} -a "(pypod {QUERIES[command.completes]} 2>/dev/null)"')

@@ -19,7 +19,7 @@ from pypod.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 _MOST_STEPS = 1_000_000
@@ -288,7 +288,7 @@ class _Run:
                 return getter(name)
             except KeyError:
                 pass
-            known = list(value) if isinstance(value, dict) else list(getattr(value, "go_fields", ()))
+            known = [*value, *getattr(value, "hidden", ())] if isinstance(value, dict) else value.go_fields
             raise _with_hint(self.fail(node, f"can't evaluate field {name} in type {_type(value)}"), name, known)
         if isinstance(value, dict):
             return value.get(name)
@@ -301,10 +301,11 @@ def _type(value: Any) -> str:
     return getattr(value, "go_type", "") or type_name(value)
 
 
-def _with_hint(error: UsageError, name: str, known: list[str]) -> UsageError:
+def _with_hint(error: UsageError, name: str, known: Iterable[str]) -> UsageError:
     import difflib
 
-    lower = {item.lower(): item for item in known}
+    # A field's name begins with a capital, whatever the key of the JSON does.
+    lower = {item.lower(): item[:1].upper() + item[1:] for item in known}
     close = difflib.get_close_matches(name.lower(), list(lower), 3, 0.6)
     if close:
         error.hint = "did you mean " + ", ".join("." + lower[item] for item in close) + "?"

@@ -36,6 +36,15 @@ _FIELDS = {
     "Routes": "routes",
     "Containers": "containers",
 }
+# What a definition leaves out while there is none.
+_EMPTY: dict[str, Any] = {
+    "labels": {},
+    "options": {},
+    "ipam_options": {},
+    "network_dns_servers": [],
+    "routes": [],
+    "containers": {},
+}
 _SUBNET_FIELDS = {"Subnet": "subnet", "Gateway": "gateway", "LeaseRange": "lease_range"}
 _HEADINGS = {"ID": "NETWORK ID"}
 
@@ -52,14 +61,17 @@ def _pairs(texts: list[str], what: str) -> dict[str, str]:
 
 def fields(item: dict[str, Any], *, short: bool) -> dict[str, Any]:
     """A network with the field names of templates."""
-    result = {field: item.get(key) for field, key in _FIELDS.items()}
+    from pypod.cli.gotemplate import Struct
+
+    result = {field: item.get(key, _EMPTY.get(key, "")) for field, key in _FIELDS.items()}
     result["Subnets"] = [
-        {field: place.get(key) for field, key in _SUBNET_FIELDS.items()} for place in item.get("subnets") or ()
+        Struct({field: place.get(key) for field, key in _SUBNET_FIELDS.items()}, "types.Subnet")
+        for place in item.get("subnets") or ()
     ]
     if short:
         result["ID"] = str(item.get("id", ""))[:12]
         result["Labels"] = ",".join(f"{key}={value}" for key, value in (item.get("labels") or {}).items())
-    return result
+    return Struct(result, "networks.ListPrintReports")
 
 
 def create(invocation: Invocation) -> int:
@@ -130,7 +142,7 @@ def ls(invocation: Invocation) -> int:
         return 0
     short = not flags["no_trunc"]
     if template is None:
-        rows = [[fields(item, short=short)["ID"], item["name"], item["driver"]] for item in found]
+        rows = [[item["id"][:12] if short else item["id"], item["name"], item["driver"]] for item in found]
         output.table(["NETWORK ID", "NAME", "DRIVER"], rows, noheading=flags["noheading"])
         return 0
     rows_of = [fields(item, short=short) for item in found]

@@ -52,7 +52,9 @@ def run(invocation: Invocation) -> int:
             cells = [[str(row[name]) for name in names] for row in rows]
             output.table([name.upper() for name in names], cells)
         return 0
-    output.templated(template, rows, HEADINGS)
+    from pypod.cli.gotemplate import Struct
+
+    output.templated(template, [Struct(row, "images.searchReport") for row in rows], HEADINGS)
     return 0
 
 
@@ -66,5 +68,8 @@ def _tags(term: str, settings: Settings, options: Mapping[str, Any]) -> int:
     elif template is None:
         output.table(["NAME", "TAG"], [[name, tag] for tag in tags])
     else:
-        output.templated(template, [{"Name": name, "Tag": tag} for tag in tags], HEADINGS)
+        from pypod.cli.gotemplate import Struct
+
+        listed = [Struct({"Name": name, "Tag": tag}, "images.searchReport") for tag in tags]
+        output.templated(template, listed, HEADINGS)
     return 0

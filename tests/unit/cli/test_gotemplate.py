@@ -169,3 +169,13 @@ def test_endless_nesting_is_refused():
         gotemplate.parse("{{if 1}}" * 500 + "{{end}}" * 500)
     with pytest.raises(UsageError):
         gotemplate.parse("{{" + "(" * 500 + "1" + ")" * 500 + "}}")
+
+
+def test_a_hint_names_fields_as_templates_do():
+    inner = Struct({"ociRuntime": {}, "Labels": None}, "define.HostInfo", {"SizeRw": 0})
+    for text, hint in (("{{.OciRuntme}}", ".OciRuntime"), ("{{.SizeRv}}", ".SizeRw"), ("{{.labls}}", ".Labels")):
+        with pytest.raises(UsageError) as caught:
+            render(text, inner)
+        assert caught.value.hint == f"did you mean {hint}?"
+    heading = gotemplate.Headers({})
+    assert render("{{.Anything}}", heading) == "ANYTHING"

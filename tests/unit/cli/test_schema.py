@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 
 import jsonschema
 import pytest
 
 from pypod.base import files
-from pypod.cli import history, images, network, pod_ps, ps, schema, schema_fields, secret, table
+from pypod.cli import completion, history, images, network, pod_ps, ps, schema, schema_fields, secret, table
 from pypod.errors import NotFound
 
 
@@ -60,6 +64,7 @@ def test_fields_of_templates():
         ("pod ps", pod_ps.Fields.go_fields),
         ("network ls", list(network.fields({}, short=True))),
         ("network inspect", list(network.fields({}, short=False))),
+        ("pod ps", pod_ps.Fields.go_fields),
         ("secret ls", list(secret.HEADINGS)),
     ):
         assert sorted(schema.load(command.split())["x-template-fields"]) == sorted(fields), command
@@ -91,3 +96,30 @@ def test_completion(command, text, some):
 def test_no_completion(text):
     assert schema_fields.complete(["container", "inspect"], text) == []
     assert schema_fields.complete(["run"], text) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("pypod ps --format '{{.Runn", ["{{.RunningFor}}"]),
+        ("pypod ps --format = '{{.Runn", ["{{.RunningFor}}"]),
+        ("pypod container inspect -f '{{.State.Fin", ["{{.State.FinishedAt}}"]),
+        ("pypod ps --format js", ["json"]),
+        ("pypod run --pull ne", ["never", "newer"]),
+    ],
+)
+def test_bash_completes_fields(line, wanted):
+    script = completion.script("bash")
+    words = " ".join(shlex.quote(word) for word in line.split(" "))
+    program = f"""
+pypod() {{ {shlex.quote(sys.executable)} -m pypod "$@"; }}
+COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _pypod 2>/dev/null; printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["bash", "-c", script + program], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.splitlines() == wanted
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_each_shell_asks_for_fields(shell):
+    assert "pypod schema --fields" in completion.script(shell)
