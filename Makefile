@@ -55,7 +55,7 @@ $(VENV)/.pypod-test: $(VENV)/.pypod
 	@touch $@
 
 # TESTS names files or options for pytest: make test TESTS='tests/unit -x'. JOBS files at once: much of the time is waiting.
-JOBS ?= 3
+JOBS ?= 4
 test: test-build
 	@$(bin)/pytest -n $(JOBS) --dist loadfile $(TESTS)
 
