@@ -110,7 +110,7 @@ json  inspect ended made
 json  container inspect --size sleeper
 json  inspect --format json sleeper
 out   inspect --format "{{.Name}} {{.State.Status}} {{.State.Running}} {{.State.ExitCode}}" sleeper ended made
-out   inspect -f "{{.Config.Env}} {{.Config.Cmd}} {{.Config.Labels}} {{.Config.Image}}" made
+out   inspect -f "{{len .Config.Env}} {{.Config.Cmd}} {{.Config.Labels}} {{.Config.Image}}" made
 out   inspect -f "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}{{end}}" sleeper
 out   inspect -f "{{json .HostConfig.RestartPolicy}} {{.HostConfig.NetworkMode}}" sleeper
 out   inspect -f "{{index .Config.Labels \\"k\\"}}{{len .Mounts}}{{if .State.Running}}yes{{end}}" sleeper

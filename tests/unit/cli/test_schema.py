@@ -64,7 +64,6 @@ def test_fields_of_templates():
         ("pod ps", pod_ps.Fields.go_fields),
         ("network ls", list(network.fields({}, short=True))),
         ("network inspect", list(network.fields({}, short=False))),
-        ("pod ps", pod_ps.Fields.go_fields),
         ("secret ls", list(secret.HEADINGS)),
     ):
         assert sorted(schema.load(command.split())["x-template-fields"]) == sorted(fields), command
