@@ -64,6 +64,10 @@ def create(
     _check(context, flags, infra)
     contexts.make_directories(context)
     rootless.enter_user(context)
+    if os.path.isdir(pods.directory(context)):
+        from pypod.engine import pod_check
+
+        pod_check.leftovers(context, store, repair=True)
     if flags.get("replace"):
         if not name:
             raise UsageError("cannot replace pod without --name being set")
