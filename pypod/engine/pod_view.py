@@ -9,6 +9,7 @@ from pypod.base.record import record, replace
 from pypod.engine import container as containers
 from pypod.engine import inspect_host, inspect_view, networks, pods
 from pypod.engine.pods import Pod
+from pypod.errors import PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,7 +198,10 @@ def decorate(context: Context, rows: Sequence[Row], known: Sequence[Container]) 
     for row in rows:
         config = row.container.config
         if config.pod and config.pod not in names:
-            names[config.pod] = next((pod.name for pod in pods.every(context) if pod.id == config.pod), "")
+            try:
+                names[config.pod] = pods.load(context, config.pod).name
+            except PypodError:
+                names[config.pod] = ""
         other = by_id.get(config.network.value) if config.network.mode == "container" else None
         changes: dict[str, Any] = {"pod_name": names.get(config.pod, "")}
         if other is not None:

@@ -20,7 +20,7 @@ from support.killpoints import Bench, build
 from support.runner import Pypod
 
 ALL = os.environ.get("PYPOD_TEST_KILL") == "all"
-SECONDS = 1.5  # for each command and kind of user, where not all points are visited
+SECONDS = 1.0  # for each command and kind of user, where not all points are visited
 CREATE = ("pod", "create", "--name", "k", "--infra-name", "i", "--network", "none")
 REMOVE = ("pod", "rm", "k")
 
