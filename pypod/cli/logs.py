@@ -33,11 +33,22 @@ def run(invocation: Invocation) -> int:
         assert target.container is not None
         readable(target.container)
         chosen.append(target.container)
+    if len(chosen) == 1:
+        return show(chosen, [""], options, since, until)
+    prefixes = [container.name if options["names"] else container.id[:12] for container in chosen]
+    return show(chosen, prefixes, options, since, until)
+
+
+def show(chosen: list[Container], prefixes: list[str], options: dict[str, Any], since: int, until: int) -> int:
+    """Write the logs of containers, each line after its container's prefix; the exit code. Raises StorageError."""
+    if not options["follow"] and len(chosen) > 1:
+        merged(chosen, prefixes, options, since, until)
+        return 0
     jobs = [
-        job(container, number, options, since, until, container.name if options["names"] and len(chosen) > 1 else "")
-        for number, container in enumerate(chosen)
+        job(container, number, options, since, until, prefix)
+        for number, (container, prefix) in enumerate(zip(chosen, prefixes, strict=True))
     ]
-    if options["follow"] and len(jobs) > 1:
+    if len(jobs) > 1:
         return together(jobs)
     for work in jobs:
         work()
@@ -184,11 +195,12 @@ class _Sink:
         if fd != self.fd:
             self.flush()
             self.fd = fd
-        line = self.before + text + self.after
+        line = text
         if stream not in self.open:
             if self.timestamps:
                 line = stamp.encode() + b" " + line
             line = self.name + line
+        line = self.before + line + self.after
         if piece:
             self.open.add(stream)
         else:

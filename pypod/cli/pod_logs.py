@@ -31,18 +31,7 @@ def run(invocation: Invocation) -> int:
         logs.readable(item)
     alone = bool(options["container"])
     prefixes = ["" if alone else item.name if options["names"] else item.id[:12] for item in chosen]
-    if options["follow"] or len(chosen) < 2:
-        jobs = [
-            logs.job(item, number, options, since, until, prefix)
-            for number, (item, prefix) in enumerate(zip(chosen, prefixes, strict=True))
-        ]
-        if len(jobs) > 1:
-            return logs.together(jobs)
-        for work in jobs:
-            work()
-        return 0
-    logs.merged(chosen, prefixes, options, since, until)
-    return 0
+    return logs.show(chosen, prefixes, options, since, until)
 
 
 def _member(context: Context, store: Store, pod: Pod, word: str) -> Container:

@@ -146,7 +146,14 @@ def test_names_and_several_containers(pypod: Pypod, image: str) -> None:
     for name in ("a", "b"):
         pypod("run", "--name", name, image, "echo", f"from {name}").ok()
     out = pypod("logs", "-n", "a", "b").ok().out
-    assert "a from a\n" in out and "b from b\n" in out
+    assert out == "a from a\nb from b\n"
+    # Alone it needs no name; without names, several have their IDs; a colour is for the whole line.
+    assert pypod("logs", "-n", "a").ok().out == "from a\n"
+    ids = [pypod.inspect(name)["Id"][:12] for name in ("a", "b")]
+    assert pypod("logs", "b", "a").ok().lines == [f"{ids[0]} from a", f"{ids[1]} from b"]  # in the order of time
+    shown = pypod("logs", "--color", "-n", "a", "b").ok().lines
+    assert shown == ["\033[37ma from a\033[0m", "\033[31mb from b\033[0m"]
+    assert sorted(pypod("logs", "-f", "-n", "a", "b").ok().lines) == ["a from a", "b from b"]
     pypod("logs", "nosuch").fails(125, "nosuch")
 
 
