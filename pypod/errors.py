@@ -68,7 +68,7 @@ class NoSuchVolume(NotFound):
 
 
 class NoSuchPod(NotFound):
-    pass
+    ref = "no-such-pod"
 
 
 class InUse(PypodError):

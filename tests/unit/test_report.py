@@ -18,6 +18,7 @@ REFS = {
     "NoSuchContainer": "no-such-container",
     "NoSuchImage": "no-such-image",
     "NoSuchVolume": "no-such-volume",
+    "NoSuchPod": "no-such-pod",
     "InUse": "in-use",
     "BadState": "bad-state",
     "BadArchive": "bad-archive",

@@ -142,7 +142,6 @@ def matches(text: str, item: Row) -> bool:
         ("restart-policy=always", True),
         ("restart-policy=no", False),
         ("command=serve", True),
-        ("pod=x", False),
         ("until=2023-11-15", True),
         ("until=2023-11-13", False),
         ("should-start-on-boot=true", True),
