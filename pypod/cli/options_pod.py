@@ -98,6 +98,15 @@ CREATE = (
     ("volume v", "array", (), "[SRC:]DEST[:OPT]", "Mount a host directory or a named volume in every container"),
     ("volumes-from", "array", (), "CONTAINER[:OPT]", "Mount another container's volumes in every container"),
 )
+CLONE = (
+    ("destroy", "bool", False, "", "Remove the original"),
+    ("hostname", "str", None, "NAME", "Host name of the clone"),
+    ("infra-name", "str", None, "NAME", "Name the clone's infra container"),
+    ("label l", "array", (), "KEY[=VALUE]", "Label the clone, too"),
+    ("label-file", "list", (), "FILE", "Set the labels that a file lists, one a line"),
+    ("name n", "str", None, "NAME", "Name the clone (default that of the original and -clone)"),
+    ("start", "bool", False, "", "Start the clone"),
+)
 PS = (
     ("ctr-ids", "bool", False, "", "Show the containers' IDs"),
     ("ctr-names", "bool", False, "", "Show the containers' names"),

@@ -1,4 +1,4 @@
-"""``pod create``, ``exists``, ``inspect``, ``rm``, ``start``, ``stop``, ``restart``, ``kill``, ``pause`` …"""
+"""``pod create``, ``clone``, ``exists``, ``inspect``, ``rm``, ``prune``, and what is done to all in a pod."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from pypod.cli import pod_targets, targets
 from pypod.engine import pod_life, pods
-from pypod.errors import NoSuchPod, PypodError
+from pypod.errors import NoSuchPod, PypodError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,24 @@ def create(invocation: Invocation) -> int:
             progress=seen,
         )
     os.write(1, f"{pod.id}\n".encode())
+    return 0
+
+
+def clone(invocation: Invocation) -> int:
+    from pypod.engine import pod_clone, pod_remove
+
+    flags = invocation.options
+    reference, name = [*invocation.args, ""][:2]
+    if name and flags["name"]:
+        raise UsageError("the clone's name was given twice, by --name and as an argument")
+    context, store = targets.open_engine(invocation)
+    pod = pods.find(context, reference)
+    made = pod_clone.clone(context, store, pod, flags, ["pypod", *invocation.argv], name=name or flags["name"] or "")
+    if flags["destroy"]:
+        pod_remove.remove(context, store, pod)
+    if flags["start"]:
+        pod_life.start_all(context, store, made)
+    os.write(1, f"{made.id}\n".encode())
     return 0
 
 

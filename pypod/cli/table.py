@@ -562,6 +562,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _NAMES,
         "container",
     ),
+    "pod clone": (
+        "pod:clone",
+        "Make a pod like another one",
+        _POD,
+        "options_pod.CLONE",
+        "[options] POD [NAME]",
+        (1, 2),
+        "pod",
+    ),
     "pod create": (
         "pod:create",
         "Create a pod",

@@ -50,7 +50,7 @@ def clone(
         raise UsageError("cannot give a container of --rootfs an image")
     if image_name and image is not None:
         changed.update(image=images.resolved_name(image, image_name), image_id=image.id, raw_image=image_name)
-    fresh = _fresh(context, replace(config, **changed), names.check(name) if name else _free_name(store, original))
+    copied = fresh(context, replace(config, **changed), names.check(name) if name else free_name(store, original))
     state = containers.observe(original)
     if destroy and state.live and not force:
         raise BadState(
@@ -60,13 +60,13 @@ def clone(
         )
     if config.uid_map:
         rootless.private_mounts(context)
-    made = create.from_config(context, store, fresh, image)
+    made = create.from_config(context, store, copied, image)
     if destroy:
         remove.remove(context, store, original, force=force)
     return made
 
 
-def _fresh(context: Context, config: ContainerConfig, name: str) -> ContainerConfig:
+def fresh(context: Context, config: ContainerConfig, name: str) -> ContainerConfig:
     """What two containers cannot have both is the clone's own, or nobody's."""
     return replace(
         config,
@@ -92,7 +92,7 @@ def _own(context: Context, mount: Mount) -> Mount:
     return replace(mount, name=made.name, source=made.source)
 
 
-def _free_name(store: Store, original: Container) -> str:
+def free_name(store: Store, original: Container) -> str:
     """The original's with -clone, or -clone1 and so on behind it."""
     number = 0
     while True:

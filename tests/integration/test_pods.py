@@ -262,6 +262,25 @@ def test_exit_policy(pypod: Pypod, image: str) -> None:
     assert status(pypod, "one") == "Exited"
 
 
+def test_clone(pypod: Pypod, image: str) -> None:
+    pod = make(pypod, "one", *QUIET, "--label", "a=b")
+    pypod("create", "--pod", "one", "--name", "web", image, *SLEEP).ok()
+    other = pypod("pod", "clone", "--start", "one").ok().out.strip()
+    assert states(pypod, "one-clone") == {f"{other[:12]}-infra": "running", "web-clone": "running"}
+    assert pypod("exec", "web-clone", "hostname").ok().out == "one-clone\n"
+    shown = pypod("pod", "inspect", "one-clone").ok().json
+    assert (
+        shown["Labels"] == {"a": "b"}
+        and pypod("inspect", "web-clone").ok().json[0]["HostConfig"]["NetworkMode"]
+        == f"container:{shown['InfraContainerID']}"
+    )
+    third = pypod("pod", "clone", "--destroy", "one", "three").ok().out.strip()
+    assert pypod("pod", "ps", "-q").ok().lines == [third, other]
+    assert not record(pypod, pod).exists() and "web-clone1" in states(pypod, "three")
+    pypod("pod", "clone", "three", "one-clone").fails(125, "is in use")
+    assert len(pypod("ps", "-aq").ok().lines) == 4
+
+
 def test_what_the_pod_gives_to_its_containers(pypod: Pypod, image: str, shared_dir: Path) -> None:
     (shared_dir / "file").write_text("data\n")
     make(pypod, "one", *QUIET, "-v", f"{shared_dir}:/data:ro", "--security-opt", "no-new-privileges", "--sysctl",
