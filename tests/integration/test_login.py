@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from support import box
@@ -96,8 +97,13 @@ def test_the_default_file_is_found_by_all(pypod: Pypod, who: User, registry: Reg
     pypod("push", "--cert-dir", registry.certs_dir, "localhost/bb:1", f"{registry.host}/c:1", env=env).ok()
     found = pypod("search", "--cert-dir", registry.certs_dir, "--format", "json", f"{registry.host}/c", env=env).ok()
     assert [item["Name"] for item in found.json] == [f"{registry.host}/c"]
-    assert set(found.json[0]) == {"Index", "Name", "Description", "Stars", "Official", "Automated", "Tag"}
-    tags = pypod("search", "--list-tags", "--cert-dir", registry.certs_dir, f"{registry.host}/c", env=env).ok()
+    jsonschema.validate(found.json, pypod("schema", "search").ok().json)
+    listing = ("search", "--list-tags", "--cert-dir", registry.certs_dir, f"{registry.host}/c")
+    jsonschema.validate(
+        pypod(*listing, "--format", "json", env=env).ok().json, pypod("schema", "search", "--list-tags").ok().json
+    )
+    pypod(*listing, "--format", "{{.Tga}}", env=env).fails(125, "can't evaluate field Tga", "did you mean .Tag")
+    tags = pypod(*listing, env=env).ok()
     assert tags.lines[0].split() == ["NAME", "TAG"] and tags.lines[1].split() == [f"{registry.host}/c", "1"]
     table = pypod("search", "--cert-dir", registry.certs_dir, f"{registry.host}/", env=env).ok()
     assert table.lines[0].split() == ["NAME", "DESCRIPTION"]
