@@ -259,7 +259,12 @@ def report(event: Event) -> dict[str, Any]:
 
 
 def line(event: Event, *, short: bool = False) -> str:
-    """An event for people, in podman's words."""
+    """An event for people, in podman's words; what would steer the terminal is shown as an escape."""
+    text = _line(event, short)
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _line(event: Event, short: bool) -> str:
     id = str(event.get("ID", ""))
     if short:
         id = id[:12]

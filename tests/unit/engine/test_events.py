@@ -134,6 +134,7 @@ def test_what_is_shown(monkeypatch):
     assert events_read.line(CREATED, short=True) == (
         "2026-01-02 03:04:05.6 +0000 UTC container create abcdef012345 (image=i, name=web, a=b)"
     )
+    assert "(image=i, name=web, a=b\\x1b[2J\\nc)" in events_read.line({**CREATED, "Attributes": {"a": "b\x1b[2J\nc"}})
     shown = events_read.report(CREATED)
     assert list(shown) == ["ID", "Image", "Name", "Status", "time", "timeNano", "Type", "Attributes"]
     assert shown["time"] == 1767323045 and shown["timeNano"] == 1767323045600000000
