@@ -124,7 +124,7 @@ def _remaining(store: Store, found: list[Damage]) -> list[Damage]:
 
 def _remove_container(context: Context, store: Store, id: str) -> None:
     """Remove a container of ours in the usual way, with its processes; of another tool, its record and files."""
-    from pypod.engine import remove
+    from pypod.engine import pod_remove
 
     try:
         container = containers.find(context, store, id)
@@ -132,7 +132,7 @@ def _remove_container(context: Context, store: Store, id: str) -> None:
         store.delete_container(id)
         return
     try:
-        remove.remove(context, store, container, force=True, depend=True, timeout=0)
+        pod_remove.in_the_way(context, store, container, timeout=0)
     except PypodError:
         store.delete_container(id)
 

@@ -62,11 +62,11 @@ def release(context: Context, store: Store, image: Image, *, force: bool) -> Non
         except NoSuchContainer:
             raise _in_use(store, found) from None
     if ours:
-        from pypod.engine import remove as removal
+        from pypod.engine import pod_remove
 
         for container in ours:
             try:
-                removal.remove(context, store, container, force=True, depend=True)
+                pod_remove.in_the_way(context, store, container)
             except NoSuchContainer:
                 continue  # removed meanwhile, or as another one's dependent
 

@@ -168,9 +168,9 @@ def remove(context: Context, store: Store, reference: str, *, force: bool, timeo
                 code=2,
             )
         for container in attached:
-            from pypod.engine import remove as removal
+            from pypod.engine import pod_remove
 
-            removal.remove(context, store, container, force=True, depend=True, timeout=timeout)
+            pod_remove.in_the_way(context, store, container, timeout=timeout)
     networks.remove(directory(context), name)
     events.network(context, "remove", name, str(found.get("id", "")))
     if not context.rootless and found.get("driver") == "bridge":

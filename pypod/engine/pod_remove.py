@@ -65,6 +65,19 @@ def remove(context: Context, store: Store, pod: Pod, *, force: bool = False, tim
     events.pod(context, "remove", pod.id, pod.name)
 
 
+def in_the_way(
+    context: Context, store: Store, container: Container, *, depend: bool = True, timeout: int | None = None
+) -> None:
+    """Remove a container whatever it does, with ``depend`` those that depend on it, an infra container with its pod.
+
+    Raises PypodError.
+    """
+    if container.config.infra and pods.exists(context, container.config.pod):
+        remove(context, store, pods.load(context, container.config.pod), force=True, timeout=timeout)
+    else:
+        removal.remove(context, store, container, force=True, depend=depend, timeout=timeout, infra=True)
+
+
 def remove_empty(
     context: Context, store: Store, infras: list[Container], *, force: bool, timeout: int | None
 ) -> list[Container]:

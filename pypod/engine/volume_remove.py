@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pypod.engine import container, volumes
-from pypod.engine.remove import remove as remove_container
-from pypod.errors import InUse
+from pypod.engine import container, pod_remove, volumes
+from pypod.errors import InUse, NoSuchContainer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,5 +24,9 @@ def remove(context: Context, store: Store, name: str, *, force: bool = False, ti
         )
     if using:
         for identity in using:
-            remove_container(context, store, container.find(context, store, identity), force=True, timeout=timeout)
+            try:
+                found = container.find(context, store, identity)
+                pod_remove.in_the_way(context, store, found, depend=False, timeout=timeout)
+            except NoSuchContainer:
+                continue  # gone with another one
     volumes.delete(context, name)

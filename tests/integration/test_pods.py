@@ -242,6 +242,26 @@ def test_pods_among_everything_else(fresh: Pypod) -> None:
     assert fresh("pod", "ps", "-q").ok().out == "" and not record(fresh, kept).exists()
 
 
+def test_what_a_pod_rests_on_goes_with_it(pypod: Pypod, image: str) -> None:
+    pypod("volume", "create", "v").ok()
+    for make_way, flags in (
+        (("network", "rm"), ("--network", "n")),
+        (("volume", "rm"), (*QUIET, "-v", "v:/v")),
+        (("rmi",), (*QUIET, "--infra-image", "localhost/other:1")),
+    ):
+        what = flags[-1].removesuffix(":/v")
+        if what == "n":
+            pypod("network", "create", "n").ok()
+        elif what == "localhost/other:1":
+            pypod("create", "--name", "c", *QUIET, image, "true").ok()
+            pypod("commit", "-q", "c", what).ok()
+        make(pypod, "one", *flags)
+        pypod("create", "--pod", "one", image, "true").ok()
+        pypod(*make_way, what).fails(2)
+        pypod(*make_way, "-f", what).ok()
+        assert pypod("pod", "ps", "-q").ok().out == ""
+
+
 def test_new_pod(pypod: Pypod, image: str) -> None:
     made = pypod("run", "--rm", "--pod", "new:fresh", "--hostname", "name", *QUIET, image, "hostname").ok()
     assert made.out == "name\n"
