@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from pypod.base import fastjson, files, process
-from pypod.engine import events, exec_spec, names, rootless, runtime_stderr, runtimes
+from pypod.engine import exec_spec, names, rootless, runtime_stderr, runtimes
 from pypod.engine.container import Container, State, observe
 from pypod.errors import BadState, MonitorError, reason
 from pypod.linux import proc
@@ -44,13 +44,13 @@ def execute(context: Context, container: Container, options: ExecOptions) -> tup
 
             code = exec_session.run(context, container, state, options, session, directory)
         else:
-            if options.events:
-                events.container(context, container, "exec", execID=session)
-            code = _direct(context, container, state, options, directory)
+            code = _direct(context, container, state, options, session, directory)
     finally:
         if not options.detach:
             files.remove_tree(directory)
     if options.events and not options.detach:
+        from pypod.engine import events
+
         events.container(context, container, "exec_died", exit_code=code, execID=session)
     return code, session
 
@@ -89,12 +89,16 @@ def cleanup(context: Context, container: Container, session: str) -> None:
         directory = f"{container.rundir}/exec/{session}"
         ended = exits.read(f"{directory}/exit/{container.id}") or exits.read(f"{directory}/exit/{session}")
         files.remove_tree(directory)
+        from pypod.engine import events
+
         events.container(
             context, container, "exec_died", exit_code=None if ended is None else ended[0], execID=session
         )
 
 
-def _direct(context: Context, container: Container, state: State, options: ExecOptions, directory: str) -> int:
+def _direct(
+    context: Context, container: Container, state: State, options: ExecOptions, session: str, directory: str
+) -> int:
     runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
     log = directory + "/oci-log"
     argv = runtime.exec_argv(
@@ -118,6 +122,13 @@ def _direct(context: Context, container: Container, state: State, options: ExecO
             except ProcessLookupError:
                 pass
 
+    def tell() -> None:
+        # While the runtime works: that costs nobody any time.
+        if options.events:
+            from pypod.engine import events
+
+            events.container(context, container, "exec", execID=session)
+
     gate = runtime.name == "runc"
     try:
         with terminal.Signals(passed_on, None):
@@ -131,9 +142,11 @@ def _direct(context: Context, container: Container, state: State, options: ExecO
                     raise
                 finally:
                     os.close(theirs)
+                tell()
                 code = runtime_stderr.wait(runtime_pid, pipe, directory + "/pid", process.wait)
             else:
                 runtime_pid = process.spawn(argv, stdin=stdin, keep=keep)
+                tell()
                 code = process.wait(runtime_pid)
             runtime_pid = 0
     except OSError as error:
