@@ -4,6 +4,7 @@
  * gets a terminal. The words are appended to $FAKE_ARGS. FAKE_FAIL=TEXT writes TEXT to stderr and fails with status 3;
  * FAKE_FAIL=- fails silently. FAKE_SLEEP=SECONDS holds create up. FAKE_NOPID=1 writes no pid file.
  * FAKE_ORPHANS=N leaves N ended processes behind, besides the container's. FAKE_PROGRAM=PATH is run instead of a shell.
+ * FAKE_RAW=1: the terminal neither echoes nor edits, whoever writes to it first.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 static int send_master(const char *path)
@@ -21,6 +23,12 @@ static int send_master(const char *path)
 	grantpt(master);
 	unlockpt(master);
 	int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	struct termios mode;
+	if (getenv("FAKE_RAW") && tcgetattr(slave, &mode) == 0) {
+		mode.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG | IEXTEN);
+		mode.c_iflag &= ~(tcflag_t)(IXON | ICRNL);
+		tcsetattr(slave, TCSANOW, &mode);
+	}
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	strncpy(to.sun_path, path, sizeof(to.sun_path) - 1);
 	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -172,16 +171,6 @@ static void carry_out(const char *path, const struct plan *plan)
 	report->op = plan->n_ops;
 }
 
-static void raw_terminal(void)
-{
-	struct termios mode;
-	if (tcgetattr(0, &mode) < 0)
-		return;
-	mode.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG | IEXTEN);
-	mode.c_iflag &= ~(tcflag_t)(IXON | ICRNL);
-	tcsetattr(0, TCSANOW, &mode);
-}
-
 static int append(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -217,7 +206,6 @@ int main(int argc, char **argv)
 		sigaction(SIGTERM, &action, NULL);
 		sigaction(SIGINT, &action, NULL);
 	}
-	raw_terminal();
 	report->ready = 1;
 	carry_out(path, plan);
 	return (int)plan->status;

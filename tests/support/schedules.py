@@ -431,7 +431,7 @@ class Run:
         self.bundle.mkdir()
         self.exits.mkdir()
         self.write_plan()
-        env = {"TZ": "UTC", "TMPDIR": str(self.place), "FAKE_PROGRAM": str(self.writer)}
+        env = {"TZ": "UTC", "TMPDIR": str(self.place), "FAKE_PROGRAM": str(self.writer), "FAKE_RAW": "1"}
         env["WRITER_PLAN"] = f"{self.place}/plan"
         # For a monitor that is built with sanitizers, whose stderr is /dev/null.
         env["ASAN_OPTIONS"] = f"log_path={self.place}/found:handle_sigill=1"
