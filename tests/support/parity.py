@@ -196,7 +196,7 @@ out   init renamed
 out   inspect -f "{{.State.Status}}" renamed
 out   stop -t 0 sleeper
 out   inspect -f "{{.State.Status}} {{.State.ExitCode}}" sleeper
-out   images
+lines images
 out   images --format "{{.Repository}}:{{.Tag}}" --sort repository
 lines images -q --no-trunc localhost/bb
 out   images --noheading localhost/committed
