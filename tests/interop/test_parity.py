@@ -40,11 +40,11 @@ _NORMAL = [
     (r"\b[0-9a-f]{64}\b", "ID"),
     (r"\b[0-9a-f]{25}\b", "SECRETID"),
     (r"\b[0-9a-f]{12}\b", "SHORTID"),
-    (r"\b\d\.\d{3}\b", "PERCENT"),
+    (r"\b\d+\.\d{3}\b", "PERCENT"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| \+0000 UTC|[+-]\d\d:\d\d)?", "TIME"),
     (r"(Less than a second|About (a minute|an hour)|\d+ (seconds?|minutes?))( ago)?", "AGO"),
     (r"\b\d+(\.\d+)? ?[kMG]?B\b", "SIZE"),
-    (r"\b\d+(\.\d+)?m?s\b", "SPAN"),
+    (r"\b(\d+h)?(\d+m)?\d+(\.\d+)?m?s\b", "SPAN"),
     (r"[ \t]+", " "),
     (r" +$", ""),
 ]
