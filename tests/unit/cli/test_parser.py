@@ -238,8 +238,12 @@ def test_click_parses_alike(data):
     mine, clicks = outcome(ours), outcome(lambda: clickfront.parse(path, words))
     if "help" in (mine, clicks):  # click looks for errors first
         assert mine in ("help", "refused") and clicks in ("help", "refused")
-    else:
-        assert mine == clicks
+    elif mine != clicks:
+        # Of a flag that is given twice click looks at the last value only: what we refuse may be another one.
+        spelled = {name: key(flag) for flag in table.Command(path, path).flags() for name in flag[0].split()}
+        given = [word.lstrip("-").partition("=")[0] for word in words if word.startswith("-") and len(word) > 1]
+        keys = [spelled.get(name) or spelled.get(name[:1]) for name in given]
+        assert mine == "refused" and len(set(keys)) < len(keys)
 
 
 @pytest.mark.parametrize("path", sorted(table.COMMANDS))
