@@ -166,6 +166,7 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[
 
 def test_config_means_what_podmans_means(fresh: Pypod, podman: Podman, busybox_tar: Path, base: Path) -> None:
     """One test for all sets of options: two stores serve them all."""
+    (base / "c").mkdir(exist_ok=True)  # a mount point within a mount, which a plain user could not make
     fresh("import", busybox_tar, "localhost/bb:1").ok()
     sets = OPTIONS | (ROOTLESS_ONLY if fresh.rootless else {})
     wrong = {}
