@@ -20,7 +20,10 @@ def run(invocation: Invocation) -> int:
     missing = other = False
     dependents = remove.Dependents(context, store)
     holders = []
+    gone: set[str] = set()
     for target in chosen:
+        if target.container is not None and target.container.id in gone:
+            continue
         if flags["all"] and target.container is not None and target.container.config.infra:
             holders.append(target.container)
             continue
@@ -28,13 +31,13 @@ def run(invocation: Invocation) -> int:
             if target.error is not None:
                 raise target.error
             assert target.container is not None
-            remove.remove(
+            removed = remove.remove(
                 context,
                 store,
                 target.container,
                 force=flags["force"],
                 volumes=flags["volumes"],
-                depend=flags["depend"],
+                depend=flags["depend"] or flags["all"],  # of all that go, those that depend on others go first
                 timeout=flags["time"],
                 dependents=dependents,
             )
@@ -49,6 +52,9 @@ def run(invocation: Invocation) -> int:
             other = True
             last = error.code
             continue
+        gone.update(removed)
+        for identity in removed[:-1] if flags["all"] else ():
+            os.write(1, f"{identity}\n".encode())
         os.write(1, f"{target.typed}\n".encode())
     if holders:
         from pypod.engine import pod_remove

@@ -393,3 +393,10 @@ def test_env_file_and_host_environment(pypod: Pypod, image: str, shared_dir: Pat
     file.write_text("# a comment\nA=1\nB=two words\nHOSTVAR\n")
     done = pypod("run", "--rm", "--env-file", file, "-e", "A=3", image, "env", env={"HOSTVAR": "h"}).ok()
     assert {"A=3", "B=two words", "HOSTVAR=h", "container=podman"} <= set(done.lines)
+
+
+def test_rm_all_takes_those_that_depend_on_others_first(pypod: Pypod, image: str) -> None:
+    first = pypod("run", "-d", "--name", "a", "--network", "none", image, "sleep", "100").ok().out.strip()
+    second = pypod("create", "--network", "container:a", "--name", "b", image, "true").ok().out.strip()
+    assert sorted(pypod("rm", "-f", "-t", "0", "--all").ok().lines) == sorted([first, second])
+    assert pypod("ps", "-aq").ok().out == ""

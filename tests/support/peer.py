@@ -36,7 +36,8 @@ class Podman:
         return ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 
     def close(self) -> None:
-        self("rm", "-f", "-a", "-t", "0")
+        for _ in range(2):  # the first leaves what others depended on
+            self("rm", "-f", "-a", "-t", "0")
         if self.pypod.rootless:
             self("unshare", "rm", "-rf", f"{self.place}/podman-g", f"{self.place}/podman-r")
             self("system", "migrate")  # ends its pause process
