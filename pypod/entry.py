@@ -142,5 +142,13 @@ def main() -> NoReturn:
         os.write(1, f"pypod version {__version__}\n".encode())
         os._exit(0)
     _keep_descriptors()
-    _catch_signals()
-    _leave(run(argv))
+    from pypod import errors  # noqa: F401  (loaded while a signal still ends us as any other program)
+
+    try:
+        _catch_signals()
+        code = run(argv)
+    except KeyboardInterrupt:
+        _die(_signal.SIGINT)
+    except Terminated as signal:
+        _die(signal.number)
+    _leave(code)
