@@ -48,9 +48,17 @@ class _Option(click.Option):
             settings["is_flag"] = True
         else:
             settings["metavar"] = flag[3] or kind
-            settings["multiple"] = many
+            settings["multiple"] = True  # each value is looked at, also where the last one counts
             settings["type"] = _Value(flag)
+        self.last_counts = not many and "multiple" in settings
         super().__init__(declared, **settings)
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """The converted value, or values."""
+        found = super().process_value(ctx, value)
+        if self.last_counts and isinstance(found, (tuple, list)):
+            return found[-1] if found else None
+        return found
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """The flag's own letter first, then its name; other spellings are not shown."""

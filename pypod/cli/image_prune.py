@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pypod.cli import output, targets
 from pypod.engine import image_names
+from pypod.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     options = invocation.options
+    if options["build_cache"]:
+        raise UsageError("--build-cache is not supported: pypod builds nothing, so it keeps no cache of it")
     if not options["force"]:
         import os
 

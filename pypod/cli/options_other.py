@@ -92,7 +92,7 @@ SAVE = (
 )
 IMAGE_PRUNE = (
     ("all a", "bool", False, "", "Every image that no container uses, not only those without a name"),
-    ("build-cache", "bool", False, "", ""),  # nothing is built here: there is none
+    ("build-cache", "bool", False, "", ""),
     ("external", "bool", False, "", "Those that only working containers of buildah use, with these containers"),
     ("filter", "array", (), "KEY=VALUE", "Only images that this describes: label, until"),
     *_FORCE,
