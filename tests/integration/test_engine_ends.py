@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -69,19 +70,28 @@ def test_restart_of_a_container_made_with_rm(pypod: Pypod, image: str) -> None:
     pypod.wait_gone("c")
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler of a signal (proc_pid_status(5))."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("delay", range(30, 200, 25))
+@pytest.mark.parametrize("delay", range(0, 170, 25))
 def test_a_signal_while_run_sets_up_leaves_nothing(
     pypod: Pypod, image: str, number: signal.Signals, delay: int
 ) -> None:
     """Before the container runs the signal ends run, afterwards it is the container's."""
     before = leaks.snapshot(pypod)
     process = pypod.popen("run", "--rm", "--network", "none", image, "sleep", "1")
+    # Before that it is the interpreter that starts, whose own handler of SIGINT no line of ours can replace.
+    until(lambda: catches(process.pid, signal.SIGTERM), 10, "pypod to be at work")
     time.sleep(delay / 1000)
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=20)
-    # In its first instant an interpreter has its own handler of SIGINT, which no line of ours can change yet.
-    assert b"Traceback" not in err or b'__main__.py", line 0, in <module>' in err
+    assert b"Traceback" not in err
     # A first process has no default actions: sleep takes no notice.
     assert process.returncode in (0, -number, 128 + number)
     until(lambda: pypod("ps", "-a", "-q").ok().out == "", 10, "the container to be gone")
