@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from pypod.cli import output
+from pypod.cli import output, targets
 from pypod.engine import events_read
 from pypod.engine.context import open_context
 from pypod.errors import UsageError
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     options = invocation.options
-    since, until = moment(options["since"]), moment(options["until"], ahead=True)
+    since, until = targets.period(options["since"], options["until"])
     show = _shower(options["format"], short=not options["no_trunc"])
     tests = events_read.tests(options["filter"])
     follow = options["stream"] and not options["no_stream"]
@@ -31,22 +29,6 @@ def run(invocation: Invocation) -> int:
         if follow:
             output.flush()
     return 0
-
-
-def moment(text: str | None, *, ahead: bool = False) -> int:
-    """ns since 1970 of --since or --until, 0 for no bound; a duration is one ago, or ``ahead``. Raises UsageError."""
-    if not text:
-        return 0
-    from pypod.engine import filters
-
-    if ahead:
-        from pypod.engine import sizes
-
-        try:
-            return time.time_ns() + sizes.parse_duration(text)
-        except ValueError:
-            pass
-    return filters.parse_moment(text)
 
 
 def _shower(template: str | None, *, short: bool) -> Callable[[dict[str, Any]], str]:

@@ -24,7 +24,7 @@ _FULL = 1 << 16  # bytes gathered before they are written
 
 def run(invocation: Invocation) -> int:
     options = invocation.options
-    since, until = moment(options["since"]), moment(options["until"], ahead=True)
+    since, until = targets.period(options["since"], options["until"])
     context, store = targets.open_engine(invocation)
     chosen: list[Container] = []
     for target in targets.choose(invocation, context, store):
@@ -53,28 +53,6 @@ def show(chosen: list[Container], prefixes: list[str], options: dict[str, Any], 
     for work in jobs:
         work()
     return 0
-
-
-def moment(text: str | None, *, ahead: bool = False) -> int:
-    """ns since 1970 of --since or --until; 0 for no bound. A duration is that long ago, or ``ahead`` from now, as
-    podman has it for --until.
-
-    Raises UsageError.
-    """
-    if not text:
-        return 0
-    from pypod.engine import filters
-
-    if ahead:
-        import time
-
-        from pypod.engine import sizes
-
-        try:
-            return time.time_ns() + sizes.parse_duration(text)
-        except ValueError:
-            pass
-    return filters.parse_moment(text)
 
 
 def readable(container: Container) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     options = invocation.options
-    since, until = logs.moment(options["since"]), logs.moment(options["until"], ahead=True)
+    since, until = targets.period(options["since"], options["until"])
     if options["latest"] and invocation.args:
         raise UsageError("--latest and pod name cannot be used together")
     context, store = targets.open_engine(invocation)

@@ -115,6 +115,20 @@ def choose(
     return result
 
 
+def period(since: str | None, until: str | None) -> tuple[int, int]:
+    """--since and --until in ns since 1970; 0 for no bound. A duration is that long ago for the first, that far ahead
+    for the second, as podman has it. Raises UsageError.
+    """
+    if not since and not until:
+        return 0, 0
+    from pypod.engine import filters
+
+    return (
+        filters.parse_moment(since) if since else 0,
+        filters.parse_moment(until, ahead=True) if until else 0,
+    )
+
+
 def complain(error: PypodError) -> None:
     """One error among several, at once, as the entry point writes the last one."""
     from pypod.base import report

@@ -223,8 +223,9 @@ def _boot(context: Context, store: Store, value: str) -> Test:
     return test
 
 
-def parse_moment(text: str) -> int:
-    """ns since 1970 of a time as people write it: RFC 3339, a date, Unix seconds, or a Go duration ago.
+def parse_moment(text: str, *, ahead: bool = False) -> int:
+    """ns since 1970 of a time as people write it: RFC 3339, a date, Unix seconds, or a Go duration, which is that
+    long ago, or ``ahead``.
 
     Raises UsageError.
     """
@@ -234,7 +235,8 @@ def parse_moment(text: str) -> int:
     if whole.isdecimal() and (not dot or fraction.isdecimal()):
         return int(whole) * 1_000_000_000 + int((fraction or "0")[:9].ljust(9, "0"))
     try:
-        return time.time_ns() - sizes.parse_duration(text)
+        distance = sizes.parse_duration(text)
+        return time.time_ns() + (distance if ahead else -distance)
     except ValueError:
         pass
     date, _, clock = text.replace(" ", "T", 1).partition("T")
