@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,7 +186,7 @@ class Bench:
     def log(self) -> list[Row]:
         rows = []
         for title, chunk in CHUNKS.items():
-            found = self.pairs(self.rounds, lambda monitor, chunk=chunk: self.one_log(monitor, chunk))  # type: ignore[misc]
+            found = self.pairs(self.rounds, partial(self.one_log, chunk=chunk))
             ours, theirs = found["ours"], found["conmon"]
             rows.append(Row(f"log, {title}: MB/s", ours["speed"], theirs["speed"], SPEED_BARS[title], at_least=True))
             rows.append(Row(f"log, {title}: CPU s", ours["cpu"], theirs["cpu"], CPU_BAR))
@@ -216,7 +217,7 @@ class Bench:
     def attach(self) -> list[Row]:
         rows = []
         for title, log in (("attach", "none"), ("attach and log", f"k8s-file:{self.place.log}")):
-            found = self.pairs(self.rounds, lambda monitor, log=log: self.one_attach(monitor, log))  # type: ignore[misc]
+            found = self.pairs(self.rounds, partial(self.one_attach, log=log))
             ours, theirs = found["ours"], found["conmon"]
             rows.append(Row(f"{title}: MB/s", ours["speed"], theirs["speed"], ATTACH_BAR, at_least=True))
         return rows

@@ -20,9 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from support import box, images, users
-from support.killpoints import Bench, Tally, build
-from support.runner import Pypod
+from support import box, images, killpoints, users
+from support.killpoints import Bench, Tally
 
 ALL = os.environ.get("PYPOD_TEST_KILL") == "all"
 PODMAN = 15  # of so many states one is shown to podman, instead of repeating the command
@@ -63,18 +62,9 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def bench(
-    mode: str, who: users.User, base: Path, program: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
-    if not box.ROOT:
-        pytest.skip("needs root, to trace set-uid programs")
-    place = base / f"k-{mode}"
-    place.mkdir(mode=0o755)
-    pypod = Pypod(program, who, graphroot=place / "g", runroot=place / "r", mode=mode)
-    for path in (place / "g", place / "r"):
-        path.mkdir(mode=0o700)
-        os.chown(path, who.uid, who.gid)
-    made = Bench(pypod, build(tmp_path_factory.mktemp("killer")), place)
+def bench(mode: str, who: users.User, base: Path, program: Path) -> Iterator[Bench]:
+    made = killpoints.bench(base, f"k-{mode}", program, who, mode)
+    pypod, place = made.pypod, made.place
     busybox = Path(box.need("busybox", "busybox-static")).read_bytes()
     root = images.tar_of(
         ("bin/", b"", 0o755), ("bin/true", busybox, 0o755), ("etc/", b"", 0o755), ("etc/f", b"f", 0o644)

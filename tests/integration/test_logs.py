@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support import box
 from support.runner import Pypod, until
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d)"
@@ -102,7 +103,7 @@ def test_log_driver_none(pypod: Pypod, image: str) -> None:
 )
 def test_json_file(pypod: Pypod, image: str, monitor: str) -> None:
     if monitor != "ours" and not os.access(monitor, os.X_OK):
-        pytest.skip("conmon is not installed")
+        box.missing("conmon is not installed")
     flags = [] if monitor == "ours" else ["--conmon", monitor]
     script = "printf 'a \"b\"\\n'; sleep 0.2; echo err >&2"
     pypod(*flags, "run", "--name", "c", "--log-driver", "json-file", image, "sh", "-c", script).ok()

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from support import box, users
-from support.killpoints import Bench, build
-from support.runner import Pypod
+from support import killpoints, users
+from support.killpoints import Bench
 
 ALL = os.environ.get("PYPOD_TEST_KILL") == "all"
 SECONDS = 1.0  # for each command and kind of user, where not all points are visited
@@ -26,18 +25,9 @@ REMOVE = ("pod", "rm", "k")
 
 
 @pytest.fixture(scope="module")
-def bench(
-    mode: str, who: users.User, base: Path, program: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
-    if not box.ROOT:
-        pytest.skip("needs root, to trace set-uid programs")
-    place = base / f"pk-{mode}"
-    place.mkdir(mode=0o755)
-    pypod = Pypod(program, who, graphroot=place / "g", runroot=place / "r", mode=mode)
-    for path in (place / "g", place / "r"):
-        path.mkdir(mode=0o700)
-        os.chown(path, who.uid, who.gid)
-    made = Bench(pypod, build(tmp_path_factory.mktemp("killer")), place)
+def bench(mode: str, who: users.User, base: Path, program: Path) -> Iterator[Bench]:
+    made = killpoints.bench(base, f"pk-{mode}", program, who, mode)
+    pypod, place = made.pypod, made.place
     try:
         pypod(*CREATE).ok()
         made.keep("pod")

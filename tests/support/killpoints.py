@@ -11,10 +11,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from storage import check
 from storage.store import Store
-from support import leaks
+from support import box, leaks
 from support.runner import Pypod, Result
+from support.users import User
 
 SOURCE = Path(__file__).resolve().parents[1] / "csrc" / "killpoint.c"
 _RANDOM = re.compile(r"[0-9a-f]{64}|[A-Z2-7]{26}|(?<=-)[0-9a-f]{12}(?![0-9a-f])")
@@ -26,6 +29,19 @@ def build(directory: Path) -> Path:
     program = directory / "killpoint"
     subprocess.run(["cc", "-O2", "-Wall", "-Wextra", SOURCE, "-o", program], check=True)
     return program
+
+
+def bench(base: Path, name: str, program: Path, who: User, mode: str) -> Bench:
+    """An empty store of a user's in a directory of its own; only root can trace what is set-uid."""
+    if not box.ROOT:
+        pytest.skip("needs root, to trace set-uid programs")
+    place = base / name
+    place.mkdir(mode=0o755)
+    pypod = Pypod(program, who, graphroot=place / "g", runroot=place / "r", mode=mode)
+    for path in (place / "g", place / "r"):
+        path.mkdir(mode=0o700)
+        os.chown(path, who.uid, who.gid)
+    return Bench(pypod, build(place), place)
 
 
 @dataclass(frozen=True)

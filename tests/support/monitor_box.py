@@ -14,10 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import conmon
 from conmon import attach, spawn
+from support.box import missing
 
 ID = "0123456789abcdef" * 4
 WAIT = 20.0  # seconds: far more than anything takes
@@ -142,7 +141,7 @@ def readable(sock: socket.socket, seconds: float = 0) -> bool:
 def unshared(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run Python code as root of a user and mount namespace."""
     if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
-        pytest.skip("no user namespaces here")
+        missing("there are no user namespaces")
     done = subprocess.run(
         ["unshare", "-Urm", sys.executable, "-c", program, *map(repr, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

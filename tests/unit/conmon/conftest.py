@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.box import missing
 from support.monitor_box import Box
 
 
@@ -16,7 +17,7 @@ from support.monitor_box import Box
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        pytest.skip("no C compiler")
+        missing("there is no C compiler")
     program = tmp_path_factory.mktemp("runtime") / "runtime"
     source = Path(__file__).resolve().parents[2] / "csrc" / "runtime.c"
     subprocess.run([compiler, "-O1", "-Wall", "-Wextra", source, "-o", program], check=True)

@@ -9,9 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import conmon
+from support.box import missing
 from support.monitor_box import Box
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +44,7 @@ def test_the_one_in_use_is_hardened() -> None:
 def test_it_can_be_linked_dynamically(box: Box) -> None:
     """Where neither musl-gcc nor libc's archive is installed."""
     if not shutil.which("cc"):
-        pytest.skip("no C compiler")
+        missing("there is no C compiler")
     program = box.place / "conmon"
     subprocess.run(
         [sys.executable, "setup.py", "-q", "build_monitor", "--output", program],

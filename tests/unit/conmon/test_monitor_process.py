@@ -20,6 +20,7 @@ import pytest
 import conmon
 from conmon import logs, spawn
 from pypod.errors import MonitorError
+from support.box import missing
 from support.monitor_box import ID, Box, alive, everything, unshared, until
 
 
@@ -631,7 +632,13 @@ def test_journald(box: Box) -> None:
 REAL = "/usr/bin/conmon"
 
 
-@pytest.mark.skipif(not os.access(REAL, os.X_OK), reason="conmon is not installed")
+@pytest.fixture
+def real() -> None:
+    if not os.access(REAL, os.X_OK):
+        missing("conmon is not installed")
+
+
+@pytest.mark.usefixtures("real")
 def test_real_conmon_in_its_place(box: Box) -> None:
     started = box.start(
         "echo out; cat; exit 3", monitor=REAL, ours=False, stdin=True, exit_command_lock="/x", **marker(box)
@@ -647,7 +654,7 @@ def test_real_conmon_in_its_place(box: Box) -> None:
     assert [entry[3] for entry in logs.read(str(box.log))] == [b"out", b"in"]
 
 
-@pytest.mark.skipif(not os.access(REAL, os.X_OK), reason="conmon is not installed")
+@pytest.mark.usefixtures("real")
 def test_exec_sessions_and_failures_of_real_conmon(box: Box) -> None:
     session: dict[str, Any] = {"exec_process_spec": "/dev/null", "cuuid": "session", "log_path": "none"}
     started = box.start("echo hi; exit 5", monitor=REAL, ours=False, exec_attach=True, **session)

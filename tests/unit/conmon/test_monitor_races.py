@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from conmon import logs, spawn
+from support.box import missing
 from support.monitor_box import Box, alive, everything, until
 
 HELD = "until [ -e $TMPDIR/go ]; do sleep 0.01; done; "
@@ -62,7 +63,7 @@ def test_the_status_of_a_traced_container(box: Box) -> None:
     ) as tracer:
         assert tracer.stdin and tracer.stdout
         if tracer.stdout.readline() != b"0\n":
-            pytest.skip("ptrace is not allowed here")
+            missing("ptrace is not allowed here")
         (box.place / "gate").write_text("go\n")
         until(lambda: not alive(started.pid))
         time.sleep(0.05)  # it is a zombie that only the tracer can see
