@@ -337,7 +337,7 @@ void release_buffers(struct monitor *m)
 	stream_shrink(&m->out);
 	stream_shrink(&m->err);
 	give_back(m->out_buffer, m->out.held, sizeof(m->out_buffer));
-	give_back(m->err_buffer, m->err.held, sizeof(m->err_buffer));
+	give_back(m->err_buffer, m->err.held + m->err.heard, sizeof(m->err_buffer));
 	give_back(m->log_buffer, 0, sizeof(m->log_buffer));
 	give_back(m->ring, m->ring_head, sizeof(m->ring));
 	give_back(m->input_buffer, m->input_at + m->input_held, sizeof(m->input_buffer));

@@ -55,6 +55,18 @@ sys.stdin.read()
 """
 
 
+def test_what_the_runtime_says_outlives_the_return_of_idle_buffers(box: Box) -> None:
+    """A client's input starts the clock after which buffers are given back; the runtime's reason waits in one."""
+    box.runtime = box.place / "slow"
+    box.runtime.write_text("#!/bin/sh\necho the reason >&2\nsleep 2.6\nexit 1\n")
+    box.runtime.chmod(0o755)
+    started = box.start(exec_process_spec="/dev/null", exec_attach=True, stdin=True, log_path="none")
+    with box.connect() as sock:
+        sock.send(b"early\n")
+        started.go()
+    assert (started.pid, started.message) == (-1, "the reason")
+
+
 def test_the_status_of_a_traced_container(box: Box) -> None:
     os.mkfifo(box.place / "gate")
     started = box.start("read x < $TMPDIR/gate; exit 7")
