@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pypod.base import files
 from pypod.base.record import from_json, replace, to_json
 from pypod.engine import container as containers
 from pypod.engine import netconfig, networks, rootless
-from pypod.engine.config import ContainerConfig, Namespace
+from pypod.engine.config import Namespace
 from pypod.engine.container import Container, State, observe, save_state
 from pypod.errors import BadState, InUse, NetworkError, NotFound, UsageError
 from pypod.network import attachments, hotplug
@@ -51,7 +50,7 @@ def connect(context: Context, store: Store, container: Container, reference: str
             request, status = _request(context, container), _status(state)
             hotplug.connect(request, status, state.pid, name, _saver(container, state))
         except BaseException:
-            _write(container, before)
+            containers.save_config(container, before)
             raise
 
 
@@ -165,12 +164,7 @@ def _store(container: Container, chosen: dict[str, list[str]]) -> Container:
         static_mac="",
         network_aliases=[],
     )
-    _write(container, config)
-    return replace(container, config=config)
-
-
-def _write(container: Container, config: ContainerConfig) -> None:
-    files.replace_json(container.userdata + "/container.json", to_json(config), durable=not config.auto_remove)
+    return containers.save_config(container, config)
 
 
 def _request(context: Context, container: Container) -> NetworkRequest:

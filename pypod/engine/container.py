@@ -1,6 +1,6 @@
 """A container on disk: its configuration, its state, and the truth about it.
 
-    <graphroot>/overlay-containers/ID/userdata/container.json   what it is; never changes but for its name
+    <graphroot>/overlay-containers/ID/userdata/container.json   what it is; changed by `update` and `network connect`
                                                exit.json        how it last ended; outlives a reboot
                                                config.json      the OCI config of its last start
     <runroot>/overlay-containers/ID/userdata/state.json         what it is doing; a reboot empties it
@@ -17,7 +17,7 @@ from conmon import exits
 from pypod.base import fastjson, files, times
 from pypod.base.locks import FileLock
 from pypod.base.record import from_json as record_from_json
-from pypod.base.record import record, replace
+from pypod.base.record import record, replace, to_json
 from pypod.engine import config as configuration
 from pypod.engine.config import ContainerConfig
 from pypod.errors import NoSuchContainer, StorageError, reason
@@ -146,6 +146,23 @@ def short_names(name: str) -> tuple[str, tuple[str, ...]]:
     from pypod.registry.settings import Settings
 
     return shortnames.here(name, Settings())
+
+
+def save_config(container: Container, config: ContainerConfig) -> Container:
+    """The container with another configuration, on disk too. The caller holds its lock."""
+    stored = to_json(replace(config, layer=""))
+    files.replace_json(container.userdata + "/container.json", stored, durable=not config.auto_remove)
+    return replace(container, config=config)
+
+
+def reread(container: Container) -> Container:
+    """The container as it is on disk now: for who has waited for its lock. Raises StorageError."""
+    try:
+        values = files.read_json(container.userdata + "/container.json")
+    except (OSError, fastjson.BadJson) as error:
+        raise StorageError(f"cannot read container {container.id[:12]}: {error}") from None
+    config = configuration.from_json({**values, "name": container.name, "layer": container.config.layer})
+    return replace(container, config=config)
 
 
 def load(context: Context, store: Store, found: StorageRecord) -> Container:

@@ -7,7 +7,7 @@ container's lock, and written down only when the runtime has agreed.
 from __future__ import annotations
 
 from pypod.base import fastjson, files
-from pypod.base.record import replace, to_json
+from pypod.base.record import replace
 from pypod.engine import container as containers
 from pypod.engine import events, limits, option_engine, resources, rootless, runtimes
 from pypod.errors import PypodError, UsageError
@@ -44,13 +44,8 @@ def rewrite(context: Context, container: Container, **changes: Any) -> Container
     """The container with other fields in its configuration, on disk too. Raises StorageError, NoSuchContainer."""
     rootless.enter_user(context)
     with container.lock:
-        return _write(container, replace(container.config, **changes))
-
-
-def _write(container: Container, config: ContainerConfig) -> Container:
-    stored = to_json(replace(config, layer=""))
-    files.replace_json(container.userdata + "/container.json", stored, durable=not config.auto_remove)
-    return replace(container, config=config)
+        container = containers.reread(container)
+        return containers.save_config(container, replace(container.config, **changes))
 
 
 def update(context: Context, container: Container, flags: Mapping[str, Any]) -> Container:
@@ -58,15 +53,16 @@ def update(context: Context, container: Container, flags: Mapping[str, Any]) -> 
 
     Raises UsageError, RuntimeFailed (then nothing has changed), PypodError.
     """
-    changed = limits_of(container.config, flags)
-    more = _others(container.config, flags)
-    config = replace(container.config, **changed, **more)
     rootless.enter_user(context)
     with container.lock:
+        container = containers.reread(container)  # somebody else may have changed it before we had the lock
+        changed = limits_of(container.config, flags)
+        more = _others(container.config, flags)
+        config = replace(container.config, **changed, **more)
         state = containers.observe(container)
         if changed:
             _limit(context, container, state, config, changed)
-        result = _write(container, config)
+        result = containers.save_config(container, config)
     if "healthcheck" in more and state.status in ("running", "paused"):
         _arm(context, result)
     events.container(context, result, "update")

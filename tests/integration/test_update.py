@@ -84,3 +84,14 @@ def test_bad_input_changes_nothing(pypod, image):
     for words in (["-m", "x"], ["--memory-swap", "1m"], ["--restart", "often"], ["--cpuset-cpus", "a"]):
         pypod("update", *words, "update-bad").fails(125)
     assert pypod.inspect("update-bad") == before
+
+
+def test_many_at_once_lose_nothing(pypod, image):
+    """Each starts from what the one before it has written, whenever it read the container first."""
+    pypod("create", "--name", "c", "--network", "none", image, "true").ok()
+    processes = [pypod.popen("update", "--env", f"N{number}={number}", "c") for number in range(8)]
+    for process in processes:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    env = pypod.inspect("c")["Config"]["Env"]
+    assert {f"N{number}={number}" for number in range(8)} <= set(env)
