@@ -135,7 +135,7 @@ def from_config(
         options.make_volumes(context, config)
         record = _record(context, store, config, image, layer, name_chosen=name_chosen, progress=progress)
         if cidfile:
-            _write_cidfile(cidfile, config.id)
+            write_id(cidfile, config.id, "container")
         made = containers.load(context, store, record)
     except BaseException:
         _undo(context, store, config, layer)
@@ -229,11 +229,12 @@ def _free_name(store: Store) -> str:
             return f"{name}{os.urandom(2).hex()}"
 
 
-def _write_cidfile(path: str, identity: str) -> None:
+def write_id(path: str, identity: str, what: str) -> None:
+    """--cidfile, --pod-id-file: a file that must not be there yet. Raises InUse."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise InUse(f"cannot write container id file {path}: {reason(error)}") from None
+        raise InUse(f"cannot write {what} id file {path}: {reason(error)}") from None
     try:
         files.write_all(fd, identity.encode())
     finally:

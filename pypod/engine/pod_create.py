@@ -9,7 +9,7 @@ from pypod.engine import context as contexts
 from pypod.engine import create as creation
 from pypod.engine import events, names, option_engine, pod_cgroup, pods, rootless
 from pypod.engine.pods import Pod
-from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError, reason
+from pypod.errors import InUse, NoSuchContainer, PypodError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _make(
         pod = replace(pod, infra_id=holder.id)
     try:
         if flags.get("pod_id_file"):
-            _write_id(flags["pod_id_file"], pod.id)
+            creation.write_id(flags["pod_id_file"], pod.id, "pod")
         pods.save(context, pod)
     except BaseException:
         if holder is not None:
@@ -223,17 +223,6 @@ def _cgroup(context: Context, flags: Mapping[str, Any], identity: str) -> tuple[
         parent = "/" + (parent or "libpod_parent").strip("/")
         return parent, f"{parent}/{identity}"
     return parent, ""
-
-
-def _write_id(path: str, identity: str) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise InUse(f"cannot write pod id file {path}: {reason(error)}") from None
-    try:
-        files.write_all(fd, identity.encode())
-    finally:
-        os.close(fd)
 
 
 def _replace(context: Context, store: Store, name: str) -> None:
