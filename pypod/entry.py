@@ -137,9 +137,9 @@ def main() -> NoReturn:
     _open_standard_streams()
     argv = sys.argv[1:]
     if argv == ["--version"] or argv == ["-v"]:
-        from pypod import __version__
+        from pypod import version_line
 
-        os.write(1, f"pypod version {__version__}\n".encode())
+        os.write(1, f"{version_line()}\n".encode())
         os._exit(0)
     _keep_descriptors()
     from pypod import errors  # noqa: F401  (loaded while a signal still ends us as any other program)

@@ -56,10 +56,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _version() -> int:
-    from pypod import __version__
+    from pypod import version_line
     from pypod.cli import output
 
-    output.line(f"pypod version {__version__}")
+    output.line(version_line())
     return 0
 
 

@@ -24,9 +24,10 @@ def version() -> dict[str, Any]:
     """The Client object of ``version``."""
     import sys
 
+    number = pypod.PODMAN_VERSION if pypod.called_podman() else pypod.__version__
     return {
-        "APIVersion": pypod.__version__,
-        "Version": pypod.__version__,
+        "APIVersion": number,
+        "Version": number,
         "GoVersion": "python" + sys.version.partition(" ")[0],
         "GitCommit": "",
         "BuiltTime": "Thu Jan  1 00:00:00 1970",

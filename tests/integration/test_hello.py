@@ -1,6 +1,8 @@
 """The image that pypod carries: the first thing that anybody runs, without a network."""
 
 import os
+import re
+from pathlib import Path
 
 from support import leaks
 from support.runner import Pypod
@@ -32,6 +34,17 @@ def test_hello_in_a_network_namespace_without_any_interface(fresh: Pypod) -> Non
 def test_version_and_help(pypod: Pypod) -> None:
     assert pypod("--version").ok().out.startswith("pypod version ")
     assert pypod("version", "--format", "{{.Client.Version}}").ok().out.strip() == pypod("--version").out.split()[-1]
+
+
+def test_a_link_called_podman_has_podmans_version(pypod: Pypod, shared_dir: Path) -> None:
+    """Programs decide by it what they may ask for: podman-compose's pattern is this one."""
+    link = shared_dir / "podman"
+    link.symlink_to(pypod.program)
+    for words in (("--version",), ("-v",), ("--log-level", "debug", "--version")):
+        out = pypod.as_user(link, *words).ok().out
+        assert re.fullmatch(r"podman version (\d+)\.(\d+)\.(\d+)\n", out), out
+    assert pypod.as_user(link, "version", "--format", "{{.Client.Version}}").ok().out.strip() == out.split()[-1]
+    assert pypod.as_user(link, *pypod.argv("info", "--format", "{{.Store.GraphRoot}}")[1:]).ok().out
     out = pypod("--help").ok().out
     for verb in ("run", "exec", "ps", "images", "import", "load", "unshare"):
         assert f"\n  {verb}" in out

@@ -60,8 +60,11 @@ def test_a_project_comes_up_and_goes(pypod: Pypod, image: str, podman_compose: P
     programs.mkdir()
     podman = programs / "podman"
     words = " ".join(pypod.argv())
-    # Whether dependencies can be healthy it judges by podman's version.
-    podman.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec echo podman version 5.8.2\nexec {words} "$@"\n')
+    # Whether dependencies can be healthy it judges by podman's version: pypod has to be called so.
+    link = programs / "link" / "podman"
+    link.parent.mkdir()
+    link.symlink_to(pypod.program)
+    podman.write_text(f'#!/bin/sh\nexec {link} {words.removeprefix(pypod.program)} "$@"\n')
     podman.chmod(0o755)
     project = shared_dir / f"p{os.getpid()}"
     project.mkdir()
