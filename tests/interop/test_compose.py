@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from support import box
+from support import box, pypi
 from support.runner import Pypod, Result, until
 
 COMPOSE = """
@@ -41,13 +39,7 @@ volumes:
 @pytest.fixture(scope="session")
 def podman_compose(base: Path) -> Path:
     """The directory to import it from."""
-    # Not from this interpreter's packages: a plain user need not be able to read those.
-    target = base / "compose"
-    argv = [sys.executable, "-m", "pip", "-q", "install", "--target", str(target), "podman-compose"]
-    if subprocess.run(argv, capture_output=True, check=False).returncode:
-        box.missing("podman-compose is not installed, nor can pip install it")
-    subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
-    return target
+    return pypi.install(base, "podman-compose")
 
 
 def test_a_project_comes_up_and_goes(pypod: Pypod, image: str, podman_compose: Path, shared_dir: Path) -> None:
@@ -70,13 +62,9 @@ def test_a_project_comes_up_and_goes(pypod: Pypod, image: str, podman_compose: P
     project.mkdir()
     (project / "compose.yaml").write_text(COMPOSE.format(port=port))
     name = project.name
-    path = f"{programs}:{pypod.environment()['PATH']}"
 
     def compose(*words: str) -> Result:
-        return pypod.as_user(
-            *("env", "-C", project, f"PATH={path}", f"PYTHONPATH={podman_compose}", "PYTHONDONTWRITEBYTECODE=1"),
-            *("/usr/bin/python3", "-m", "podman_compose", *words),
-        )
+        return pypi.python(pypod, podman_compose, "-m", "podman_compose", *words, cwd=project, path=str(programs))
 
     try:
         up = compose("up", "-d").ok()
