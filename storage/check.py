@@ -107,16 +107,15 @@ def leftovers(store: Store, making: Collection[str] = ()) -> list[str]:
         found += _stale_links(home, layers, found)
     for name in _names(store.layers_dir):
         id = name.removesuffix(".tar-split.gz")
-        if (is_id(id) and id not in layers) or name.startswith(".tmp-"):
+        if is_id(id) and id not in layers:
             found.append(f"{store.layers_dir}/{name}")
     for directory, known in ((store.images_dir, known_images), (store.containers_dir, containers)):
         for name in _names(directory):
-            if (is_id(name) and name not in known) or name.startswith(".tmp-"):
+            if is_id(name) and name not in known:
                 found.append(f"{directory}/{name}")
             elif directory == store.images_dir and is_id(name):
-                found += [
-                    f"{directory}/{name}/{item}" for item in _names(f"{directory}/{name}") if item[:5] == ".tmp-"
-                ]
+                found += _unfinished(f"{directory}/{name}")
+    found += unfinished_records(store)
     for directory, begin in ((f"{store.graphroot}/pypod", ".tmp-synced"), (store.home, ".tmp-.has-mount-program")):
         found += [f"{directory}/{name}" for name in _names(directory) if name.startswith(begin)]
     run = f"{store.runroot}/{store.driver}-containers"
@@ -124,6 +123,17 @@ def leftovers(store: Store, making: Collection[str] = ()) -> list[str]:
         if is_id(name) and name not in containers and not _belongs_elsewhere(store, f"{run}/{name}/userdata"):
             found.append(f"{run}/{name}")
     return found
+
+
+def _unfinished(directory: str) -> list[str]:
+    """The files in a directory that ``files.replace`` has begun."""
+    return [f"{directory}/{name}" for name in _names(directory) if name.startswith(".tmp-")]
+
+
+def unfinished_records(store: Store) -> list[str]:
+    """Files of records that somebody has begun to write. Who holds all three locks knows: who began is gone."""
+    places = (store.layers_dir, store.images_dir, store.containers_dir)
+    return [path for directory in places for path in _unfinished(directory)]
 
 
 def _belongs_elsewhere(store: Store, rundir: str) -> bool:

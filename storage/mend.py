@@ -43,6 +43,20 @@ def clean(store: Store, min_age: float = 86_400, making: Collection[str] = ()) -
     return removed
 
 
+def sweep(store: Store) -> None:
+    """Remove what a command that was killed had begun beside layers and containers: staging areas, files of records.
+
+    Raises StorageError.
+    """
+    try:
+        images.sweep(store)
+        with store.layers_lock(), store.images_lock(), store.containers_lock():
+            for path in check.unfinished_records(store):
+                files.remove_tree(path)
+    except OSError as error:
+        raise StorageError(f"cannot clean the store {store.graphroot}: {reason(error)}") from None
+
+
 def _incomplete(store: Store) -> list[str]:
     """Layers that a killed podman 4 was making: a living one would hold the lock that the caller has."""
     return [id for id, layer in store.layers().items() if (layer.raw.get("flags") or {}).get("incomplete")]

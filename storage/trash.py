@@ -61,6 +61,10 @@ class Staging:
         except OSError as error:
             self.lock.release()
             raise StorageError(f"cannot make a staging area in {self.parent}: {reason(error)}") from None
+        except BaseException as error:
+            # A signal: nobody will leave what has not been entered.
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
 
     def beside(self, home: str) -> Staging:
         """This area, or one for what lies in another driver directory (the imagestore's), which lives as long.

@@ -45,8 +45,9 @@ def replace(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False,
     """Put ``data`` in place of ``path``. The directory must exist."""
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".tmp-{name}{os.urandom(6).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    # A signal that comes while open(2) works raises before there is a descriptor, and the file is there all the same.
     try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             write_all(fd, data)
             os.fchmod(fd, mode)

@@ -130,8 +130,9 @@ def from_config(
     The caller is in the user namespace, and for a container with an id mapping in a private mount namespace.
     """
     layer = names.random_id()
-    begun = journal.begin(context, config.id, layer)
+    begun = journal.entry(context, config.id, layer)
     try:
+        journal.begin(begun)
         options.make_volumes(context, config)
         record = _record(context, store, config, image, layer, name_chosen=name_chosen, progress=progress)
         if cidfile:

@@ -22,8 +22,9 @@ def delete(context: Context, store: Store, container: Container) -> None:
         remove_anonymous_volumes(context, container)
     _note_end(context, container)
     layer = container.config.layer
-    begun = journal.begin(context, container.id, layer)
+    begun = journal.entry(context, container.id, layer)
     try:
+        journal.begin(begun)
         try:
             store.delete_container(container.id)
         except StorageError:

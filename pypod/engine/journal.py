@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 
-def begin(context: Context, container_id: str, layer_id: str) -> str:
-    """Note that these are being made or removed (``layer_id`` may be ""); the path for ``end``."""
+def entry(context: Context, container_id: str, layer_id: str) -> str:
+    """The path for ``begin`` and ``end`` of these (``layer_id`` may be "")."""
     pid = os.getpid()
-    path = f"{context.tmpdir}/creating/{container_id}.{layer_id}.{pid}.{proc.start_time(pid)}"
+    return f"{context.tmpdir}/creating/{container_id}.{layer_id}.{pid}.{proc.start_time(pid)}"
+
+
+def begin(path: str) -> None:
+    """Note that what ``entry`` was asked for is being made or removed.
+
+    To be called where ``end`` is certain to follow: a signal may raise when the file is there already.
+    """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
     except FileNotFoundError:
         files.make_directory(os.path.dirname(path))
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
-    return path
 
 
 def making(context: Context) -> set[str]:
@@ -65,7 +71,9 @@ def after_boot(store: Store) -> None:
 
 
 def recover(context: Context, store: Store) -> None:
-    """Remove what killed creators have left. In the user namespace."""
+    """Remove what killed creators have left, with the files of the store that they were writing. In the user
+    namespace.
+    """
     try:
         names = os.listdir(context.tmpdir + "/creating")
     except OSError:
@@ -76,12 +84,15 @@ def recover(context: Context, store: Store) -> None:
         pid, _, started = owner.partition(".")
         if not pid.isdecimal() or not started.isdecimal() or proc.alive(int(pid), int(started)):
             continue
+        from storage.mend import sweep
+
         try:
             if not any(record.id == container_id for record in store.containers()):
                 if layer_id:
                     store.delete_layer(layer_id)
                 store.delete_container(container_id)
                 files.remove_tree(f"{context.tmpdir}/exits/{container_id}")
+            sweep(store)
         except PypodError:
             continue
         end(f"{context.tmpdir}/creating/{name}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
+from support import leaks
 from support.runner import Pypod
 
 
@@ -29,6 +31,34 @@ def test_what_belongs_to_nobody_is_told_and_removed(fresh: Pypod, busybox_tar: s
     assert fresh("system", "check", "--repair").ok().out == f"removed {place}\n"
     assert not place.exists()
     assert fresh("system", "check").ok().out == ""
+
+
+def test_the_next_create_removes_what_a_killed_one_was_writing(fresh: Pypod, busybox_tar: str) -> None:
+    fresh("import", busybox_tar, "bb").ok()
+    create = ("create", "--network", "none", "bb", "true")
+    fresh(*create).ok()
+    before = leaks.snapshot(fresh)
+    graphroot, runroot = Path(str(fresh.graphroot)), Path(str(fresh.runroot))
+    # As kill -9 between two calls of one that wrote records and gave up a layer leaves them.
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    files = [
+        runroot / f"pypod/creating/{'ab' * 32}.{'cd' * 32}.{gone.pid}.1",
+        graphroot / "overlay-layers/.tmp-layers.json0123456789ab",
+        graphroot / "overlay-containers/.tmp-containers.json0123456789ab",
+        graphroot / "overlay/tempdirs/lock-0123456789ab",
+        graphroot / "overlay/tempdirs/temp-dir-0123456789ab/1/file",
+    ]
+    for file in files:
+        for path in (*reversed(file.parents), file):
+            if not path.exists():
+                path.touch() if path == file else path.mkdir()
+                os.chown(path, fresh.user.uid, fresh.user.gid)
+    assert leaks.since(fresh, before, 0)
+    fresh("rm", fresh(*create).ok().out.strip()).ok()
+    assert not [path for path in files if path.exists()]
+    assert not leaks.since(fresh, before)
+    assert fresh("system", "check", "-m", "0s").ok().out == ""
 
 
 def test_containers_of_another_store_in_the_same_runroot(pypod: Pypod, image: str, shared_dir: Path) -> None:

@@ -132,6 +132,12 @@ def snapshot(pypod: Pypod) -> Snapshot:
             "layer directories": _names(graph / "overlay") - {"l", "tempdirs"} - kept,
             "staging areas": frozenset(n for n in _names(graph / "overlay/tempdirs") if n.startswith("temp-dir")),
             "layers": (layers - kept) | _ids(graph / "overlay-layers" / "volatile-layers.json"),
+            "files half written": frozenset(
+                f"{directory}/{name}"
+                for directory in ("overlay-layers", "overlay-images", "overlay-containers")
+                for name in _names(graph / directory)
+                if name.startswith(".tmp-")
+            ),
             "containers": _ids(graph / "overlay-containers" / "containers.json")
             | _ids(graph / "overlay-containers" / "volatile-containers.json"),
             "container directories": frozenset(

@@ -1,4 +1,4 @@
-"""Directories made and removed while others do the same."""
+"""Files written, directories made and removed while others do the same, or a signal comes."""
 
 import os
 import threading
@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from pypod.base import files
+from support import signalled
 
 
 def test_make_directory_makes_parents_and_does_not_mind_what_is_there(tmp_path):
@@ -46,6 +47,22 @@ def test_deliver(tmp_path):
     files.deliver(str(tmp_path / "fifo"), b"text")
     assert os.read(reader, 9) == b"text"
     os.close(reader)
+
+
+def test_a_signal_leaves_the_old_file_or_the_new_one_and_nothing_else(tmp_path):
+    file = tmp_path / "file"
+    seen = set()
+
+    def replace():
+        file.write_text("old")
+        try:
+            files.replace(str(file), b"new", durable=True)
+        finally:
+            seen.add(file.read_text())
+            assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+    assert signalled.after_each_call(replace) > 10
+    assert seen == {"old", "new"}
 
 
 def test_remove_tree_while_somebody_writes(tmp_path):

@@ -10,8 +10,9 @@ from pathlib import Path
 from archives import layer, tree
 
 from pypod.base import files
-from storage import archive, check, mend
+from storage import archive, check, mend, trash
 from storage.store import Store
+from support import signalled
 
 
 def test_leftovers_are_found_and_removed(store: Store, tmp_path: Path) -> None:
@@ -32,6 +33,21 @@ def test_leftovers_are_found_and_removed(store: Store, tmp_path: Path) -> None:
     assert len(check.leftovers(store)) == 6
     assert len(mend.clean(store, 0)) == 6
     assert tree(tmp_path) == before
+
+
+def test_a_signal_while_a_staging_area_is_made_leaves_none(store: Store) -> None:
+    store.prepare()
+    area = trash.Staging(store.home)
+
+    def make() -> None:
+        nonlocal area
+        assert not os.path.exists(f"{store.home}/tempdirs")
+        area = trash.Staging(store.home).__enter__()
+
+    assert signalled.after_each_call(make) > 5
+    assert os.path.isdir(area.path)
+    area.__exit__(None, None, None)
+    assert not os.path.exists(f"{store.home}/tempdirs")
 
 
 def test_damage_is_told(store: Store) -> None:
