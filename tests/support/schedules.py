@@ -343,9 +343,13 @@ class Descriptors:
 
 
 def kinds(pid: int) -> Counter[str]:
-    """The open descriptors of a process by kind."""
+    """The open descriptors of a process by kind; none of one that has ended."""
     result: Counter[str] = Counter()
-    for fd in os.listdir(f"/proc/{pid}/fd"):
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except (FileNotFoundError, ProcessLookupError):
+        return result
+    for fd in names:
         with contextlib.suppress(OSError):
             target = os.readlink(f"/proc/{pid}/fd/{fd}")
             result["file" if target.startswith("/") else target.split(":[")[0]] += 1
