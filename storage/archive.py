@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import process
+from pypod.base import process, times
 from pypod.errors import BadArchive, PypodError, reason
 from pypod.oci import digest as digests
 from pypod.oci import manifest, platform
@@ -129,7 +129,7 @@ def import_stream(
     if not arch:
         own = platform.here()
         arch, variant = own.architecture, own.variant
-    when = records.now() if created is None else records.timestamp(created)
+    when = records.now() if created is None else times.since_1970(created)
     with Commit(store) as commit:
         layer = commit.add(read, progress=progress, what="Copying layer", total=size)
         digest = layer["diff-digest"]

@@ -12,9 +12,8 @@ import base64
 import hashlib
 import os
 import struct
-import time
 
-from pypod.base import fastjson
+from pypod.base import fastjson, times
 from storage import squeeze, stream, tar
 
 TYPE_CHECKING = False
@@ -91,11 +90,11 @@ class _Table:
             item = {"type": kind, "name": entry.name.decode(), "linkName": entry.target.decode()}
             for key, stamp in (("accesstime", records.get(b"atime")), ("changetime", records.get(b"ctime"))):
                 if stamp is not None:
-                    item[key] = _time(_nanoseconds(stamp))
+                    item[key] = times.since_1970(_nanoseconds(stamp))
         except ValueError:
             self.fits = False
         item |= {"mode": entry.mode, "size": entry.size if kind == "reg" else 0, "uid": entry.uid, "gid": entry.gid}
-        item |= {"modtime": _time(entry.mtime), "devMajor": entry.major, "devMinor": entry.minor}
+        item |= {"modtime": times.since_1970(entry.mtime), "devMajor": entry.major, "devMinor": entry.minor}
         item = {key: value for key, value in item.items() if value}
         if entry.xattrs:
             item["xattrs"] = {
@@ -145,13 +144,6 @@ def _nanoseconds(text: bytes) -> int:
     whole, _, part = text.decode("ascii").partition(".")
     sign = -1 if whole.startswith("-") else 1
     return int(whole or "0") * 1_000_000_000 + sign * int((part + "000000000")[:9])
-
-
-def _time(nanoseconds: int) -> str:
-    """RFC 3339 with nanoseconds, as Go reads it."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{text}.{rest:09}".rstrip("0").rstrip(".") + "Z"
 
 
 class _Frames:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from pypod.base import fastjson, files
+from pypod.base import fastjson, files, times
 from pypod.base.record import record
 from pypod.errors import StorageError, reason
 from pypod.linux import syscalls
@@ -141,14 +141,8 @@ def layer(row: Row, home: str) -> Layer:
 
 
 def now() -> str:
-    """RFC 3339 in UTC with nanoseconds, without trailing zeros, as Go prints it."""
-    return timestamp(time.time_ns())
-
-
-def timestamp(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{text}.{rest:09}".rstrip("0").rstrip(".") + "Z"
+    """RFC 3339 in UTC with nanoseconds."""
+    return times.rfc3339(time.time_ns())
 
 
 # What each key holds where it is there at all. A row with anything else would break its first reader.

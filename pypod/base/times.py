@@ -12,11 +12,24 @@ def now() -> int:
 
 
 def rfc3339(ns: int) -> str:
-    """UTC text with nine digits of fraction; 0 is NEVER."""
-    if not ns:
-        return NEVER
+    """UTC text as Go writes it (RFC3339Nano): the fraction has no zeros at its end. 0 is NEVER."""
+    return since_1970(ns) if ns else NEVER
+
+
+def since_1970(ns: int) -> str:
+    """The same, where 0 is a time as any other."""
     seconds, fraction = divmod(ns, 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:09d}Z"
+    return trimmed(time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:09d}Z")
+
+
+def trimmed(text: str) -> str:
+    """UTC text that may have zeros at the end of its fraction, as Go writes it."""
+    return text[:-1].rstrip("0").rstrip(".") + "Z" if "." in text and text.endswith("Z") else text
+
+
+def order(text: str) -> str:
+    """Sorts as the times do, for UTC texts with fractions of any length."""
+    return text.removesuffix("Z")
 
 
 def parse_rfc3339(text: str) -> int:

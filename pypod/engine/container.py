@@ -207,7 +207,7 @@ def every(context: Context, store: Store) -> list[Container]:
             result.append(load(context, store, found))
         except (NoSuchContainer, StorageError):
             continue
-    result.sort(key=lambda item: item.config.created)
+    result.sort(key=lambda item: times.order(item.config.created))
     return result
 
 

@@ -147,19 +147,19 @@ def _ancestor(context: Context, store: Store, value: str) -> Test:
 
 def _reference(context: Context, store: Store, value: str, key: str) -> str:
     try:
-        return containers.find(context, store, value).config.created
+        return times.order(containers.find(context, store, value).config.created)
     except NoSuchContainer as error:
         raise UsageError(f"filter {key}={value}: {error.message}") from None
 
 
 def _before(context: Context, store: Store, value: str) -> Test:
     moment = _reference(context, store, value, "before")
-    return lambda row: row.container.config.created < moment
+    return lambda row: times.order(row.container.config.created) < moment
 
 
 def _since(context: Context, store: Store, value: str) -> Test:
     moment = _reference(context, store, value, "since")
-    return lambda row: row.container.config.created > moment
+    return lambda row: times.order(row.container.config.created) > moment
 
 
 def _volume(context: Context, store: Store, value: str) -> Test:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import fastjson, files
+from pypod.base import fastjson, files, times
 from pypod.base.locks import FileLock
 from pypod.base.record import from_json, record, to_json
 from pypod.engine import container as containers
@@ -84,7 +84,7 @@ def every(context: Context) -> list[Pod]:
                 result.append(load(context, name.removesuffix(".json")))
             except (NoSuchPod, StorageError):
                 continue
-    result.sort(key=lambda pod: pod.created)
+    result.sort(key=lambda pod: times.order(pod.created))
     return result
 
 

@@ -63,12 +63,12 @@ def _load(path: str) -> dict[str, Any]:
 
 
 def _secret(raw: Mapping[str, Any]) -> Secret:
-    created = str(raw.get("createdAt") or "")
+    created = times.trimmed(str(raw.get("createdAt") or ""))
     return Secret(
         id=str(raw.get("id") or ""),
         name=str(raw.get("name") or ""),
         created=created,
-        updated=str(raw.get("updatedAt") or created),
+        updated=times.trimmed(str(raw.get("updatedAt") or created)),
         labels=dict(raw.get("labels") or {}),
         driver=str(raw.get("driver") or "file"),
         options=dict(raw.get("driverOptions") or {}),
