@@ -1,5 +1,6 @@
 # make demo     install what Debian lacks, build, and run a first container without network
 # make test     build if needed, then run every test that can run on this machine
+# make test-vm  boot a Debian with systemd under qemu, and run what only that can show (tests/vm/README.md)
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
 # make test-schedules  carry out 10,000 random schedules of the monitor that must lose nothing
 # make build | lint | test-kill | bench | bench-storage | bench-registry | bench-monitor | clean
@@ -13,7 +14,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor fuzz packages clean
+.PHONY: demo build test-build test test-vm test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -57,7 +58,11 @@ $(VENV)/.pypod-test: $(VENV)/.pypod
 # TESTS names files or options for pytest: make test TESTS='tests/unit -x'. JOBS files at once: much of the time is waiting.
 JOBS ?= 4
 test: test-build
-	@$(bin)/pytest -n $(JOBS) --dist loadfile $(TESTS)
+	@$(bin)/pytest -n $(JOBS) --dist loadfile $(or $(TESTS),--ignore=tests/vm)
+
+# One machine, one test at a time: emulation wants both cores for itself.
+test-vm: test-build
+	@$(bin)/pytest tests/vm
 
 lint: test-build
 	@$(MAKE) --no-print-directory lint-style lint-format lint-types lint-c

@@ -36,6 +36,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     monitors.skip_ours_only(items)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile, all of tests/vm goes to one worker: the machine is booted once."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/vm" if nodeid.startswith("tests/vm/") else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
+
+
 def pytest_report_header() -> list[str]:
     who = "root (and a rootless user of its own)" if box.ROOT else "a user without privileges"
     cgroups = "v2" if box.cgroup2() else "v1 or hybrid"

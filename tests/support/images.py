@@ -53,22 +53,26 @@ def unpack(archive: Path, directory: Path) -> Path:
     return directory
 
 
-def debian(path: Path) -> Path:
-    """A tar of Debian 12, made by mmdebstrap from the mirror that apt uses here."""
-    if path.exists():
-        return path
-    program = box.need("mmdebstrap")
+def mirrors() -> list[str]:
+    """The mirror of Debian 12 that apt uses here, in a list; none if apt does not know one."""
     listed = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"],
         capture_output=True,
         text=True,
         check=False,
     ).stdout.split("\n")
-    mirrors = [line.split()[0] for line in listed if line.split()[1:] == ["bookworm"]]
+    return [line.split()[0] for line in listed if line.split()[1:] == ["bookworm"]][:1]
+
+
+def debian(path: Path) -> Path:
+    """A tar of Debian 12, made by mmdebstrap from the mirror that apt uses here."""
+    if path.exists():
+        return path
+    program = box.need("mmdebstrap")
     partial = path.with_suffix(".part")
     with open(partial, "wb") as output:
         done = subprocess.run(
-            [program, "--variant=minbase", "--quiet", "bookworm", "-", *mirrors[:1]],
+            [program, "--variant=minbase", "--quiet", "bookworm", "-", *mirrors()],
             stdout=output,
             stderr=subprocess.PIPE,
             timeout=420,

@@ -1,0 +1,57 @@
+"""The machine for all tests in here: booted once, with the program under test and an image in both users' stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support import box, vm_image
+from support.runner import Result
+from support.vm import APP, Machine, disk_of
+
+IMAGE = "localhost/bb:1"
+
+
+@pytest.fixture(scope="session")
+def vm_session(base: Path, program: Path, busybox_tar: Path) -> Iterator[Machine]:
+    box.need("qemu-system-x86_64", "qemu-system-x86")
+    with vm_image.image() as image:
+        app = base / "app"
+        (app / "bb.tar").write_bytes(busybox_tar.read_bytes())
+        machine = Machine(image, disk_of(app, base / "app.ext4"))
+        try:
+            machine.start()
+            for run in (machine.root, machine.user):
+                run(f"pypod import -q {APP}/bb.tar {IMAGE}").ok()
+            yield machine
+        finally:
+            machine.stop()
+
+
+CLEAN = """
+pypod pod rm -f -a -t 0 >/dev/null
+pypod rm -f -a -t 0 >/dev/null
+if pgrep -u "$(id -u)" -x -a conmon; then echo 'monitors are left' >&2; exit 1; fi
+"""
+
+
+@pytest.fixture(scope="module")
+def _cleaned(vm_session: Machine) -> Iterator[None]:
+    yield
+    for run in (vm_session.root, vm_session.user):
+        run(CLEAN).ok()
+
+
+@pytest.fixture
+def vm(vm_session: Machine, _cleaned: None) -> Machine:
+    """The machine. What a module leaves in the stores of root and the user is removed after it."""
+    return vm_session
+
+
+@pytest.fixture(params=["rootless", "root"])
+def run(request: pytest.FixtureRequest, vm: Machine) -> Callable[..., Result]:
+    """Runs a shell script in the machine: as its user, and as root."""
+    called: Callable[..., Result] = vm.root if request.param == "root" else vm.user
+    return called
