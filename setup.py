@@ -16,8 +16,8 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, ROOT)
 
 MONITOR_SOURCES = (
-    "attach backlog children exit health input journal json logfile loop main notify oom options pace report runtime"
-    " start stdio sys terminal text"
+    "attach backlog children exit health input journal json listen logfile loop main notify oom options pace report"
+    " runtime start stdio sys terminal text"
 ).split()
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow"]
 # A monitor stays resident for each container: --gc-sections leaves out what it never calls.

@@ -219,7 +219,7 @@ static void accept_later(struct monitor *m, int errnum)
 
 void attach_accept(struct monitor *m)
 {
-	for (int i = 0; i < MAX_CLIENTS && m->listener.fd >= 0; i++) {
+	for (int i = 0; i < MAX_CLIENTS && m->listener.fd >= 0 && !m->accept_at; i++) {
 		int fd = accept4(m->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			m->accept_failed = 0;
@@ -287,12 +287,12 @@ void attach_deadline(struct monitor *m, int64_t *deadline)
  * the exit file, as the container may be started again, with the next monitor's socket, as soon as that is there. */
 void attach_close(struct monitor *m)
 {
+	m->accept_at = 0;
 	/* Shut down first: whoever came between the last accept and the close would see a reset. */
 	if (m->listener.fd >= 0)
 		shutdown(m->listener.fd, SHUT_RDWR);
 	attach_accept(m);
 	drop(m, &m->listener);
-	m->accept_at = 0;
 	if (m->bundle_fd >= 0 && !m->passthrough) {
 		unlinkat(m->bundle_fd, "attach", 0);
 		if (!m->options.full_attach && m->options.cuuid) {

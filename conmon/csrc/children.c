@@ -17,6 +17,7 @@ static void the_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGQUIT);
+	sigaddset(set, SIGIO);
 }
 
 void signals_block(struct monitor *m)
@@ -47,6 +48,8 @@ static void signal_ready(struct monitor *m, struct source *source, unsigned even
 	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			reap(m);
+		else if (info.ssi_signo == SIGIO)
+			streams_signalled(m);
 		else
 			forward(m, (int)info.ssi_signo);
 	}

@@ -48,7 +48,7 @@ void sooner(int64_t *deadline, int64_t other)
 static int wait_time(struct monitor *m)
 {
 	int64_t deadline = 0;
-	if (stdio_resting(m))
+	if (stdio_resting(m) || streams_due(m))
 		return 0;
 	stdio_deadline(m, &deadline);
 	attach_deadline(m, &deadline);
@@ -83,17 +83,14 @@ void loop(struct monitor *m, int (*over)(const struct monitor *m))
 		if (count < 0 && errno != EINTR)
 			fail(m, errno, "epoll_wait");
 		m->now = now_ms();
-		/* Who connected before the container wrote gets what it wrote: new clients first. */
-		for (int i = 0; i < count; i++)
-			if (events[i].data.ptr == &m->listener)
-				attach_accept(m);
 		for (int i = 0; i < count; i++) {
 			struct source *source = events[i].data.ptr;
-			if (source->fd >= 0 && source != &m->listener)
+			if (source->fd >= 0)
 				source->ready(m, source, events[i].events);
 		}
 		if (m->runtime_done == 1)
 			runtime_finished(m);
+		streams_read(m);
 		timers(m);
 		stdio_rest(m);
 	}

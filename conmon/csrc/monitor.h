@@ -14,7 +14,9 @@
 #define BATCH_SIZE 262144		   /* of one read under load */
 #define TAIL_MAX 16384			   /* an unfinished line is held back up to this size */
 #define LOG_ROOM (READ_SIZE + TAIL_MAX + 81920) /* of formatted text per write */
-#define PACKET_MAX 8192			   /* payload of one attach packet: clients read 8193 bytes */
+/* Payload of one attach packet. Clients read 8193 bytes; but with its first byte and the kernel's own 320 a packet of
+ * 7871 is the last that takes 8 KiB of the kernel's memory and not 16, which makes it a quarter cheaper to send. */
+#define PACKET_MAX 7868
 #define RING_SIZE 327680
 #define RING_HIGH 65536			   /* stop reading the container while a client is this far behind */
 #define INPUT_SIZE 65536
@@ -37,7 +39,8 @@ struct stream {
 	int kind;	   /* STREAM_OUT or STREAM_ERR */
 	int tty;
 	int polled;
-	int resting;	   /* looked at so many times more: not in the epoll set, though polled */
+	int pending, armed; /* a pipe: to be read in the next turn; says by SIGIO when it is written to */
+	int resting;	   /* looked at so many times more, without being told */
 	int small_reads;   /* in a row, close together */
 	size_t last_got;   /* bytes of the last read */
 	int64_t last_read; /* ms */
@@ -187,6 +190,15 @@ void signals_open(struct monitor *m);
 void watch_container(struct monitor *m);
 void reap(struct monitor *m);
 void timeout_fire(struct monitor *m);
+
+/* listen.c: waiting for what the container writes. */
+void stream_listen(struct monitor *m, struct stream *stream);
+void stream_ignore(struct monitor *m, struct stream *stream);
+void stream_unasked(struct stream *stream);
+void stream_empty(struct stream *stream);
+void streams_signalled(struct monitor *m);
+int streams_due(const struct monitor *m);
+void streams_read(struct monitor *m);
 
 /* stdio.c: what the container writes. pace.c: how fast. */
 void stdio_open(struct monitor *m);

@@ -2,7 +2,6 @@
 #include "monitor.h"
 
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <time.h>
 
 #define CLOSE_READS 10	 /* ms between two reads of one burst */
@@ -18,9 +17,9 @@
 
 /* With a larger pipe the writer goes on while the monitor writes. Only under load: all pipes of a user share one
  * allowance (pipe-user-pages-soft), and without it the pipe stays as it is. */
-static void grow(const struct monitor *m, struct stream *stream)
+static void grow(struct stream *stream)
 {
-	if (stream->pipe_size || m->n_clients) /* the ring is made for READ_SIZE at a time */
+	if (stream->pipe_size)
 		return;
 	stream->pipe_size = fcntl(stream->source.fd, F_GETPIPE_SZ);
 	if (stream->pipe_size > 0 && stream->pipe_size < BUSY_PIPE)
@@ -43,7 +42,9 @@ void stream_pace(const struct monitor *m, struct stream *stream, size_t got)
 	}
 	stream->burst += got;
 	if (stream->burst >= BUSY_BYTES)
-		grow(m, stream);
+		grow(stream);
+	if (got >= READ_SIZE)
+		stream_unasked(stream);
 	if (m->now - stream->last_read > CLOSE_READS)
 		stream->small_reads = 0;
 	else if (got < SMALL_READ && stream->small_reads < MANY)
@@ -59,14 +60,14 @@ size_t stream_batch(const struct monitor *m, const struct stream *stream)
 	return stream->pipe_size && !m->n_clients ? BATCH_SIZE : READ_SIZE;
 }
 
-/* While many little pieces come, the pipe is not waited for but looked at now and then. It is out of the epoll set
- * meanwhile, as each write to a pipe that is in one costs the writer a third more. */
+/* While many little pieces come, the pipe is not waited for but looked at now and then: then a write costs least. */
 static void rest(struct monitor *m, struct stream *stream)
 {
 	if (stream->resting || !stream->polled || stream->small_reads < MANY || stream->last_read != m->now)
 		return;
 	stream->resting = FUTILE;
-	unwatch(m, &stream->source);
+	stream->pending = 0;
+	stream_unasked(stream);
 }
 
 static void look(struct monitor *m, struct stream *stream)
@@ -83,12 +84,18 @@ static void look(struct monitor *m, struct stream *stream)
 	if (stream->resting)
 		return;
 	stream->small_reads = MANY / 2;
-	watch(m, &stream->source, EPOLLIN);
+	stream->pending = 1;
 }
 
-static void nap(struct monitor *m, size_t got)
+/* How much of what the pipe holds the last look has found, in percent; 0 if nobody rests there. */
+static unsigned found(const struct monitor *m, const struct stream *stream)
 {
-	m->nap = got < READ_SIZE / 2 ? m->nap * 2 : m->nap / 2;
+	return stream->resting ? (unsigned)(stream->last_got * 100 / stream_batch(m, stream)) : 0;
+}
+
+static void nap(struct monitor *m, unsigned percent)
+{
+	m->nap = percent < 50 ? m->nap * 2 : m->nap / 2;
 	if (m->nap < NAP_MIN)
 		m->nap = NAP_MIN;
 	if (m->nap > NAP_MAX)
@@ -109,11 +116,10 @@ void stdio_rest(struct monitor *m)
 	rest(m, &m->err);
 	if (!stdio_resting(m))
 		return;
-	size_t got = m->out.resting ? m->out.last_got : 0;
-	if (m->err.resting && m->err.last_got > got)
-		got = m->err.last_got;
-	if (got < READ_SIZE)
-		nap(m, got);
+	unsigned out = found(m, &m->out), err = found(m, &m->err);
+	unsigned most = out > err ? out : err;
+	if (most < 100)
+		nap(m, most);
 	look(m, &m->out);
 	look(m, &m->err);
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -34,6 +33,8 @@ static void stream_heard(struct monitor *m, struct stream *stream);
 void stream_open(struct monitor *m, struct stream *stream, int fd, int kind, int tty)
 {
 	nonblocking(fd);
+	if (!tty)
+		fcntl(fd, F_SETOWN, m->pid);
 	stream->source.fd = fd;
 	stream->source.ready = stream_ready;
 	stream->kind = kind;
@@ -69,28 +70,10 @@ void stdio_close_child_ends(struct monitor *m)
 	close_fd(&m->child_err);
 }
 
-static void listen_to(struct monitor *m, struct stream *stream)
-{
-	if (stream->source.fd < 0 || stream->polled || stream->retry_at)
-		return;
-	stream->polled = 1;
-	watch(m, &stream->source, EPOLLIN);
-}
-
-static void ignore(struct monitor *m, struct stream *stream)
-{
-	if (!stream->polled)
-		return;
-	stream->polled = 0;
-	if (!stream->resting)
-		unwatch(m, &stream->source);
-	stream->resting = 0;
-}
-
 void stdio_listen(struct monitor *m)
 {
-	listen_to(m, &m->out);
-	listen_to(m, &m->err);
+	stream_listen(m, &m->out);
+	stream_listen(m, &m->err);
 }
 
 void stdio_resume(struct monitor *m)
@@ -122,6 +105,7 @@ static void consume(struct monitor *m, struct stream *stream, size_t length)
 	char *data = stream->buffer;
 	size_t from = 0, to = stream->held, total = stream->held + length;
 	buffers_touched(m, length);
+	attach_accept(m); /* who connected before the container wrote gets what it wrote */
 	if (m->n_clients)
 		attach_send(m, stream->kind, data + to, length);
 	if (!m->log.used)
@@ -153,8 +137,7 @@ static void consume(struct monitor *m, struct stream *stream, size_t length)
 static void stream_end(struct monitor *m, struct stream *stream)
 {
 	flush(m, stream, stream->held);
-	stream->polled = 0;
-	stream->resting = 0;
+	stream->polled = stream->pending = stream->resting = 0;
 	stream->retry_at = 0;
 	drop(m, &stream->source);
 }
@@ -167,11 +150,13 @@ static size_t take(struct monitor *m, struct stream *stream, size_t most)
 		consume(m, stream, (size_t)got);
 		return (size_t)got;
 	}
+	if (got < 0 && errno == EAGAIN)
+		stream_empty(stream);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (got < 0 && errno == EIO && stream->tty && !m->container_done) {
 		/* Nobody has the terminal open just now; the container may open it again. */
-		ignore(m, stream);
+		stream_ignore(m, stream);
 		stream->retry_at = m->now + RETRY_AFTER;
 		return 0;
 	}
@@ -187,6 +172,8 @@ size_t stream_hear(struct monitor *m, struct stream *stream)
 	if (stream->source.fd < 0)
 		return 0;
 	ssize_t got = read(stream->source.fd, stream->buffer + at, BATCH_SIZE - at);
+	if (got < 0 && errno == EAGAIN)
+		stream_empty(stream);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (got <= 0) {
@@ -220,7 +207,7 @@ void stdio_hear(struct monitor *m)
 	if (m->err.source.fd < 0)
 		return;
 	m->err.source.ready = hear_ready;
-	listen_to(m, &m->err);
+	stream_listen(m, &m->err);
 }
 
 void stdio_heard(struct monitor *m)
@@ -255,8 +242,8 @@ void stream_ready(struct monitor *m, struct source *source, unsigned events)
 	if (stream->source.fd >= 0 && !stream->tty)
 		stream_pace(m, stream, got);
 	if (attach_backlogged(m)) {
-		ignore(m, &m->out);
-		ignore(m, &m->err);
+		stream_ignore(m, &m->out);
+		stream_ignore(m, &m->err);
 	}
 }
 
