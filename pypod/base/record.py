@@ -9,7 +9,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, TypeVar, dataclass_transform
 
     T = TypeVar("T")
@@ -38,16 +37,17 @@ def record(cls: type[T]) -> type[T]:
                 fields[name] = None
                 required.append(name)
     wanted = frozenset(required)
-    known = frozenset(fields)
+    count = len(fields)
 
     def __init__(self: Any, **values: Any) -> None:
         given = values.keys()
         if not wanted <= given:
             raise TypeError(f"{cls.__name__} lacks {', '.join(sorted(wanted - given))}")
-        if not given <= known:
-            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(given - known))}")
-        self.__dict__.update(fields)
-        self.__dict__.update(values)
+        content = self.__dict__
+        content.update(fields)
+        content.update(values)
+        if len(content) != count:
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(given - fields.keys()))}")
 
     def __setattr__(self: Any, name: str, value: object) -> None:
         raise AttributeError(f"{cls.__name__} is frozen: cannot set {name}")
@@ -73,8 +73,15 @@ def replace(value: T, **changes: object) -> T:
 
     Raises TypeError for a name that is not a field.
     """
-    build: Callable[..., T] = type(value)
-    return build(**{**value.__dict__, **changes})
+    kind: Any = type(value)
+    unknown = changes.keys() - kind.__record_fields__.keys()
+    if unknown:
+        raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+    # All that is required is there: it is not asked for again.
+    copy: T = object.__new__(kind)
+    copy.__dict__.update(value.__dict__)
+    copy.__dict__.update(changes)
+    return copy
 
 
 def to_json(value: object) -> Any:

@@ -221,22 +221,22 @@ def latest(context: Context, store: Store) -> Container:
 
 def stored_state(container: Container) -> State:
     """What was written last, believed or not."""
-    ended: dict[str, Any] = {}
-    try:
-        ended = files.read_json(container.userdata + "/exit.json")
-    except (OSError, fastjson.BadJson):
-        pass
     try:
         return record_from_json(State, files.read_json(container.rundir + "/state.json"))
     except (OSError, fastjson.BadJson):
         pass
     if os.path.exists(container.userdata + "/config.json"):
-        return _after_reboot(container, ended)
+        return _after_reboot(container)
     return State()
 
 
-def _after_reboot(container: Container, ended: dict[str, Any]) -> State:
+def _after_reboot(container: Container) -> State:
     """The state of a container that was started once, when a reboot has emptied the runroot."""
+    ended: dict[str, Any] = {}
+    try:
+        ended = files.read_json(container.userdata + "/exit.json")
+    except (OSError, fastjson.BadJson):
+        pass
     state = record_from_json(State, {**ended, "status": "exited", "pid": 0, "conmon_pid": 0})
     started = os.stat(container.userdata + "/config.json").st_mtime_ns
     if started > state.finished_at:
