@@ -20,8 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from storage.records import Image, Layer, Row, Table
+    from storage.records import Image, Layer, Row
     from storage.store import Store
+    from storage.table import Table
 
 _UNREADABLE, _RECORD = "file", "record"
 

@@ -20,34 +20,44 @@ if TYPE_CHECKING:
     from storage.records import Container, Image, Row
     from storage.store import Store
 
+_ID_LENGTH = 64
 
-def find(containers: Iterable[Container], reference: str) -> Container:
+
+def find(store: Store, reference: str) -> Container:
     """By id, then by name, then by the unique beginning of an id.
 
     Raises NoSuchContainer, in podman's words.
     """
     reference = reference.removeprefix("/")  # Docker's names begin with one
-    found: list[Container] = []
-    for container in containers:
-        if container.id == reference or reference in container.names:
-            return container
-        if reference and container.id.startswith(reference):
-            found.append(container)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise NoSuchContainer(f"more than one result for container ID {reference}: container already exists")
-    raise NoSuchContainer(f'no container with name or ID "{reference}" found: no such container')
+    row = _row(store, reference) if len(reference) == _ID_LENGTH else None
+    row = row or named(store, reference)
+    if row is None and reference:
+        found = {row["id"]: row for table in reversed(store.container_tables) for row in table.beginning(reference)}
+        if len(found) > 1 and reference not in found:
+            raise NoSuchContainer(f"more than one result for container ID {reference}: container already exists")
+        row = found.get(reference) or next(iter(found.values()), None)
+    if row is None:
+        raise NoSuchContainer(f'no container with name or ID "{reference}" found: no such container')
+    return records.container(row)
+
+
+def named(store: Store, name: str) -> Row | None:
+    """The record that has a name. Raises StorageError."""
+    for table in store.container_tables:
+        row = table.named(name)
+        if row is not None:
+            return row
+    return None
 
 
 def _check_names(store: Store, names: Iterable[str], own: str = "") -> None:
-    for row in (row for table in store.container_tables for row in table.rows()):
-        for name in names:
-            if name in (row.get("names") or ()) and row["id"] != own:
-                raise InUse(
-                    f'creating container storage: the container name "{name}" is already in use by {row["id"]}.'
-                    " You have to remove that container to be able to reuse that name: that name is already in use"
-                )
+    for name in names:
+        row = named(store, name)
+        if row is not None and row["id"] != own:
+            raise InUse(
+                f'creating container storage: the container name "{name}" is already in use by {row["id"]}.'
+                " You have to remove that container to be able to reuse that name: that name is already in use"
+            )
 
 
 def new_layer(
@@ -78,9 +88,8 @@ def new_layer(
         lower_layers = ":".join([item.id for item in chain])
         overlay.create(store.home, id, parent, parent_home, lower_layers, durable=durable)
     table = store.volatile_layer_table if store.transient else store.layer_table
-    rows = table.rows()
     row: Row = {"id": id}
-    if name and not any(name in (other.get("names") or ()) for other in rows):
+    if name and table.named(name) is None:
         row["names"] = [name]
     if parent:
         row["parent"] = parent
@@ -88,7 +97,7 @@ def new_layer(
     try:
         if store.transient:
             files.make_directory(os.path.dirname(table.path))
-        table.save([*rows, row], lock, durable=durable and not store.transient)
+        table.add(row, lock, durable=durable and not store.transient)
     except StorageError:
         with Staging(store.home) as staging:
             drop_layer(store, id, lock, staging, durable=False)
@@ -99,10 +108,7 @@ def new_layer(
 def drop_layer(store: Store, id: str, lock: RecordLock, staging: Staging, *, durable: bool) -> None:
     """Take a layer out of the store; its files go to ``staging``. The caller holds ``lock``, the layers' lock."""
     for table in store.layer_tables:
-        rows = table.rows()
-        kept = [row for row in rows if row["id"] != id]
-        if len(kept) != len(rows):
-            table.save(kept, lock, durable=durable)
+        table.remove(id, lock, durable=durable)
     store.take_layer(id, staging)
 
 
@@ -170,9 +176,9 @@ def create(
             files.make_directory(store.run_directory(id))
             if durable:
                 files.sync_directory(f"{store.containers_dir}/{id}")
-            table.save([*table.rows(), row], containers_lock, durable=durable)
+            table.add(row, containers_lock, durable=durable)
         except BaseException as error:
-            if any(item["id"] == id for item in table.rows()):
+            if table.row(id) is not None:
                 raise  # all is there: what failed is to say so
             if layer:
                 with Staging(store.home) as staging:
@@ -239,10 +245,7 @@ def delete(store: Store, id: str) -> bool:
                 durable = not (row.get("flags") or {}).get("Volatile")
                 # The container first: at no time does a record name what is not there.
                 for table in store.container_tables:
-                    rows = table.rows()
-                    kept = [item for item in rows if item["id"] != id]
-                    if len(kept) != len(rows):
-                        table.save(kept, containers_lock, durable=durable)
+                    table.remove(id, containers_lock, durable=durable)
                 if row.get("layer"):
                     drop_layer(store, row["layer"], layers_lock, staging, durable=durable)
     _remove_leftovers(store, id)
@@ -251,9 +254,9 @@ def delete(store: Store, id: str) -> bool:
 
 def _row(store: Store, id: str) -> Row | None:
     for table in store.container_tables:
-        for row in table.rows():
-            if row["id"] == id:
-                return row
+        row = table.row(id)
+        if row is not None:
+            return row
     return None
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from storage.records import Table
+    from storage.table import Table
 
 _F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
 _F_RDLCK, _F_WRLCK = 0, 1
@@ -89,7 +89,7 @@ class RecordLock:
         try:
             if self._also is None or self._also.acquire(blocking=blocking):
                 for table in self._tables:
-                    table.locked()
+                    table.locked(self.token())
                 return True
         except BaseException:
             self.release()
@@ -97,14 +97,19 @@ class RecordLock:
         self.release()
         return False
 
-    def touch(self) -> None:
-        """Tell the readers that the file that this lock guards is about to change.
+    def token(self) -> bytes:
+        """The last writer's token; empty if nobody has written yet. The lock is held."""
+        found = os.pread(self.fd, 64, 0)
+        return found if self._also is None else found + self._also.token()
+
+    def touch(self) -> bytes:
+        """Tell the readers that the file that this lock guards is about to change; the new token.
 
         Written before the change: a crash in between then costs a needless reload, not a stale view.
         """
-        os.pwrite(self.fd, token(), 0)
-        if self._also is not None:
-            self._also.touch()
+        written = token()
+        os.pwrite(self.fd, written, 0)
+        return written if self._also is None else written + self._also.touch()
 
     def release(self) -> None:
         if self._also is not None:

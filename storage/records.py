@@ -1,23 +1,18 @@
-"""The store's records, and the JSON files that hold them.
+"""The store's records, made of the rows of its JSON files (``table``).
 
 A record keeps the whole JSON object in ``raw``, so that keys of newer tools survive when a file is written again.
 """
 
 from __future__ import annotations
 
-import os
 import time
 
-from pypod.base import fastjson, files, times
+from pypod.base import times
 from pypod.base.record import record
-from pypod.errors import StorageError, reason
-from pypod.linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from storage.locks import RecordLock
 
     Row = dict[str, Any]
 
@@ -155,12 +150,9 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("flags", "big-data-sizes", "big-data-digests"), dict),
 }
 _STRINGS = ("names", "names-history", "mapped-layers", "big-data-names")
-# A file that was written so shortly before it was read may be followed by another with the same inode number, size
-# and time: file systems take the time from a clock that ticks every few milliseconds.
-_RACY = 100_000_000  # ns
 
 
-def _tidy(row: object) -> object:
+def tidy(row: object) -> object:
     """A row with the usual spelling of its keys, which Go reads in any case, and without the nulls of known ones."""
     if not isinstance(row, dict):
         return row
@@ -195,81 +187,3 @@ def fault(row: object) -> str:
             if not isinstance(item, str):
                 return f"its {key} is not what it should be"
     return ""
-
-
-# File systems that order a rename after the data of what is renamed, so that a file that was never flushed is whole
-# or not there after a power cut: ext4 (auto_da_alloc), btrfs, ZFS, and tmpfs, which does not survive one. XFS is not.
-_ORDERED = frozenset((0xEF53, 0x9123683E, 0x2FC12FC1, 0x01021994))
-
-
-class Table:
-    """One JSON array of records. It is replaced by rename, so a reader needs no lock to see it whole.
-
-    A row that nobody could use (``fault``) is left out of ``rows``, kept in ``broken``, and written again as it was:
-    it may mean something to another tool, and ``system check`` tells of it. A file that is no JSON array at all is
-    neither read nor written over.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.broken: list[object] = []  # as of the last ``rows``
-        self._stamp: tuple[int, int, int] | None = None
-        self._rows: list[Row] = []
-        self._flush: bool | None = None
-        self._racy = False
-
-    def locked(self) -> None:
-        """The lock of this file has been taken: what was read before is believed only if it cannot be older."""
-        if self._racy:
-            self._stamp = None
-
-    def rows(self) -> list[Row]:
-        """The sound rows; the parsed file is kept until another file has taken its place.
-
-        Raises StorageError.
-        """
-        try:
-            found = os.stat(self.path)
-            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
-            if stamp != self._stamp:
-                now = time.time_ns()
-                # Go writes null for no rows. It never flushes the volatile files: a power cut may leave them empty.
-                passing = found.st_size == 0 and os.path.basename(self.path).startswith("volatile-")
-                rows = None if passing else files.read_json(self.path)
-                if rows is None:
-                    rows = []
-                if not isinstance(rows, list):
-                    raise fastjson.BadJson(f"{self.path}: not a list")
-                rows = [_tidy(row) for row in rows if row is not None]
-                self._rows = [row for row in rows if not fault(row)]
-                self.broken = [row for row in rows if fault(row)] if len(self._rows) < len(rows) else []
-                self._stamp = stamp
-                self._racy = abs(now - found.st_mtime_ns) < _RACY
-        except FileNotFoundError:
-            self._rows, self.broken, self._stamp = [], [], None
-        except OSError as error:
-            raise StorageError(f"cannot read the store {self.path}: {reason(error)}") from None
-        except fastjson.BadJson as error:
-            raise StorageError(
-                f"cannot read the store: {error}", hint="a copy of that file is needed: nothing writes over it"
-            ) from None
-        return self._rows
-
-    def save(self, rows: list[Row], lock: RecordLock, *, durable: bool) -> None:
-        """Replace the file: ``rows``, made of what ``rows()`` gave, and the broken ones. The caller holds ``lock``.
-
-        Without ``durable`` a power cut may bring the old file back, but never an empty one. Raises StorageError; what
-        the file holds then is for ``rows()`` to say.
-        """
-        try:
-            lock.touch()
-            self._stamp = None
-            if self._flush is None:
-                self._flush = syscalls.file_system(os.path.dirname(self.path)) not in _ORDERED
-            written = [*rows, *self.broken] if self.broken else rows
-            files.replace_json(self.path, written, durable=durable, flush=self._flush)
-            found = os.stat(self.path)
-            self._stamp, self._racy = (found.st_ino, found.st_mtime_ns, found.st_size), True
-            self._rows = rows
-        except OSError as error:
-            raise StorageError(f"cannot write the store {self.path}: {reason(error)}") from None

@@ -13,7 +13,8 @@ from pypod.errors import StorageError, reason
 from storage import records
 from storage.locks import RecordLock
 from storage.progress import SILENT
-from storage.records import Container, Image, Layer, Table
+from storage.records import Container, Image, Layer
+from storage.table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,13 +254,13 @@ class Store:
 
     def _layer_row(self, id: str) -> tuple[dict[str, Any], str] | None:
         for table in self.layer_tables:
-            for row in table.rows():
-                if row["id"] == id:
-                    return row, self.home_of(id)
+            row = table.row(id)
+            if row is not None:
+                return row, self.home_of(id)
         for home, table, _, _ in self.read_only_stores:
-            for row in table.rows():
-                if row["id"] == id:
-                    return row, home
+            row = table.row(id)
+            if row is not None:
+                return row, home
         return None
 
     def home_of(self, id: str) -> str:
@@ -426,7 +427,13 @@ class Store:
         """
         from storage import containers
 
-        return containers.find(self.containers(), reference)
+        return containers.find(self, reference)
+
+    def has_container_named(self, name: str) -> bool:
+        """Whether a container, of any tool, has this name."""
+        from storage import containers
+
+        return containers.named(self, name) is not None
 
     def create_container(
         self,

@@ -15,6 +15,17 @@ class BadJson(ValueError):
     """The text is not JSON; the message says where."""
 
 
+def decode(data: bytes | bytearray) -> str:
+    """The text of a JSON document, without the byte order mark that some editors write.
+
+    Raises BadJson.
+    """
+    try:
+        return str(data, "utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise BadJson(f"not UTF-8 at byte {error.start}") from None
+
+
 try:
     import _json as _c
 
@@ -41,19 +52,14 @@ if c is not None:
 
     _scan = c.make_scanner(_Scanner())
 
-    def loads(text: str | bytes) -> Any:
-        """Parse one JSON document.
+    def scan(text: str, start: int) -> tuple[Any, int]:
+        """The value that begins at ``start``, and where it ends; what follows may be anything.
 
         Raises BadJson.
         """
-        if isinstance(text, (bytes, bytearray)):
-            try:
-                text = str(text, "utf-8").removeprefix("\ufeff")
-            except UnicodeDecodeError as error:
-                raise BadJson(f"not UTF-8 at byte {error.start}") from None
-        start = len(text) - len(text.lstrip(" \t\n\r"))
         try:
-            value, end = _scan(text, start)
+            found: tuple[Any, int] = _scan(text, start)
+            return found
         except StopIteration as stop:
             raise BadJson(f"Expecting value at character {stop.value}") from None
         except RecursionError:
@@ -63,13 +69,22 @@ if c is not None:
             import json
 
             try:
-                return json.loads(text)
+                return json.JSONDecoder().raw_decode(text, start)
             except ValueError as error:
                 raise BadJson(str(error)) from None
         except BadJson:
             raise
         except ValueError as error:
             raise BadJson(str(error)) from None
+
+    def loads(text: str | bytes) -> Any:
+        """Parse one JSON document.
+
+        Raises BadJson.
+        """
+        if isinstance(text, (bytes, bytearray)):
+            text = decode(text)
+        value, end = scan(text, len(text) - len(text.lstrip(" \t\n\r")))
         if text[end:].strip(" \t\n\r"):
             raise BadJson(f"Extra data at character {end}")
         return value
@@ -91,6 +106,16 @@ if c is not None:
 
 else:
     import json
+
+    def scan(text: str, start: int) -> tuple[Any, int]:
+        """The value that begins at ``start``, and where it ends; what follows may be anything.
+
+        Raises BadJson.
+        """
+        try:
+            return json.JSONDecoder().raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            raise BadJson(str(error)) from None
 
     def loads(text: str | bytes) -> Any:
         """Parse one JSON document.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from storage.records import Image
     from storage.store import Store
 
+_TRIES = 10  # to find a free name, before a longer one is taken
+
 
 def create(
     context: Context,
@@ -221,13 +223,11 @@ def _metadata(image: str, image_id: str, name: str) -> str:
 
 
 def _free_name(store: Store) -> str:
-    taken = {name for record in store.containers() for name in record.names}
-    while True:
+    for _ in range(_TRIES):
         name = names.random_name()
-        if name not in taken:
+        if not store.has_container_named(name):
             return name
-        if len(taken) > 1000:
-            return f"{name}{os.urandom(2).hex()}"
+    return f"{names.random_name()}{os.urandom(2).hex()}"  # most are taken
 
 
 def write_id(path: str, identity: str, what: str) -> None:

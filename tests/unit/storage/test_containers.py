@@ -99,14 +99,14 @@ def test_a_failure_leaves_nothing(
     store: Store, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tree(tmp_path / "g")
-    real = files.replace_json
+    real = files.replace
 
-    def fail(path: str, value: object, **more: object) -> None:
+    def fail(path: str, data: bytes, **more: bool) -> None:
         if path.endswith("containers.json"):
             raise OSError(28, "No space left on device")
-        real(path, value, **more)  # type: ignore[arg-type]
+        real(path, data, **more)
 
-    monkeypatch.setattr(files, "replace_json", fail)
+    monkeypatch.setattr(files, "replace", fail)
     with pytest.raises(StorageError, match="No space left on device"):
         store.create_container(id=identity(1), names=["one"], image=image)
     monkeypatch.undo()
