@@ -52,7 +52,7 @@ _PROCESS = (
         "container",
         "MODE",
         "Who tells systemd that the start is done",
-        ("container", "conmon", "ignore"),
+        ("container", "conmon", "healthy", "ignore"),
     ),
     ("stop-signal", "str", None, "SIGNAL", "The signal that stops the container (default the image's, or SIGTERM)"),
     ("stop-timeout", "uint", None, "SECONDS", "How long stop waits before it kills (default 10)"),

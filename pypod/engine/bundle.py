@@ -24,9 +24,11 @@ class Bundle:
     cgroups_path: str
 
 
-def write(context: Context, store: Store, container: Container, root: str, joined: dict[str, str]) -> Bundle:
+def write(
+    context: Context, store: Store, container: Container, root: str, joined: dict[str, str], *, notify: bool = False
+) -> Bundle:
     """Make config.json and what it refers to. ``root`` is the mounted root file system, ``joined`` the namespaces
-    to join (OCI type → path).
+    to join (OCI type → path). With ``notify`` the container has the monitor's notify socket.
 
     Raises PypodError.
     """
@@ -48,6 +50,11 @@ def write(context: Context, store: Store, container: Container, root: str, joine
 
         config = replace(config, env=[*config.env, *secret_use.variables(context, container)])
         extra_mounts = [*extra_mounts, *secret_use.mounts(container)]
+    if notify:
+        from pypod.engine import notify as notifying
+
+        config = replace(config, env=[*config.env, notifying.VARIABLE])
+        extra_mounts = [*extra_mounts, notifying.mount(container)]
     request = specgen.SpecRequest(
         config=config,
         rootfs=root,

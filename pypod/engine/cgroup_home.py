@@ -3,14 +3,17 @@
 A login session's cgroup belongs to root: a rootless process in it may not move one of its own into a container's
 cgroup, as ``exec`` must, and at logout all that is in it may be killed. So a rootless pypod asks the user's systemd
 for a scope, and each monitor gets one beside its container's; podman does both. Where somebody supervises the monitor
-by its cgroup, --cgroups=no-conmon leaves it where it is.
+by its cgroup, --cgroups=no-conmon leaves it where it is, and so does a start that systemd itself asked for by a unit.
+--cgroups=split keeps the container in the unit's cgroup as well.
 """
 
 from __future__ import annotations
 
 import os
 
+from pypod.base import files
 from pypod.engine import limits
+from pypod.errors import PypodError, reason
 from pypod.linux import cgroups
 
 TYPE_CHECKING = False
@@ -72,3 +75,32 @@ def _scope(context: Context, unit: str, pid: int, parent: str) -> bool:
         report.warning(f"cannot make the cgroup {unit}: {error}")
         return False
     return True
+
+
+def split() -> None:
+    """--cgroups=split: move all processes of our unit into ``supervisor`` in it, beside the container's cgroup.
+
+    The kernel wants a cgroup to hold either processes or other cgroups with controllers. Raises PypodError.
+    """
+    unit = limits.unit_cgroup()
+    place = f"{cgroups.ROOT}{unit}"
+    try:
+        files.make_directory(place + "/supervisor", 0o755)
+        for pid in files.read(place + "/cgroup.procs").split():
+            try:
+                _write(place + "/supervisor/cgroup.procs", pid)
+            except ProcessLookupError:
+                continue  # it has ended
+    except OSError as error:
+        raise PypodError(
+            f"cannot split the cgroup {unit}: {reason(error)}",
+            hint="--cgroups=split is for units with Delegate=yes",
+        ) from None
+
+
+def _write(path: str, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)

@@ -53,6 +53,8 @@ class State:
     cgroup_path: str = ""
     cgroup_manager: str = ""
     runtime: str = ""
+    notify_socket: str = ""  # of systemd, which waits there for word of the container (sd_notify(3))
+    supervised: bool = False  # systemd watches the cgroup in which it was started: its monitor is to stay there
     # Not stored: the container's process is gone but nobody has cleaned up after it yet.
     unclean: bool = False
 

@@ -51,6 +51,12 @@ def run(context: Context, store: Store, container: Container) -> bool:
     outcome = health_log.add(container, check, startup, counts, entry)
     if context.engine.get("healthcheck_events", True) is not False:
         events.container(context, container, "health_status", health=health_log.status(container, now))
+    if now.notify_socket and container.config.sdnotify == "healthy" and os.getppid() == now.conmon_pid:
+        # systemd hears us only as the monitor's child, and not if somebody else called.
+        from pypod.engine import notify
+
+        if health_log.newly_healthy(container):
+            notify.healthy(container, now)
     _follow(context, store, container, check, outcome)
     return code == 0
 

@@ -1,6 +1,7 @@
 """What is known of a container's health: ``healthcheck.log`` beside its configuration, in podman's form.
 
-Two more keys, ``Startup`` and ``Passed``, hold how far the startup check has come; nobody is shown them.
+Three more keys nobody is shown: ``Startup`` and ``Passed`` hold how far the startup check has come, ``Told`` that
+systemd knows of the first success.
 """
 
 from __future__ import annotations
@@ -94,6 +95,17 @@ def add(container: Container, check: HealthCheck, startup: bool, counts: bool, e
             outcome = _add_regular(log, check, failed, counts)
         files.replace_json(container.userdata + "/healthcheck.log", log)
     return outcome
+
+
+def newly_healthy(container: Container) -> bool:
+    """Whether it is healthy for the first time since its start; true once."""
+    with FileLock(container.rundir + "/healthcheck.lock"):
+        log = _read(container)
+        if log["Status"] != "healthy" or log.get("Told"):
+            return False
+        log["Told"] = True
+        files.replace_json(container.userdata + "/healthcheck.log", log)
+    return True
 
 
 def _add_regular(log: dict[str, Any], check: HealthCheck, failed: bool, counts: bool) -> str:

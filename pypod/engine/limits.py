@@ -89,6 +89,11 @@ def plan(context: Context, config: ContainerConfig) -> Plan:
     """Raises PypodError if a limit was asked for that cannot be set, UsageError."""
     mode = cgroups.mode()
     unified = mode == cgroups.UNIFIED
+    if config.cgroups == "split":
+        if not unified:
+            raise PypodError("cannot use --cgroups=split: it needs cgroup v2")
+        path = f"{unit_cgroup()}/libpod-payload-{config.id}"
+        return Plan(manager="cgroupfs", path=path, resources=resources(context, config, unified), unified=unified)
     chosen = manager(context, mode) if config.cgroups != "disabled" else "disabled"
     if chosen == "disabled":
         if given(config) and (unified or not context.rootless):
@@ -107,6 +112,20 @@ def plan(context: Context, config: ContainerConfig) -> Plan:
     else:
         path = f"/{(config.cgroup_parent or 'libpod_parent').strip('/')}/libpod-{config.id}"
     return Plan(manager=chosen, path=path, resources=resources(context, config, unified), unified=unified)
+
+
+def unit_cgroup() -> str:
+    """The cgroup that --cgroups=split divides: ours, or the one above if we are in its ``supervisor`` already.
+
+    Raises PypodError for the root of the tree.
+    """
+    path = cgroups.own().removesuffix("/supervisor").rstrip("/")
+    if not path:
+        raise PypodError(
+            "cannot use --cgroups=split: this process is in the root cgroup",
+            hint="it is for units with Delegate=yes",
+        )
+    return path
 
 
 def resources(context: Context, config: ContainerConfig, unified: bool) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def build_config(
     if options.get("init") and options.get("systemd") == "always":
         raise UsageError("cannot use --init and --systemd=always together")
     needs = list(dict.fromkeys([*dependencies, *_required(options, context, store)]))
+    healthcheck = _health(options, from_image.get("Healthcheck"))
     config = ContainerConfig(
         id=id,
         name=name,
@@ -181,8 +182,8 @@ def build_config(
         conmon_pidfile=options.get("conmon_pidfile") or "",
         labels=option_engine.labels(options, from_image),
         annotations=option_engine.pairs(options.get("annotation") or (), "annotation"),
-        healthcheck=_health(options, from_image.get("Healthcheck")),
-        sdnotify=options.get("sdnotify") or "container",
+        healthcheck=healthcheck,
+        sdnotify=_sdnotify(options, healthcheck),
         systemd=systemd,
         dependencies=list(dict.fromkeys([*needs, *volumes_from])),
         needs=needs,
@@ -321,6 +322,18 @@ def _health(options: Mapping[str, Any], image: Mapping[str, Any] | None) -> Heal
     from pypod.engine import health_options
 
     return health_options.parse(options, image)
+
+
+def _sdnotify(options: Mapping[str, Any], healthcheck: HealthCheck | None) -> str:
+    mode = options.get("sdnotify") or "container"
+    if mode not in ("container", "conmon", "healthy", "ignore"):
+        raise UsageError(
+            f'invalid config provided: invalid argument: invalid sdnotify value "{mode}":'
+            " must be container, conmon, healthy or ignore"
+        )
+    if mode == "healthy" and (healthcheck is None or healthcheck.test[:1] == ["NONE"]):
+        raise UsageError('invalid config provided: sdnotify policy "healthy" requires a healthcheck to be set')
+    return str(mode)
 
 
 def _workdir(options: Mapping[str, Any], from_image: Mapping[str, Any]) -> tuple[str, bool]:

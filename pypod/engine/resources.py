@@ -100,7 +100,10 @@ def _cgroups(mode: str) -> str:
     if mode not in ("enabled", "disabled", "no-conmon", "split"):
         raise UsageError(f'running container create option: invalid cgroup mode "{mode}": invalid argument')
     if mode == "split":
-        raise UsageError("--cgroups split is not supported yet")
+        from pypod.linux import cgroups
+
+        if cgroups.mode() != cgroups.UNIFIED:
+            raise UsageError("cannot use --cgroups=split: it needs cgroup v2")
     return mode
 
 

@@ -43,6 +43,9 @@ _ENVIRONMENT = frozenset(
 _ENVIRONMENTS = ("CONTAINERS_", "LC_", "PYPOD_", "STORAGE_", "_CONTAINERS_")
 
 
+_notify_socket = ""  # NOTIFY_SOCKET, once it has been taken out of the environment
+
+
 def startable(container: Container, state: State) -> None:
     """Raise BadState unless the container can be started."""
     if state.status in ("running", "stopping", "removing"):
@@ -62,7 +65,7 @@ def start_needs(context: Context, store: Store, container: Container) -> None:
     for id in container.config.needs:
         other = containers.find(context, store, id)
         if observe(other).status not in ("running", "paused"):
-            start_detached(context, store, other)
+            start_detached(context, store, other, for_itself=False)
 
 
 def enter(context: Context, store: Store, container: Container) -> None:
@@ -91,10 +94,18 @@ def _detached(path: str) -> int:
 
 
 def initialize(
-    context: Context, store: Store, container: Container, before: State, *, preserve_fds: int = 0
+    context: Context,
+    store: Store,
+    container: Container,
+    before: State,
+    *,
+    preserve_fds: int = 0,
+    notify_socket: str | None = None,
+    supervised: bool | None = None,
 ) -> State:
     """Everything up to the created container process. The caller holds the lock and is in the namespaces.
 
+    ``notify_socket`` and ``supervised`` are the state's fields: those of this process unless they are given.
     Returns the new state, written to disk. Raises PypodError; then nothing is left of the attempt.
     """
     config = container.config
@@ -102,11 +113,14 @@ def initialize(
     files.make_directory(context.tmpdir + "/exits")
     for stale in (container.exit_file, container.userdata + "/oom", container.rundir + "/oom"):
         files.remove_tree(stale)
+    own_socket, own_unit = _systemd()
     attempt = replace(
         State(),
         status="initialized",
         restarts=before.restarts,
         runtime=runtimes.path_of(context, config.runtime),
+        notify_socket="" if config.sdnotify == "ignore" else own_socket if notify_socket is None else notify_socket,
+        supervised=own_unit if supervised is None else supervised,
     )
     try:
         joined = _join_paths(context, store, container)
@@ -117,7 +131,9 @@ def initialize(
         rootfs = _mount(context, store, container)
         request = netconfig.request(context, container)
         network.prepare(request)
-        made = bundle.write(context, store, container, rootfs, joined)
+        made = bundle.write(
+            context, store, container, rootfs, joined, notify=_has_socket(container, attempt.notify_socket)
+        )
         attempt = replace(
             attempt,
             cgroup_path=made.cgroups_path,
@@ -149,17 +165,28 @@ def start(context: Context, container: Container, state: State) -> State:
         from pypod.engine import health_log
 
         health_log.begin(container)
+    if state.notify_socket:
+        from pypod.engine import notify
+
+        notify.main_process(container, state)
     runtimes.of(context, container, state.runtime, state.cgroup_manager).start(container.id)
     running = replace(state, status="running", started_at=times.now())
     save_state(container, running)
     events.container(context, container, "start")
+    if state.notify_socket:
+        notify.started(container, state)
     if checked:
         health_log.arm(context, container)
     return running
 
 
-def start_detached(context: Context, store: Store, container: Container, *, preserve_fds: int = 0) -> State:
-    """``start`` in full, for a container that nobody attaches to. Raises PypodError."""
+def start_detached(
+    context: Context, store: Store, container: Container, *, preserve_fds: int = 0, for_itself: bool = True
+) -> State:
+    """``start`` in full, for a container that nobody attaches to. Raises PypodError.
+
+    Unless it is started ``for_itself`` but as another one needs it, systemd is told nothing of it.
+    """
     start_needs(context, store, container)
     with container.lock:
         before = observe(container)
@@ -173,7 +200,14 @@ def start_detached(context: Context, store: Store, container: Container, *, pres
             cleanup.enter(context, before)
             before = cleanup.finish(context, store, container)
         enter(context, store, container)
-        state = initialize(context, store, container, before, preserve_fds=preserve_fds)
+        state = initialize(
+            context,
+            store,
+            container,
+            before,
+            preserve_fds=preserve_fds,
+            notify_socket=None if for_itself else "",
+        )
         return start_or_abandon(context, store, container, state, before)
 
 
@@ -196,7 +230,14 @@ def restart_after_exit(context: Context, store: Store, container: Container, bef
     start_needs(context, store, container)
     events.container(context, container, "restart")
     enter(context, store, container)
-    state = initialize(context, store, container, replace(before, restarts=before.restarts + 1))
+    state = initialize(
+        context,
+        store,
+        container,
+        replace(before, restarts=before.restarts + 1),
+        notify_socket=before.notify_socket,
+        supervised=before.supervised,
+    )
     start_or_abandon(context, store, container, state, before)
 
 
@@ -229,6 +270,27 @@ def _abandon(context: Context, store: Store, container: Container, attempt: Stat
     if status == "created":
         files.remove_tree(container.userdata + "/config.json")
     save_state(container, replace(before, status=status, pid=0, conmon_pid=0, network={}, unclean=False))
+
+
+def _systemd() -> tuple[str, bool]:
+    """The socket on which systemd waits for word (sd_notify(3)), "" without one, and whether this process is what a
+    unit of its started (systemd.exec(5), "Environment Variables in Spawned Processes").
+
+    No program that we start is to see the socket: a runtime would wait for the container's READY=1.
+    """
+    global _notify_socket
+    given = os.environ.pop("NOTIFY_SOCKET", "")
+    if given:
+        _notify_socket = given
+    if "INVOCATION_ID" not in os.environ:
+        return _notify_socket, False
+    pid = os.environ.get("SYSTEMD_EXEC_PID")
+    return _notify_socket, pid is None or pid == str(os.getpid())
+
+
+def _has_socket(container: Container, notify_socket: str) -> bool:
+    """Whether the container itself says READY=1, on a socket that the monitor relays."""
+    return bool(notify_socket) and container.config.sdnotify == "container"
 
 
 def _join_paths(context: Context, store: Store, container: Container) -> dict[str, str]:
@@ -321,6 +383,7 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         exit_command_lock=container.rundir + "/exit.lock",
         health_command=_health_command(context, container) if ours and config.healthcheck else [],
         timeout=config.timeout,
+        sdnotify_socket=state.notify_socket if _has_socket(container, state.notify_socket) else "",
         no_new_keyring=context.rootless,
         no_sync_log=config.auto_remove,
         runtime_opts=["--preserve-fds", str(preserve_fds)] if preserve_fds else [],
@@ -371,12 +434,16 @@ def _load_ahead() -> None:
 
 def _mover(context: Context, container: Container, state: State) -> Callable[[int], None] | None:
     """What moves the monitor to a cgroup of its own, on hosts where that is systemd's to give."""
-    if state.cgroup_manager != "systemd":
+    split = container.config.cgroups == "split"
+    if state.cgroup_manager != "systemd" and not split:
         return None
     from pypod.engine import cgroup_home
 
+    if split:
+        cgroup_home.split()
+        return None
     cgroup_home.enter(context)
-    return cgroup_home.monitor(context, container.config)
+    return None if state.supervised else cgroup_home.monitor(context, container.config)
 
 
 def _log(container: Container, ours: bool) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pypod.engine import limits, resources
 from pypod.engine.config import ContainerConfig, Namespace
 from pypod.errors import PypodError, UsageError
-from pypod.linux import rlimits
+from pypod.linux import cgroups, rlimits
 
 PRIVATE = {kind: Namespace(mode="private") for kind in ("ipc", "network", "uts")}
 ROOT: Any = SimpleNamespace(rootless=False, containers={}, engine={}, flags={})
@@ -70,7 +70,6 @@ def test_what_only_one_cgroup_version_has() -> None:
         {"memory_swappiness": 101},
         {"oom_score_adj": 1001},
         {"blkio_weight": 5},
-        {"cgroups": "split"},
         {"cgroups": "x"},
         {"cgroup_conf": ["x"]},
         {"sysctl": ["x"]},
@@ -84,6 +83,14 @@ def test_what_only_one_cgroup_version_has() -> None:
 def test_nonsense(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         parse(**options)
+
+
+def test_split_needs_cgroup_v2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "mode", lambda: cgroups.HYBRID)
+    with pytest.raises(UsageError, match="cgroup v2"):
+        parse(cgroups="split")
+    monkeypatch.setattr(cgroups, "mode", lambda: cgroups.UNIFIED)
+    assert parse(cgroups="split")["cgroups"] == "split"
 
 
 def test_ulimits() -> None:
