@@ -36,6 +36,7 @@ _RUN, _LOOK, _POD, _IMAGE, _VOLUME, _NETWORK, _SECRET, _SYSTEM = SECTIONS
 # Groups of commands: podman has every container command a second time below ``container``, and so on.
 GROUPS = {
     "container": "Manage containers",
+    "generate": "Make files for other programs of what is here",
     "healthcheck": "Manage health checks",
     "image": "Manage images",
     "image trust": "Manage which images may be used",
@@ -198,6 +199,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _RUN,
         "options_other.EXPORT",
         "[options] CONTAINER",
+        (1, 1),
+        "container",
+    ),
+    "generate systemd": (
+        "generate_systemd",
+        "Make systemd units of a container or pod",
+        _SYSTEM,
+        "options_systemd.GENERATE",
+        "[options] {CONTAINER|POD}",
         (1, 1),
         "container",
     ),
