@@ -18,6 +18,7 @@ static void the_signals(sigset_t *set)
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGQUIT);
 	sigaddset(set, SIGIO);
+	sigaddset(set, SIGURG);
 }
 
 void signals_block(struct monitor *m)
@@ -43,15 +44,19 @@ static void forward(struct monitor *m, int number)
 
 static void signal_ready(struct monitor *m, struct source *source, unsigned events)
 {
-	struct signalfd_siginfo info;
+	struct signalfd_siginfo infos[4];
 	(void)events;
-	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGCHLD)
+	ssize_t got = read(source->fd, infos, sizeof(infos));
+	for (ssize_t i = 0; i < got / (ssize_t)sizeof(infos[0]); i++) {
+		int number = (int)infos[i].ssi_signo;
+		if (number == SIGCHLD)
 			reap(m);
-		else if (info.ssi_signo == SIGIO)
-			streams_signalled(m);
+		else if (number == SIGIO)
+			stream_signalled(&m->out);
+		else if (number == SIGURG)
+			stream_signalled(&m->err);
 		else
-			forward(m, (int)info.ssi_signo);
+			forward(m, number);
 	}
 }
 

@@ -1,10 +1,11 @@
 /* Waiting for what the container writes. A terminal is in the epoll set. A pipe never is: the kernel remembers for good
  * that a pipe was polled and goes to its wait queue at each write from then on, which costs a container that writes line
- * by line a fifth of its speed (poll_usage in Linux's fs/pipe.c). So a pipe says by SIGIO that it was written to or
+ * by line a fifth of its speed (poll_usage in Linux's fs/pipe.c). So a pipe says by a signal that it was written to or
  * closed (O_ASYNC in fcntl(2)), and only while that is waited for: under load it is read again and again anyway. */
 #include "monitor.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 
 static void arm(struct stream *stream, int on)
@@ -14,6 +15,13 @@ static void arm(struct stream *stream, int on)
 	/* Without memory for it the pipe is read again in the next turn. */
 	if (fcntl(stream->source.fd, F_SETFL, on ? O_NONBLOCK | O_ASYNC : O_NONBLOCK) == 0)
 		stream->armed = on;
+}
+
+/* stdout's signal is SIGIO, stderr's SIGURG. */
+void stream_signal(const struct monitor *m, const struct stream *stream)
+{
+	fcntl(stream->source.fd, F_SETOWN, m->pid);
+	fcntl(stream->source.fd, F_SETSIG, stream->kind == STREAM_OUT ? SIGIO : SIGURG);
 }
 
 void stream_listen(struct monitor *m, struct stream *stream)
@@ -54,11 +62,10 @@ void stream_empty(struct stream *stream)
 		arm(stream, 1);
 }
 
-/* SIGIO does not tell which, and comes once for several writes. */
-void streams_signalled(struct monitor *m)
+/* Comes once for several writes. */
+void stream_signalled(struct stream *stream)
 {
-	m->out.pending |= m->out.armed;
-	m->err.pending |= m->err.armed;
+	stream->pending |= stream->armed;
 }
 
 static int due(const struct stream *stream)
@@ -71,10 +78,15 @@ int streams_due(const struct monitor *m)
 	return due(&m->out) || due(&m->err);
 }
 
+/* The second time there is nothing more, as a rule. */
+static void read_twice(struct monitor *m, struct stream *stream)
+{
+	for (int i = 0; i < 2 && due(stream); i++)
+		stream->source.ready(m, &stream->source, 0);
+}
+
 void streams_read(struct monitor *m)
 {
-	if (due(&m->out))
-		m->out.source.ready(m, &m->out.source, 0);
-	if (due(&m->err))
-		m->err.source.ready(m, &m->err.source, 0);
+	read_twice(m, &m->out);
+	read_twice(m, &m->err);
 }

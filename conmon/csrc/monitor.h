@@ -39,7 +39,7 @@ struct stream {
 	int kind;	   /* STREAM_OUT or STREAM_ERR */
 	int tty;
 	int polled;
-	int pending, armed; /* a pipe: to be read in the next turn; says by SIGIO when it is written to */
+	int pending, armed; /* a pipe: to be read in the next turn; sends a signal when it is written to */
 	int resting;	   /* looked at so many times more, without being told */
 	int small_reads;   /* in a row, close together */
 	size_t last_got;   /* bytes of the last read */
@@ -196,7 +196,8 @@ void stream_listen(struct monitor *m, struct stream *stream);
 void stream_ignore(struct monitor *m, struct stream *stream);
 void stream_unasked(struct stream *stream);
 void stream_empty(struct stream *stream);
-void streams_signalled(struct monitor *m);
+void stream_signal(const struct monitor *m, const struct stream *stream); /* which one it sends */
+void stream_signalled(struct stream *stream);
 int streams_due(const struct monitor *m);
 void streams_read(struct monitor *m);
 

@@ -33,12 +33,12 @@ static void stream_heard(struct monitor *m, struct stream *stream);
 void stream_open(struct monitor *m, struct stream *stream, int fd, int kind, int tty)
 {
 	nonblocking(fd);
-	if (!tty)
-		fcntl(fd, F_SETOWN, m->pid);
 	stream->source.fd = fd;
 	stream->source.ready = stream_ready;
 	stream->kind = kind;
 	stream->tty = tty;
+	if (!tty)
+		stream_signal(m, stream);
 	stream->buffer = kind == STREAM_OUT ? m->out_buffer : m->err_buffer;
 }
 
