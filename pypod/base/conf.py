@@ -50,18 +50,6 @@ def parse(path: str) -> dict[str, Any]:
         raise ConfigError(f"cannot parse configuration {path}: {error}") from None
 
 
-def _read_cache(path: str) -> Any:
-    """The cache, if nobody else can have written it: in a directory that others may write in, anybody could."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise PermissionError(1, os.strerror(1), path)
-        return fastjson.loads(os.read(fd, found.st_size))
-    finally:
-        os.close(fd)
-
-
 def load(paths: Sequence[str], cache: str) -> list[dict[str, Any]]:
     """The documents of those ``paths`` that exist, in order; from ``cache`` if none of them has changed.
 
@@ -72,7 +60,7 @@ def load(paths: Sequence[str], cache: str) -> list[dict[str, Any]]:
         return []
     if cache:
         try:
-            kept = _read_cache(cache)
+            kept = fastjson.loads(files.read_own(cache))
             if kept["stamps"] == stamps:
                 documents: list[dict[str, Any]] = kept["documents"]
                 return documents

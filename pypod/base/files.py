@@ -34,6 +34,21 @@ def read(path: str, limit: int = -1) -> bytes:
         os.close(fd)
 
 
+def read_own(path: str) -> bytes:
+    """The content of a file that nobody else can have written, as anybody could in a directory that is not ours.
+
+    Raises OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise PermissionError(1, os.strerror(1), path)
+        return os.read(fd, found.st_size)
+    finally:
+        os.close(fd)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """write(2) until everything is written."""
     view = memoryview(data)

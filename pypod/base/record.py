@@ -74,9 +74,9 @@ def replace(value: T, **changes: object) -> T:
     Raises TypeError for a name that is not a field.
     """
     kind: Any = type(value)
-    unknown = changes.keys() - kind.__record_fields__.keys()
-    if unknown:
-        raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+    fields = kind.__record_fields__.keys()
+    if not changes.keys() <= fields:
+        raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(changes.keys() - fields))}")
     # All that is required is there: it is not asked for again.
     copy: T = object.__new__(kind)
     copy.__dict__.update(value.__dict__)

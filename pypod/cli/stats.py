@@ -55,7 +55,9 @@ def run(invocation: Invocation) -> int:
         if invocation.args:
             return [containers.find(context, store, word) for word in invocation.args]
         found = containers.every(context, store)
-        return found if options["all"] else [one for one in found if containers.observe(one).status == "running"]
+        if options["all"]:
+            return found
+        return [one for one, state in containers.observed(context, store, found) if state.status == "running"]
 
     def left() -> list[Container]:
         if not named:

@@ -88,7 +88,7 @@ def choose(
         if options.get("running"):
             states = ("running",)
         if states:
-            found = [item for item in found if containers.observe(item).status in states]
+            found = [item for item, state in containers.observed(context, store, found) if state.status in states]
         return [Target(typed=item.id, container=item) for item in found]
     if options.get("latest"):
         if invocation.args:

@@ -6,7 +6,7 @@ Stored as ``container.json`` in the container's userdata directory under the gra
 
 from __future__ import annotations
 
-from pypod.base.record import record
+from pypod.base.record import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,14 +220,28 @@ class ContainerConfig:
 
 def from_json(values: dict[str, Any]) -> ContainerConfig:
     """The record of a ``container.json``; keys of a newer version are ignored."""
-    nested = dict(values)
-    for key in ("userns", "pid", "ipc", "uts", "cgroupns", "network"):
-        if key in nested:
-            nested[key] = Namespace(**nested[key])
-    nested["mounts"] = [Mount(**item) for item in values.get("mounts", ())]
-    nested["secrets"] = [SecretUse(**item) for item in values.get("secrets", ())]
-    nested["ports"] = [PortMapping(**item) for item in values.get("ports", ())]
-    health = values.get("healthcheck")
-    nested["healthcheck"] = HealthCheck(**health) if health else None
+    return ContainerConfig(**_fields(values))
+
+
+def changed(config: ContainerConfig, values: dict[str, Any]) -> ContainerConfig:
+    """``config`` with the fields that ``values`` has, which are as in a ``container.json``."""
+    return replace(config, **_fields(values))
+
+
+def _fields(values: dict[str, Any]) -> dict[str, Any]:
+    """Those of ``values`` that a configuration has, with records in place of objects."""
     known: dict[str, Any] = ContainerConfig.__record_fields__  # type: ignore[attr-defined]
-    return ContainerConfig(**{key: item for key, item in nested.items() if key in known})
+    fields = {key: item for key, item in values.items() if key in known}
+    for key in _NAMESPACES:
+        if key in fields:
+            fields[key] = Namespace(**fields[key])
+    for key, kind in _LISTS:
+        if key in fields:
+            fields[key] = [kind(**item) for item in fields[key]]
+    if fields.get("healthcheck"):
+        fields["healthcheck"] = HealthCheck(**fields["healthcheck"])
+    return fields
+
+
+_NAMESPACES = ("userns", "pid", "ipc", "uts", "cgroupns", "network")
+_LISTS: tuple[tuple[str, type[Any]], ...] = (("mounts", Mount), ("secrets", SecretUse), ("ports", PortMapping))

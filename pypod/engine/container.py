@@ -23,8 +23,11 @@ from pypod.engine.config import ContainerConfig
 from pypod.errors import NoSuchContainer, StorageError, reason
 from pypod.linux import proc
 
+MANY = 50  # containers, from which on lists of them are read by ``listing``
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from pypod.engine.context import Context
@@ -185,11 +188,20 @@ def load(context: Context, store: Store, found: StorageRecord) -> Container:
     except fastjson.BadJson as error:
         raise StorageError(f"cannot read container {found.id[:12]}: {error}") from None
     name = found.names[0] if found.names else values.get("name", "")
+    return assemble(
+        context, store, found, userdata, configuration.from_json({**values, "name": name, "layer": found.layer})
+    )
+
+
+def assemble(
+    context: Context, store: Store, found: StorageRecord, userdata: str, config: ContainerConfig
+) -> Container:
+    """The container of a record whose configuration is known."""
     return Container(
         id=found.id,
-        name=name,
+        name=config.name,
         record=found,
-        config=configuration.from_json({**values, "name": name, "layer": found.layer}),
+        config=config,
         userdata=userdata,
         rundir=store.run_directory(found.id),
         exit_file=f"{context.tmpdir}/exits/{found.id}",
@@ -203,12 +215,18 @@ def find(context: Context, store: Store, reference: str) -> Container:
 
 def every(context: Context, store: Store) -> list[Container]:
     """All containers of ours, oldest first; what cannot be read is left out."""
-    result = []
-    for found in store.containers():
-        try:
-            result.append(load(context, store, found))
-        except (NoSuchContainer, StorageError):
-            continue
+    records = store.containers()
+    if len(records) >= MANY:
+        from pypod.engine import listing
+
+        result = listing.load(context, store, records)
+    else:
+        result = []
+        for found in records:
+            try:
+                result.append(load(context, store, found))
+            except (NoSuchContainer, StorageError):
+                continue
     result.sort(key=lambda item: times.order(item.config.created))
     return result
 
@@ -226,7 +244,11 @@ def stored_state(container: Container) -> State:
     try:
         return record_from_json(State, files.read_json(container.rundir + "/state.json"))
     except (OSError, fastjson.BadJson):
-        pass
+        return state_without_file(container)
+
+
+def state_without_file(container: Container) -> State:
+    """The state of a container that has none in its run directory."""
     if os.path.exists(container.userdata + "/config.json"):
         return _after_reboot(container)
     return State()
@@ -257,9 +279,9 @@ def oom_seen(container: Container) -> bool:
     return exits.oom_killed(container.userdata, container.rundir)
 
 
-def observe(container: Container) -> State:
-    """The state as it truly is. Reads only."""
-    state = stored_state(container)
+def observe(container: Container, stored: State | None = None) -> State:
+    """The state as it truly is. Reads only. ``stored`` is the stored state, if that is known."""
+    state = stored or stored_state(container)
     if not state.live or proc.alive(state.pid, state.pid_start):
         return state
     if not state.pid:
@@ -294,6 +316,15 @@ def observe(container: Container) -> State:
         error="the monitor died before the container",
         unclean=True,
     )
+
+
+def observed(context: Context, store: Store, found: Sequence[Container]) -> Iterable[tuple[Container, State]]:
+    """Each of them with its state as it truly is."""
+    if len(found) < MANY:
+        return [(container, observe(container)) for container in found]
+    from pypod.engine import listing
+
+    return listing.observed(context, store, found)
 
 
 def save_state(container: Container, state: State) -> None:

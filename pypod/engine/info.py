@@ -237,8 +237,8 @@ def _uptime() -> str:
 
 def _store(context: Context, store: Store) -> dict[str, Any]:
     counts = {"number": 0, "paused": 0, "running": 0, "stopped": 0}
-    for container in containers.every(context, store):
-        status = containers.observe(container).status
+    for _, state in containers.observed(context, store, containers.every(context, store)):
+        status = state.status
         counts["number"] += 1
         counts[status if status in ("paused", "running") else "stopped"] += 1
     place = context.graphroot

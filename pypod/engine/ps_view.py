@@ -131,9 +131,9 @@ def ports_text(ports: Sequence[PortMapping], exposed: Sequence[str] = ()) -> str
     return ", ".join(shown)
 
 
-def row(container: Container, now: int = 0) -> Row:
-    """The row of one container. The kernel and three small files are asked, nothing else."""
-    state = containers.observe(container)
+def row(container: Container, now: int = 0, state: State | None = None) -> Row:
+    """The row of one container. ``state``: if it is known; else the kernel and three small files are asked."""
+    state = state or containers.observe(container)
     try:
         created = times.parse_rfc3339(container.config.created)
     except ValueError:
@@ -169,9 +169,9 @@ def rows(
     found = []
     known = containers.every(context, store)
     shared = False
-    for container in known:
+    for container, state in containers.observed(context, store, known):
         shared = shared or bool(container.config.pod) or container.config.network.mode == "container"
-        item = row(container, now)
+        item = row(container, now, state)
         if item.state.unclean and orphans.tend(context, store, container):
             try:
                 item = row(containers.find(context, store, container.id), now)
@@ -265,7 +265,8 @@ def select(context: Context, store: Store, found: Sequence[Container], filters: 
     Raises UsageError for a bad filter.
     """
     tests = compile_filters(context, store, filters)
-    return [item.container for item in map(row, found) if all(test(item) for test in tests)]
+    known = (row(container, state=state) for container, state in containers.observed(context, store, found))
+    return [item.container for item in known if all(test(item) for test in tests)]
 
 
 def compile_filters(context: Context, store: Store, filters: Sequence[str]) -> list[Test]:

@@ -28,6 +28,8 @@ HARMLESS = (
     "/pypod/ended.old",
     "/pypod/events/events.log",  # the same
     "/pypod/events/events.log.1",
+    "/pypod/kept/containers",  # of as many as there were
+    "/pypod/kept/states",
 )
 
 
