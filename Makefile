@@ -3,7 +3,7 @@
 # make test-vm  boot a Debian with systemd under qemu, and run what only that can show (tests/vm/README.md)
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
 # make test-schedules  carry out 10,000 random schedules of the monitor that must lose nothing
-# make build | lint | test-kill | bench | bench-storage | bench-registry | bench-monitor | clean
+# make build | lint | test-kill | bench | bench-storage | bench-registry | bench-monitor | bench-many | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
 # could not be run by other users.
@@ -14,7 +14,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test test-vm test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor fuzz packages clean
+.PHONY: demo build test-build test test-vm test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor bench-many fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -109,6 +109,9 @@ bench-registry: build
 
 bench-monitor: build
 	$(bin)/python bench/monitor.py
+
+bench-many: build
+	$(bin)/python bench/many.py
 
 clean:
 	rm -rf build dist pypod.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
