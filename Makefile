@@ -3,6 +3,7 @@
 # make test-vm  boot a Debian with systemd under qemu, and run what only that can show (tests/vm/README.md)
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
 # make test-schedules  carry out 10,000 random schedules of the monitor that must lose nothing
+# make install-systemd | uninstall-systemd   units for containers after a boot (contrib/systemd/README.md): DESTDIR PREFIX PYPOD
 # make build | lint | test-kill | bench | bench-storage | bench-registry | bench-monitor | bench-many | clean
 #
 # Everything is built into the virtual environment VENV by Debian's own interpreter: one from a home directory
@@ -14,7 +15,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test-build test test-vm test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor bench-many fuzz packages clean
+.PHONY: install-systemd uninstall-systemd demo build test-build test test-vm test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor bench-many fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -83,6 +84,14 @@ lint-c:
 	    echo "$(CC) -Wall -Wextra -Wshadow -Werror $$file"; \
 	    $(CC) -std=gnu11 -O2 -Wall -Wextra -Wshadow -Werror $$define -I$$(dirname $$file) -c -o /dev/null $$file; \
 	done
+
+# The pypod that the units run: the one on the PATH, or else the one built here.
+PYPOD ?= $(shell command -v pypod || echo $(abspath $(bin))/pypod)
+install-systemd:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" contrib/systemd/install "$(PYPOD)"
+
+uninstall-systemd:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" contrib/systemd/install --remove
 
 # Guided by coverage if clang and its runtime (libclang-rt-dev) are there. FUZZ names some of the targets.
 SECONDS ?= 60
