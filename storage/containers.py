@@ -50,7 +50,8 @@ def named(store: Store, name: str) -> Row | None:
     return None
 
 
-def _check_names(store: Store, names: Iterable[str], own: str = "") -> None:
+def check_names(store: Store, names: Iterable[str], own: str = "") -> None:
+    """Raise InUse if a container, other than ``own``, has one of the names."""
     for name in names:
         row = named(store, name)
         if row is not None and row["id"] != own:
@@ -135,7 +136,7 @@ def create(
         if store.driver != "vfs" and overlay.in_user_namespace():
             from storage import mapped
 
-            _check_names(store, names)
+            check_names(store, names)
             parent = mapped.layer_for(store, image, uid_map, gid_map, progress)
             owned = False  # the copy's owners are right
     durable = not volatile and not store.transient
@@ -144,7 +145,7 @@ def create(
         flags["Volatile"] = True
     table = store.volatile_container_table if store.transient else store.container_table
     with store.layers_lock() as layers_lock, store.containers_lock() as containers_lock:
-        _check_names(store, names)
+        check_names(store, names)
         row: Row = {"id": id, "names": names, "image": image.id if image is not None else ""}
         layer = ""
         if image is not None and with_layer:
@@ -213,7 +214,7 @@ def _remove_directories(store: Store, id: str) -> None:
 def rename(store: Store, id: str, name: str, metadata: str | None) -> None:
     """See ``Store.rename_container``."""
     with store.containers_lock() as lock:
-        _check_names(store, [name], id)
+        check_names(store, [name], id)
         for table in store.container_tables:
             rows = table.rows()
             for number, row in enumerate(rows):

@@ -64,7 +64,7 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
     mount namespace. Raises StorageError; nothing stays behind then, nor in a process that is killed but what the next
     clean-up takes.
     """
-    found = _find(store, image.mapped_layers, uid_map, gid_map)
+    found = find(store, image, uid_map, gid_map)
     if found:
         return found
     template = store.layer(image.layer)
@@ -100,6 +100,11 @@ def layer_for(store: Store, image: Image, uid_map: Map, gid_map: Map, progress: 
             raise StorageError(f"cannot map the ids of image {image.id[:12]}: {where}{reason(error)}") from None
         progress.end(key)
         return id
+
+
+def find(store: Store, image: Image, uid_map: Map, gid_map: Map) -> str:
+    """The id of the mapped copy; "" if there is none yet."""
+    return _find(store, image.mapped_layers, uid_map, gid_map)
 
 
 class _Making:
@@ -229,6 +234,11 @@ def _take_back(store: Store, image: Image, id: str, link: str, staging: Staging,
     files.remove_tree(f"{store.layers_dir}/{id}.tar-split.gz")
 
 
+def places(sources: Sequence[str], place: str) -> list[tuple[str, str]]:
+    """Where ``idmapped`` mounts each of ``sources``."""
+    return [(source, f"{place}/{number}") for number, source in enumerate(sources)]
+
+
 def idmapped(sources: Sequence[str], uid_map: Map, gid_map: Map, place: str) -> list[str]:
     """Mount each of ``sources`` with the mapping at ``place``/N; the paths. As real root, in a private namespace.
 
@@ -237,8 +247,7 @@ def idmapped(sources: Sequence[str], uid_map: Map, gid_map: Map, place: str) -> 
     userns = _user_namespace(uid_map, gid_map)
     result = []
     try:
-        for number, source in enumerate(sources):
-            target = f"{place}/{number}"
+        for source, target in places(sources, place):
             files.make_directory(target)
             tree = syscalls.open_tree(source)
             try:

@@ -12,7 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage.records import Image
     from storage.store import Store
+
+
+UNMADE = "MAPPED-COPY"  # in ``plan_new``: for the id of a copy that would be made first
 
 
 def mount(
@@ -33,14 +37,53 @@ def mount(
         path = mountpoints.existing(store, layer_id)
         if path:
             return path
+    home, planned, idmapped = plan(store, layer_id, volatile, read_only, target, uid_map)
+    if home != store.home and not target:
+        files.make_directory(planned.target)
+    if not idmapped:
+        return overlay_mount.mount(home, planned)
+    from storage import mapped
+
+    lower = [source for source, _ in idmapped]
+    mapped_lower = mapped.idmapped_lowers(lower, uid_map, gid_map, f"{home}/{layer_id}/mapped")
+    try:
+        return overlay_mount.mount(home, planned)
+    finally:
+        mapped.release(mapped_lower)
+
+
+def plan(
+    store: Store,
+    layer_id: str,
+    volatile: bool,
+    read_only: bool,
+    target: str,
+    uid_map: Sequence[Sequence[int]],
+) -> tuple[str, overlay_mount.Plan, list[tuple[str, str]]]:
+    """What ``mount`` does with a layer that is not mounted yet: the driver's directory that it is in, the overlay,
+    and what is mounted with an id mapping before it (directory, place). Not for vfs. Raises StorageError.
+    """
     chain = store.chain(layer_id)
     home = chain[0].home
     if home != store.home and not target:
         target = f"{store.runroot}/{store.driver}/{layer_id}/merged"
-        files.make_directory(target)
     lower = overlay.lowers(store.homes(home), layer_id, [item.id for item in chain[1:]])
+    return home, *_plan(store, home, layer_id, lower, volatile, read_only, target, uid_map)
+
+
+def _plan(
+    store: Store,
+    home: str,
+    layer_id: str,
+    lower: Sequence[str],
+    volatile: bool,
+    read_only: bool,
+    target: str,
+    uid_map: Sequence[Sequence[int]],
+) -> tuple[overlay_mount.Plan, list[tuple[str, str]]]:
+    """The overlay, and what is mounted with an id mapping before it: (directory, place). Raises StorageError."""
     program = mount_program(store)
-    mapped_lower: list[str] = []
+    idmapped: list[tuple[str, str]] = []
     if uid_map and not overlay.in_user_namespace():
         from storage import mapped
 
@@ -48,21 +91,53 @@ def mount(
             from storage import masked
 
             masked.refuse(lower[0])
-        lower = mapped_lower = mapped.idmapped_lowers(lower, uid_map, gid_map, f"{home}/{layer_id}/mapped")
-    try:
-        return overlay_mount.mount(
-            home,
-            layer_id,
-            lower,
-            read_only=read_only,
-            volatile=volatile and not store.disable_volatile,
-            mount_program=program,
-            mountopt=store.mountopt,
-            target=target,
-        )
-    finally:
-        if mapped_lower:
-            mapped.release(mapped_lower)
+        idmapped = mapped.places(lower, f"{home}/{layer_id}/mapped")
+        lower = [place for _, place in idmapped]
+    planned = overlay_mount.plan(
+        home,
+        layer_id,
+        lower,
+        read_only=read_only,
+        volatile=volatile and not store.disable_volatile,
+        mount_program=program,
+        mountopt=store.mountopt,
+        target=target,
+    )
+    return planned, idmapped
+
+
+def plan_new(
+    store: Store,
+    layer_id: str,
+    image: Image,
+    *,
+    volatile: bool,
+    uid_map: Sequence[Sequence[int]],
+    gid_map: Sequence[Sequence[int]],
+) -> tuple[overlay_mount.Plan, list[tuple[str, str]]]:
+    """What ``mount`` would do with a read-write layer on ``image`` that ``create_container`` would make now.
+
+    The overlay, and what is mounted with an id mapping before it: (directory, place). Not for vfs. Raises
+    StorageError.
+    """
+    parent = image.layer
+    above: list[str] = []
+    if uid_map and overlay.in_user_namespace():
+        from storage import mapped
+
+        parent = mapped.find(store, image, uid_map, gid_map)
+        if not parent:
+            parent = image.layer
+            above = [f"{store.image_home}/{UNMADE}/diff", f"{store.image_home}/{UNMADE}/diff1"]
+    text = overlay.lower_text(store.layer(parent).home, parent)
+    chain = [item.id for item in store.chain(parent)]
+    lower = [*above, *overlay.resolve(store.homes(store.home), text, layer_id, chain)]
+    return _plan(store, store.home, layer_id, lower, volatile, False, "", uid_map)
+
+
+def view(store: Store, image: Image) -> int:
+    """An image's files as a descriptor of a directory, to be read: see ``overlay_mount.view``."""
+    return overlay_mount.view(store.layer(image.layer).home, store.directories(image.layer))
 
 
 def lock(store: Store, layer_id: str, blocking: bool) -> int:

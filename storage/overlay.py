@@ -188,6 +188,11 @@ def lowers(homes: Sequence[str], layer: str, ancestors: Sequence[str]) -> list[s
         text = ""
     except OSError as error:
         raise StorageError(f"cannot read layer {layer[:12]}: {reason(error)}") from None
+    return resolve(homes, text, layer, ancestors)
+
+
+def resolve(homes: Sequence[str], text: str, layer: str, ancestors: Sequence[str]) -> list[str]:
+    """``lowers``, with what a layer's ``lower`` says, or will say, as ``text``. Raises StorageError."""
     names = text.split(":") if text else []
     found: list[str] = []
     for name in names:

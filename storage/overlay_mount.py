@@ -6,6 +6,7 @@ import errno
 import os
 
 from pypod.base import files, process
+from pypod.base.record import record
 from pypod.errors import StorageError, reason
 from pypod.linux import syscalls
 from storage import overlay
@@ -32,6 +33,19 @@ _MS_FLAGS = {
 }
 
 
+@record
+class Plan:
+    """An overlay to be mounted. ``lower`` is nearest first; without ``upper`` it is read-only."""
+
+    target: str
+    lower: list[str]
+    upper: str = ""
+    work: str = ""
+    flags: list[str] = []
+    mountopt: str = ""
+    program: str = ""  # what mounts it, if not the kernel
+
+
 def _options(mountopt: str) -> tuple[list[str], list[str]]:
     """``mountopt`` in two: the mount's attributes, and the file system's own options."""
     words = [word for word in mountopt.split(",") if word]
@@ -41,7 +55,8 @@ def _options(mountopt: str) -> tuple[list[str], list[str]]:
     )
 
 
-def _native(target: str, lower: Sequence[str], upper: str, work: str, flags: list[str], mountopt: str) -> None:
+def _detached(lower: Sequence[str], upper: str, work: str, flags: Sequence[str], mountopt: str) -> int:
+    """An overlay that is mounted nowhere yet, as a descriptor. Raises OSError."""
     attributes, settings = _options(mountopt)
     fd = syscalls.fsopen("overlay")
     try:
@@ -60,9 +75,13 @@ def _native(target: str, lower: Sequence[str], upper: str, work: str, flags: lis
             else:
                 syscalls.fsconfig_flag(fd, key)
         syscalls.fsconfig_create(fd)
-        mounted = syscalls.fsmount(fd, sum(_ATTRIBUTES[word] for word in attributes))
+        return syscalls.fsmount(fd, sum(_ATTRIBUTES[word] for word in attributes))
     finally:
         os.close(fd)
+
+
+def _native(target: str, lower: Sequence[str], upper: str, work: str, flags: Sequence[str], mountopt: str) -> None:
+    mounted = _detached(lower, upper, work, flags, mountopt)
     try:
         syscalls.move_mount(mounted, target)
     finally:
@@ -81,7 +100,7 @@ def _data(lower: Sequence[str], upper: str, work: str, words: Sequence[str]) -> 
 
 
 def _old_native(
-    home: str, target: str, lower: Sequence[str], upper: str, work: str, flags: list[str], mountopt: str
+    home: str, target: str, lower: Sequence[str], upper: str, work: str, flags: Sequence[str], mountopt: str
 ) -> None:
     """mount(2), for kernels before 6.5, which have no ``lowerdir+``. All options must fit in one page.
 
@@ -148,7 +167,7 @@ def _fuse(program: str, target: str, lower: Sequence[str], upper: str, work: str
         raise StorageError(f"cannot mount {target} with {program}: {done.message or f'exit status {done.status}'}")
 
 
-def mount(
+def plan(
     home: str,
     layer: str,
     lower: Sequence[str],
@@ -158,8 +177,8 @@ def mount(
     mount_program: str,
     mountopt: str,
     target: str = "",
-) -> str:
-    """Mount a layer over ``lower`` at its ``merged`` (or ``target``), in the current mount namespace; the path.
+) -> Plan:
+    """How a layer is mounted over ``lower`` at its ``merged`` (or ``target``). Nothing is done.
 
     Raises StorageError.
     """
@@ -178,35 +197,53 @@ def mount(
         below = [f"{directory}/empty"]
     elif read_only and len(below) == 1 and not mount_program:
         below.append(f"{directory}/empty")  # an overlay without an upper needs two lowers
-        files.make_directory(below[1])
     if len(below) > overlay.MOST_LOWERS:
         raise StorageError(
             f"cannot mount layer {layer[:12]}: it has {len(below)} layers,"
             f" the kernel mounts {overlay.MOST_LOWERS} at most"
         )
+    flags = []
+    if mount_program:
+        if (upper or below) and overlay.is_masked(below[0]) and "xattr_permissions" not in mountopt:
+            mountopt += ",xattr_permissions=2"  # as the layers below have them
+    else:
+        if overlay.in_user_namespace():
+            flags.append("userxattr")
+            mountopt = ",".join(word for word in mountopt.split(",") if not word.startswith("metacopy"))
+        if upper and volatile:
+            flags.append("volatile")
+    return Plan(
+        target=target,
+        lower=below,
+        upper=upper,
+        work=work,
+        flags=flags,
+        mountopt=mountopt,
+        program=mount_program,
+    )
+
+
+def mount(home: str, planned: Plan) -> str:
+    """Mount what ``plan`` says, in the current mount namespace; the path. Raises StorageError."""
+    target, below, upper, work = planned.target, planned.lower, planned.upper, planned.work
+    flags, mountopt = planned.flags, planned.mountopt
     try:
         os.mkdir(target, 0o700)
     except FileExistsError:
         pass
     except OSError as error:
         raise StorageError(f"cannot mount at {target}: {reason(error)}") from None
-    if mount_program:
-        if (upper or below) and overlay.is_masked(below[0]) and "xattr_permissions" not in mountopt:
-            mountopt += ",xattr_permissions=2"  # as the layers below have them
-        _fuse(mount_program, target, below, upper, work, mountopt)
+    if not upper and below[-1].endswith("/empty"):
+        files.make_directory(below[-1])
+    if planned.program:
+        _fuse(planned.program, target, below, upper, work, mountopt)
         return target
-    flags = []
-    if overlay.in_user_namespace():
-        flags.append("userxattr")
-        mountopt = ",".join(word for word in mountopt.split(",") if not word.startswith("metacopy"))
     if upper:
         try:
             # The kernel refuses a work directory that an earlier volatile mount has used.
             files.remove_tree(f"{work}/work/incompat")
         except OSError as error:
             raise StorageError(f"cannot clear {work}: {reason(error)}") from None
-        if volatile:
-            flags.append("volatile")
     try:
         _native(target, below, upper, work, flags, mountopt)
         return target
@@ -227,14 +264,49 @@ def mount(
     return target
 
 
-def mount_over(directory: str, upper: str, work: str, target: str) -> None:
-    """Mount an overlay of any directory, writes going to ``upper``; see ``mount`` for who may.
+def plan_over(directory: str, upper: str, work: str, target: str) -> Plan:
+    """An overlay of any directory, writes going to ``upper``."""
+    flags = ["userxattr"] if overlay.in_user_namespace() else []
+    return Plan(target=target, lower=[directory], upper=upper, work=work, flags=flags)
 
-    Raises StorageError.
+
+def view(home: str, directories: Sequence[str]) -> int:
+    """A descriptor of a directory that shows these together, nearest first, to be read; nothing on disk changes.
+
+    In a mount namespace of one's own. Raises StorageError.
     """
     flags = ["userxattr"] if overlay.in_user_namespace() else []
     try:
-        _native(target, [directory], upper, work, flags, "")
+        if len(directories) > 1:
+            return _detached(directories, "", "", flags, "")
+        return os.open(directories[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        first = error
+    # Over one of them, as no mount point can be made; once it is open, it need not be seen any more.
+    target = directories[0]
+    try:
+        try:
+            _old_native(home, target, directories, "", "", flags, "")
+        except OSError:
+            program = process.find("fuse-overlayfs")
+            if program is None:
+                raise first from None
+            _fuse(program, target, directories, "", "", "")
+        fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StorageError(f"cannot look into the layers of {target}: {reason(error)}") from None
+    unmount(target)
+    return fd
+
+
+def mount_over(planned: Plan) -> None:
+    """Mount what ``plan_over`` says; see ``mount`` for who may.
+
+    Raises StorageError.
+    """
+    directory = planned.lower[0]
+    try:
+        _native(planned.target, planned.lower, planned.upper, planned.work, planned.flags, "")
     except OSError as error:
         raise StorageError(f"cannot mount an overlay over {directory}: {reason(error)}") from None
 

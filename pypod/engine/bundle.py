@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import fastjson, files
+from pypod.base import fastjson
 from pypod.base.record import record, replace
-from pypod.engine import limits, netconfig, rootfs, specgen, users
+from pypod.engine import limits, netconfig, specgen, users
 from pypod.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.container import Container
     from pypod.engine.context import Context
+    from pypod.engine.deeds import Deeds
     from storage.store import Store
 
 
@@ -25,22 +26,30 @@ class Bundle:
 
 
 def write(
-    context: Context, store: Store, container: Container, root: str, joined: dict[str, str], *, notify: bool = False
+    context: Context,
+    store: Store,
+    container: Container,
+    root: str,
+    joined: dict[str, str],
+    deeds: Deeds,
+    *,
+    notify: bool = False,
 ) -> Bundle:
     """Make config.json and what it refers to. ``root`` is the mounted root file system, ``joined`` the namespaces
-    to join (OCI type → path). With ``notify`` the container has the monitor's notify socket.
+    to join (OCI type → path). With ``notify`` the container has the monitor's notify socket. ``deeds`` does what is
+    to be done for it.
 
     Raises PypodError.
     """
     config = container.config
     plan = limits.plan(context, config)
-    root_fd = rootfs.open_root(root)
+    root_fd = deeds.root(root)
     try:
         named = users.resolve(root_fd, config.user, config.groups)
-        etc_files = netconfig.etc_files(context, store, container)
+        etc_files = netconfig.etc_files(context, store, container, deeds)
         from pypod.engine import prepare
 
-        extra = prepare.prepare(context, store, container, root_fd, named)
+        extra = prepare.prepare(context, store, container, root_fd, named, deeds)
         etc_files.update(extra.files)
     finally:
         os.close(root_fd)
@@ -61,7 +70,7 @@ def write(
         user=extra.user,
         etc_files=etc_files,
         joined=joined,
-        shm=_shm(context, store, container),
+        shm=_shm(container, deeds),
         hostname=specgen.default_hostname(config),
         rootless=context.rootless,
         init_path=_init_path(context, container),
@@ -69,20 +78,21 @@ def write(
         resources=plan.resources,
         unified_cgroup=plan.unified,
         extra_mounts=extra_mounts,
+        unmade=deeds.unmade,
         gid_count=_gid_count(context),
     )
     spec = specgen.runtime_spec(request)
-    files.replace(container.userdata + "/config.json", fastjson.dumps(spec).encode(), mode=0o600)
+    deeds.write(container.userdata + "/config.json", fastjson.dumps(spec).encode())
     return Bundle(cgroup_manager=plan.manager, cgroups_path=plan.path)
 
 
-def _shm(context: Context, store: Store, container: Container) -> str:
+def _shm(container: Container, deeds: Deeds) -> str:
     mode = container.config.ipc.mode
     if mode == "host":
         return "/dev/shm"
     if mode in ("private", "shareable", "container"):
         path = container.rundir + "/shm"
-        return path if os.path.isdir(path) else ""
+        return path if deeds.has(path) else ""
     return ""
 
 

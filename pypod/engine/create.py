@@ -51,18 +51,11 @@ def create(
         return pod_member.create(
             context, store, image_name, command, flags, create_command, puller=puller, progress=progress
         )
-    cidfile = flags.get("cidfile") or ""
-    if cidfile and os.path.exists(cidfile):
-        raise UsageError(
-            f"container id file exists. Ensure another container is not using it or delete {cidfile}", code=125
-        )
-    name = names.check(flags["name"]) if flags.get("name") else ""
+    name = check(flags)
     contexts.make_directories(context)
     rootless.enter_user(context)
     journal.after_boot(store)
     journal.recover(context, store)
-    if flags.get("replace") and not name:
-        raise UsageError("cannot replace container without --name being set")
     image = None
     info = None
     if not flags.get("rootfs"):
@@ -82,6 +75,48 @@ def create(
             ranges.release()
 
 
+def check(flags: Mapping[str, Any]) -> str:
+    """The name that the user chose, "" for none: what can be said before anything is looked at. Raises UsageError."""
+    cidfile = flags.get("cidfile") or ""
+    if cidfile and os.path.exists(cidfile):
+        raise UsageError(
+            f"container id file exists. Ensure another container is not using it or delete {cidfile}", code=125
+        )
+    name = names.check(flags["name"]) if flags.get("name") else ""
+    if flags.get("replace") and not name:
+        raise UsageError("cannot replace container without --name being set")
+    return name
+
+
+def configure(
+    context: Context,
+    store: Store,
+    image_name: str,
+    command: Sequence[str],
+    flags: Mapping[str, Any],
+    create_command: Sequence[str],
+    info: ImageInfo | None,
+    name: str,
+) -> ContainerConfig:
+    """The configuration of the container that ``create`` would make now. Nothing is written.
+
+    In the user namespace. Raises PypodError.
+    """
+    config = options.build_config(
+        flags,
+        id=names.random_id(),
+        name=name or _free_name(store),
+        created=times.rfc3339(times.now()),
+        image=info,
+        command=list(command),
+        create_command=list(create_command),
+        rootfs=image_name if flags.get("rootfs") else "",
+        context=context,
+        store=store,
+    )
+    return _introduce(context, config) if config.image == images.EMBEDDED else config
+
+
 def _make(
     context: Context,
     store: Store,
@@ -94,26 +129,11 @@ def _make(
     name: str,
     progress: Progress,
 ) -> Container:
-    cidfile = flags.get("cidfile") or ""
-    identity = names.random_id()
-    created = times.rfc3339(times.now())
-    config = options.build_config(
-        flags,
-        id=identity,
-        name=name or _free_name(store),
-        created=created,
-        image=info,
-        command=list(command),
-        create_command=list(create_command),
-        rootfs=image_name if flags.get("rootfs") else "",
-        context=context,
-        store=store,
-    )
+    config = configure(context, store, image_name, command, flags, create_command, info, name)
     if config.uid_map:
         # The image's files are copied with their new owners, out of an overlay if it has several layers.
         rootless.private_mounts(context)
-    if image is not None and config.image == images.EMBEDDED:
-        config = _introduce(context, config)
+    cidfile = flags.get("cidfile") or ""
     return from_config(context, store, config, image, name_chosen=bool(name), cidfile=cidfile, progress=progress)
 
 

@@ -39,6 +39,24 @@ def find_or_pull(
     In the user namespace. ``flags`` are podman-run(1)'s. Raises NoSuchImage, UsageError, StorageError, and what
     ``puller`` raises.
     """
+    image, policy = here(context, store, name, flags, pulls=puller is not None)
+    if puller is not None and policy:
+        return puller(context, store, name, policy)
+    if image is None:
+        from pypod.engine import embedded
+
+        return embedded.make(store)
+    return image
+
+
+def here(
+    context: Context, store: Store, name: str, flags: Mapping[str, Any], *, pulls: bool
+) -> tuple[Image | None, str]:
+    """The image if it is here, and the policy by which it is to be pulled all the same, "" if it is not.
+
+    Neither is the one that the package carries. Without ``pulls`` what is here has to do. Raises NoSuchImage,
+    UsageError.
+    """
     given = str(flags.get("pull") or context.engine.get("pull_policy") or "missing")
     policy = {"true": "always", "false": "missing", "ifmissing": "missing", "ifnotpresent": "missing"}.get(
         given, given
@@ -50,15 +68,13 @@ def find_or_pull(
         image = store.find_image(name)
     except NoSuchImage:
         if name in _HELLO:
-            from pypod.engine import embedded
-
-            return embedded.make(store)
-        if policy == "never" or puller is None:
+            return None, ""
+        if policy == "never" or not pulls:
             raise
-        return puller(context, store, name, policy)
-    if puller is None or EMBEDDED in image.names or (policy in ("missing", "never") and not asked):
-        return image
-    return puller(context, store, name, policy)
+        return None, policy
+    if not pulls or EMBEDDED in image.names or (policy in ("missing", "never") and not asked):
+        return image, ""
+    return image, policy
 
 
 def resolved_name(image: Image, typed: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 from pypod import network
-from pypod.base import files
 from pypod.engine import rootless, specgen
 from pypod.errors import ConfigError, PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pypod.engine.config import ContainerConfig
     from pypod.engine.container import Container
     from pypod.engine.context import Context
+    from pypod.engine.deeds import Deeds
     from storage.store import Store
 
 # Inside the container → our file's name in the run directory.
@@ -84,34 +83,38 @@ def _words(value: object, mode: str) -> list[str]:
     return list(value)
 
 
-def etc_files(context: Context, store: Store, container: Container) -> dict[str, str]:
+def gets(config: ContainerConfig, name: str) -> bool:
+    """Whether a container has one of ``ETC_FILES`` mounted over the image's."""
+    if name == "hosts":
+        return not config.no_hosts
+    return name != "resolv.conf" or not (config.dns == ["none"] or config.network.mode == "none")
+
+
+def etc_files(context: Context, store: Store, container: Container, deeds: Deeds) -> dict[str, str]:
     """The files that are mounted over the image's, by their paths inside; ours are made, empty.
 
     With the network of another container they are that one's. --no-hosts and --dns none leave the image its own, and
     without a network there are no name servers to tell. Raises PypodError.
     """
     config = container.config
-    directory = container.rundir
+    owner = container
     if config.network.mode == "container":
         from pypod.engine import container as containers
 
-        directory = containers.find(context, store, config.network.value).rundir
+        owner = containers.find(context, store, config.network.value)
         if config.pod and not config.no_hosts:
-            from pypod.engine import pod_infra
-
-            pod_infra.add_name(directory + "/hosts", container.name)
+            deeds.add_name(owner.rundir + "/hosts", container.name)
     result = {}
     for inside, name in ETC_FILES.items():
-        if name == "hosts" and config.no_hosts:
+        if not gets(config, name):
             continue
-        if name == "resolv.conf" and (config.dns == ["none"] or config.network.mode == "none"):
-            continue
-        path = f"{directory}/{name}"
-        if directory == container.rundir:
+        path = f"{owner.rundir}/{name}"
+        if owner is container:
             try:
-                files.replace(path, b"", mode=0o644)
+                deeds.write(path, b"", 0o644)
             except OSError as error:
                 raise PypodError(f"cannot write {path}: {error.strerror}") from None
-        if os.path.exists(path):
-            result[inside] = path
+        elif not deeds.has_file(owner, name):
+            continue
+        result[inside] = path
     return result

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import files
 from pypod.base.record import record, replace
 from pypod.engine import rootfs, users
 from pypod.errors import PypodError, UsageError, reason
-from pypod.linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pypod.engine.config import ContainerConfig
     from pypod.engine.context import Context
+    from pypod.engine.deeds import Deeds
     from pypod.engine.users import User
 
 
@@ -30,7 +29,7 @@ class Prepared:
     files: dict[str, str] = {}
 
 
-def prepare(context: Context, config: ContainerConfig, root: int, rundir: str, user: User) -> Prepared:
+def prepare(context: Context, config: ContainerConfig, root: int, rundir: str, user: User, deeds: Deeds) -> Prepared:
     """Add the lines that are missing. Raises PypodError, UsageError."""
     keep = config.userns.mode == "keep-id" and not config.userns.value
     if (
@@ -75,7 +74,7 @@ def prepare(context: Context, config: ContainerConfig, root: int, rundir: str, u
     result: dict[str, str] = {}
     for path, text, lines in (("/etc/passwd", passwd_text, new_users), ("/etc/group", group_text, new_groups)):
         if lines:
-            result.update(_append(config, root, rundir, path, text, lines))
+            result.update(_append(config, root, rundir, path, text, lines, deeds))
     return Prepared(user=user, files=result)
 
 
@@ -138,29 +137,16 @@ def _entry(template: str, user: User, name: str, home: str) -> str:
 
 
 def _append(
-    config: ContainerConfig, root: int, rundir: str, path: str, text: bytes, lines: list[str]
+    config: ContainerConfig, root: int, rundir: str, path: str, text: bytes, lines: list[str], deeds: Deeds
 ) -> dict[str, str]:
     addition = "".join(line + "\n" for line in lines).encode()
     if text and not text.endswith(b"\n"):
         addition = b"\n" + addition
-    if not config.read_only:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-        try:
-            fd = syscalls.openat2(root, path.lstrip("/"), flags, mode=0o644)
-        except OSError:
-            pass  # no /etc, a read-only --rootfs, a file that is something else
-        else:
-            try:
-                if os.fstat(fd).st_mode & 0o170000 == 0o100000:
-                    files.write_all(fd, addition)
-                    return {}
-            except OSError:
-                pass  # a full or read-only file system
-            finally:
-                os.close(fd)
+    if not config.read_only and deeds.append(root, path, addition):
+        return {}
     own = f"{rundir}/{os.path.basename(path)}"
     try:
-        files.replace(own, text + addition, mode=0o644)
+        deeds.write(own, text + addition, 0o644)
     except OSError as error:
         raise PypodError(f"cannot write {own}: {reason(error)}") from None
     return {path: own}

@@ -46,22 +46,33 @@ def create(
 
     Raises PypodError.
     """
-    flags = dict(flags)
-    word = flags.pop("pod", None) or ""
-    id_file = flags.pop("pod_id_file", None)
-    if id_file:
-        if word:
-            raise UsageError("cannot specify both --pod and --pod-id-file")
-        word = read_id(id_file)
+    word, flags = chosen(flags)
 
     def make(pod: Pod) -> Container:
         return _make(context, store, image, command, flags, create_command, pod, puller, progress)
 
     if word.startswith("new:"):
         return _in_new(context, store, word[4:], flags, create_command, make, puller, progress)
+    return make(find(context, word, flags))
+
+
+def chosen(flags: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The pod that the flags name, and the other flags. Raises UsageError, NoSuchPod."""
+    rest = dict(flags)
+    word = rest.pop("pod", None) or ""
+    id_file = rest.pop("pod_id_file", None)
+    if id_file:
+        if word:
+            raise UsageError("cannot specify both --pod and --pod-id-file")
+        word = read_id(id_file)
+    return word, rest
+
+
+def find(context: Context, word: str, flags: Mapping[str, Any]) -> Pod:
+    """The pod of that name or id. Raises NoSuchPod, UsageError."""
     if flags.get("userns"):
         raise UsageError("--userns and --pod cannot be set together")
-    return make(pods.find(context, word))
+    return pods.find(context, word)
 
 
 def read_id(path: str) -> str:
@@ -106,16 +117,7 @@ def _make(
     puller: Puller | None,
     progress: Progress,
 ) -> Container:
-    joined: dict[str, Any] = {}
-    if pod.infra_id:
-        joined = _joined(flags, pod, containers.find(context, store, pod.infra_id))
-    whole = {**flags, **joined, "pod_id": pod.id}
-    for flag, texts in pod.members.items():
-        whole[flag] = [*texts, *(whole.get(flag) or ())]
-    if pod.cgroup_path and not whole.get("cgroup_parent"):
-        whole["cgroup_parent"] = pod.cgroup_path
-    if pod.restart_policy and not whole.get("restart") and not whole.get("rm"):
-        whole["restart"] = pod.restart_policy
+    whole = member_flags(context, store, flags, pod)
     if puller is not None and not whole.get("rootfs"):
         # Not under the pod's lock: it takes as long as it takes.
         from pypod.engine import images, rootless
@@ -127,6 +129,21 @@ def _make(
             files.remove_tree(held.path)
             raise NoSuchPod(f"no pod with name or ID {pod.name} found: no such pod")
         return creation.create(context, store, image, command, whole, create_command, progress=progress)
+
+
+def member_flags(context: Context, store: Store, flags: Mapping[str, Any], pod: Pod) -> dict[str, Any]:
+    """The flags of a container, with those that it has by being in the pod. Raises UsageError, NoSuchContainer."""
+    joined: dict[str, Any] = {}
+    if pod.infra_id:
+        joined = _joined(flags, pod, containers.find(context, store, pod.infra_id))
+    whole = {**flags, **joined, "pod_id": pod.id}
+    for flag, texts in pod.members.items():
+        whole[flag] = [*texts, *(whole.get(flag) or ())]
+    if pod.cgroup_path and not whole.get("cgroup_parent"):
+        whole["cgroup_parent"] = pod.cgroup_path
+    if pod.restart_policy and not whole.get("restart") and not whole.get("rm"):
+        whole["restart"] = pod.restart_policy
+    return whole
 
 
 def _joined(flags: Mapping[str, Any], pod: Pod, infra: Container) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from pypod.base import files
 from pypod.base.record import record
 from pypod.engine import rootfs
 from pypod.engine.users import User
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pypod.engine.config import ContainerConfig
     from pypod.engine.container import Container
     from pypod.engine.context import Context
+    from pypod.engine.deeds import Deeds
     from storage.store import Store
 
 CONTAINERENV = "/run/.containerenv"
@@ -36,51 +36,31 @@ class Extra:
     mounts: list[dict[str, Any]] = []
 
 
-def prepare(context: Context, store: Store, container: Container, root_fd: int, user: User) -> Extra:
+def prepare(context: Context, store: Store, container: Container, root_fd: int, user: User, deeds: Deeds) -> Extra:
     """Fill new volumes, make the working directory, add the user to /etc/passwd. Raises PypodError, UsageError."""
     config = container.config
     if config.uid_map and not any(first <= 0 < first + count for _, first, count in config.uid_map):
-        _make_accessible(container, root_fd)
+        places = [container.rundir, container.userdata, os.readlink(f"/proc/self/fd/{root_fd}")]
+        deeds.let_through(places + [item.source for item in config.mounts if item.type == "volume"])
     found: dict[str, str] = {}
     if config.passwd and (not user.in_passwd or config.userns.mode == "keep-id" or config.host_users):
         from pypod.engine import passwd
 
-        prepared = passwd.prepare(context, config, root_fd, container.rundir, user)
+        prepared = passwd.prepare(context, config, root_fd, container.rundir, user, deeds)
         user = prepared.user
         found.update(prepared.files)
-    _workdir(config, root_fd, user)
+    _workdir(config, root_fd, user, deeds)
     if config.mounts:
-        from pypod.engine import volume_fill
-
-        volume_fill.fill(context, config, root_fd, user)
-    found[CONTAINERENV] = _containerenv(context, container)
+        deeds.fill(context, config, root_fd, user)
+    found[CONTAINERENV] = _containerenv(context, container, deeds)
     if config.timezone:
         zone = timezone(config.timezone)
         if zone:
             found["/etc/localtime"] = zone
-    return Extra(user=user, files=found, mounts=_image_mounts(store, container))
+    return Extra(user=user, files=found, mounts=_image_mounts(store, container, deeds))
 
 
-def _make_accessible(container: Container, root_fd: int) -> None:
-    """Let the container's root pass through the directories above its files: ours, but its ids do not have us.
-
-    Search permission alone, and only what is ours to change; podman does the same.
-    """
-    places = [container.rundir, container.userdata, os.readlink(f"/proc/self/fd/{root_fd}")]
-    places += [item.source for item in container.config.mounts if item.type == "volume"]
-    for place in places:
-        path = place
-        while path not in ("/", ""):
-            try:
-                mode = os.stat(path).st_mode
-                if not mode & 0o001:
-                    os.chmod(path, mode & 0o7777 | 0o011)
-            except OSError:
-                break  # not ours: the runtime will say what cannot be reached
-            path = os.path.dirname(path)
-
-
-def _workdir(config: ContainerConfig, root_fd: int, user: User) -> None:
+def _workdir(config: ContainerConfig, root_fd: int, user: User, deeds: Deeds) -> None:
     """The image's working directory is made if it is missing; one that the user named must be there."""
     path = config.workdir
     if path == "/" or any((path + "/").startswith(item.destination + "/") for item in config.mounts):
@@ -92,12 +72,12 @@ def _workdir(config: ContainerConfig, root_fd: int, user: User) -> None:
         cause = "is not a directory" if kind is False else "does not exist"
         raise UsageError(f'workdir "{path}" {cause} on container {config.id}', code=126)
     try:
-        rootfs.make_directory(root_fd, path, uid=user.uid, gid=user.gid)
+        deeds.directory(root_fd, path, user.uid, user.gid)
     except OSError as error:
         raise PypodError(f"cannot make the working directory {path}: {reason(error)}") from None
 
 
-def _containerenv(context: Context, container: Container) -> str:
+def _containerenv(context: Context, container: Container, deeds: Deeds) -> str:
     """The file by which programs know that they are in a container; a privileged one learns more of itself."""
     config = container.config
     text = ""
@@ -113,7 +93,7 @@ def _containerenv(context: Context, container: Container) -> str:
         )
         text = "".join(f'{key}="{value}"\n' for key, value in values) + f"rootless={int(context.rootless)}\n"
     path = container.rundir + "/.containerenv"
-    files.replace(path, text.encode(), mode=0o644)
+    deeds.write(path, text.encode(), 0o644)
     return path
 
 
@@ -132,7 +112,7 @@ def timezone(name: str) -> str:
     return path
 
 
-def _image_mounts(store: Store, container: Container) -> list[dict[str, Any]]:
+def _image_mounts(store: Store, container: Container, deeds: Deeds) -> list[dict[str, Any]]:
     """--mount type=image: the image's file system, read-only, mounted in our mount namespace and bound from there."""
     wanted = [(number, item) for number, item in enumerate(container.config.mounts) if item.type == "image"]
     if not wanted:
@@ -143,13 +123,6 @@ def _image_mounts(store: Store, container: Container) -> list[dict[str, Any]]:
     for number, item in wanted:
         image = store.find_image(item.source)
         target = f"{container.rundir}/image{number}"
-        files.make_directory(target)
-        store.mount(
-            image.layer,
-            read_only=True,
-            target=target,
-            uid_map=container.config.uid_map,
-            gid_map=container.config.gid_map,
-        )
+        deeds.image(store, image, target, container.config)
         result.append(spec.mount(item.destination, "bind", target, ["rbind", "ro", "rprivate", "nosuid", "nodev"]))
     return result

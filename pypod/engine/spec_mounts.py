@@ -107,8 +107,11 @@ def _oci(item: Mount, request: SpecRequest) -> dict[str, Any]:
     config = request.config
     options = list(item.options)
     if item.type == "bind" or item.source:
+        place = item.source
+        while item.source in request.unmade and not os.path.exists(place):
+            place = os.path.dirname(place)  # where it will be made
         try:
-            flags = os.statvfs(item.source).f_flag
+            flags = os.statvfs(place).f_flag
         except OSError as error:
             raise PypodError(f"cannot mount {item.source} at {item.destination}: {error.strerror or error}") from None
         if request.rootless or config.uid_map:

@@ -13,6 +13,7 @@ from pypod.oci import capabilities, paths, seccomp, spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 
@@ -39,6 +40,7 @@ class SpecRequest:
     unified_cgroup: bool = False
     gid_count: int = 65536  # ids of the user namespace that we run in
     extra_mounts: list[dict[str, Any]] = []  # OCI mounts of the caller's: image mounts, secrets
+    unmade: Sequence[str] = ()  # sources that will be made before the runtime is called
 
 
 def runtime_spec(request: SpecRequest) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pypod.base.record import replace, to_json
 from pypod.engine import bundle, cleanup, events, exit_command, netconfig, rootless, runtimes
 from pypod.engine import container as containers
 from pypod.engine.container import Container, State, observe, save_state, stored_state
+from pypod.engine.deeds import DEEDS
 from pypod.errors import BadState, MonitorError, PypodError, reason
 from pypod.linux import proc, syscalls
 
@@ -22,7 +23,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pypod.engine.bundle import Bundle
+    from pypod.engine.config import ContainerConfig
     from pypod.engine.context import Context
+    from pypod.engine.deeds import Deeds
+    from pypod.runtime import Runtime
     from storage.store import Store
 
 
@@ -113,27 +118,17 @@ def initialize(
     files.make_directory(context.tmpdir + "/exits")
     for stale in (container.exit_file, container.userdata + "/oom", container.rundir + "/oom"):
         files.remove_tree(stale)
-    own_socket, own_unit = _systemd()
+    own_socket, own_unit = systemd()
     attempt = replace(
         State(),
         status="initialized",
         restarts=before.restarts,
         runtime=runtimes.path_of(context, config.runtime),
-        notify_socket="" if config.sdnotify == "ignore" else own_socket if notify_socket is None else notify_socket,
+        notify_socket=told_at(config, own_socket if notify_socket is None else notify_socket),
         supervised=own_unit if supervised is None else supervised,
     )
     try:
-        joined = _join_paths(context, store, container)
-        if config.infra:
-            from pypod.engine import pod_cgroup
-
-            pod_cgroup.apply(context, config.pod)
-        rootfs = _mount(context, store, container)
-        request = netconfig.request(context, container)
-        network.prepare(request)
-        made = bundle.write(
-            context, store, container, rootfs, joined, notify=_has_socket(container, attempt.notify_socket)
-        )
+        made, request = make_bundle(context, store, container, DEEDS, attempt.notify_socket)
         attempt = replace(
             attempt,
             cgroup_path=made.cgroups_path,
@@ -153,6 +148,28 @@ def initialize(
     except BaseException:
         _abandon(context, store, container, attempt, before)
         raise
+
+
+def told_at(config: ContainerConfig, notify_socket: str) -> str:
+    """Where systemd is told of the container, "" if it is told nothing."""
+    return "" if config.sdnotify == "ignore" else notify_socket
+
+
+def make_bundle(
+    context: Context, store: Store, container: Container, deeds: Deeds, notify_socket: str
+) -> tuple[Bundle, network.NetworkRequest]:
+    """The first half of ``initialize``: the root file system, and all that the runtime and the network are told.
+
+    Raises PypodError.
+    """
+    joined = _join_paths(context, store, container, deeds)
+    if container.config.infra:
+        deeds.pod_cgroup(context, container.config.pod)
+    rootfs = _mount(store, container, deeds)
+    request = netconfig.request(context, container)
+    network.prepare(request)
+    notify = _has_socket(container, notify_socket)
+    return bundle.write(context, store, container, rootfs, joined, deeds, notify=notify), request
 
 
 def start(context: Context, container: Container, state: State) -> State:
@@ -272,7 +289,7 @@ def _abandon(context: Context, store: Store, container: Container, attempt: Stat
     save_state(container, replace(before, status=status, pid=0, conmon_pid=0, network={}, unclean=False))
 
 
-def _systemd() -> tuple[str, bool]:
+def systemd() -> tuple[str, bool]:
     """The socket on which systemd waits for word (sd_notify(3)), "" without one, and whether this process is what a
     unit of its started (systemd.exec(5), "Environment Variables in Spawned Processes").
 
@@ -293,7 +310,7 @@ def _has_socket(container: Container, notify_socket: str) -> bool:
     return bool(notify_socket) and container.config.sdnotify == "container"
 
 
-def _join_paths(context: Context, store: Store, container: Container) -> dict[str, str]:
+def _join_paths(context: Context, store: Store, container: Container, deeds: Deeds) -> dict[str, str]:
     """Paths of the namespaces to join, by their OCI names."""
     config = container.config
     result: dict[str, str] = {}
@@ -312,63 +329,43 @@ def _join_paths(context: Context, store: Store, container: Container) -> dict[st
             result[kind] = namespace.value
         elif namespace.mode == "container":
             other = containers.find(context, store, namespace.value)
-            state = observe(other)
-            if state.status not in ("running", "paused"):
-                raise BadState(
-                    f"cannot join {kind} namespace of container {other.id} as it is not running: container state"
-                    " improper"
-                )
-            result[kind] = f"/proc/{state.pid}/ns/{file}"
+            result[kind] = f"{deeds.running(other, observe(other), kind)}/ns/{file}"
     return result
 
 
-def _mount(context: Context, store: Store, container: Container) -> str:
+def _mount(store: Store, container: Container, deeds: Deeds) -> str:
     """The root file system's path, mounted in our mount namespace."""
     config = container.config
     if config.shm_size and config.ipc.mode in ("private", "shareable"):
-        shm = container.rundir + "/shm"
-        files.make_directory(shm)
-        syscalls.mount(
-            "shm",
-            shm,
-            "tmpfs",
-            syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC,
-            f"mode=1777,size={config.shm_size}",
-        )
-    if config.rootfs:
-        if not os.path.isdir(config.rootfs):
-            raise PypodError(f"cannot use root file system {config.rootfs}: not a directory")
-        return _overlay_rootfs(container) if config.rootfs_overlay else config.rootfs
-    return store.mount(config.layer, volatile=config.auto_remove, uid_map=config.uid_map, gid_map=config.gid_map)
-
-
-def _overlay_rootfs(container: Container) -> str:
-    """--rootfs DIR:O: writes go to a directory of the container and are gone with its end."""
+        deeds.shm(container.rundir + "/shm", config.shm_size)
+    if not config.rootfs:
+        return deeds.layer(store, config)
+    if not os.path.isdir(config.rootfs):
+        raise PypodError(f"cannot use root file system {config.rootfs}: not a directory")
+    if not config.rootfs_overlay:
+        return config.rootfs
     from storage import overlay_mount
 
     place = container.userdata + "/rootfs-overlay"
     target = container.rundir + "/rootfs"
-    files.remove_tree(place)
-    for path in (place + "/upper", place + "/work", target):
-        files.make_directory(path)
-    os.chmod(place + "/upper", os.stat(container.config.rootfs).st_mode & 0o7777)
-    overlay_mount.mount_over(container.config.rootfs, place + "/upper", place + "/work", target)
+    deeds.over(overlay_mount.plan_over(config.rootfs, place + "/upper", place + "/work", target))
     return target
 
 
-def _spawn(context: Context, container: Container, state: State, preserve_fds: int) -> State:
+def monitor_options(
+    context: Context, container: Container, runtime: Runtime, preserve_fds: int, notify_socket: str
+) -> monitors.MonitorOptions:
+    """What the container's monitor is told. Raises NotFound if there is no such monitor."""
     config = container.config
-    runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
     monitor = monitor_path(context)
     ours = monitor == conmon.MONITOR
-    files.replace(container.rundir + "/exit.lock", b"")
-    options = monitors.MonitorOptions(
+    return monitors.MonitorOptions(
         monitor=monitor,
         ours=ours,
         id=container.id,
         name=container.name,
         bundle=container.userdata,
-        runtime=state.runtime,
+        runtime=runtime.path,
         runtime_args=runtime.global_args(container.rundir + "/oci-log"),
         exit_dir=context.tmpdir + "/exits",
         persist_dir=container.rundir,
@@ -383,11 +380,18 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
         exit_command_lock=container.rundir + "/exit.lock",
         health_command=_health_command(context, container) if ours and config.healthcheck else [],
         timeout=config.timeout,
-        sdnotify_socket=state.notify_socket if _has_socket(container, state.notify_socket) else "",
+        sdnotify_socket=notify_socket if _has_socket(container, notify_socket) else "",
         no_new_keyring=context.rootless,
         no_sync_log=config.auto_remove,
         runtime_opts=["--preserve-fds", str(preserve_fds)] if preserve_fds else [],
     )
+
+
+def _spawn(context: Context, container: Container, state: State, preserve_fds: int) -> State:
+    config = container.config
+    runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
+    options = monitor_options(context, container, runtime, preserve_fds, state.notify_socket)
+    files.replace(container.rundir + "/exit.lock", b"")
     try:
         started = monitors.spawn(
             options,
@@ -397,7 +401,7 @@ def _spawn(context: Context, container: Container, state: State, preserve_fds: i
             before_start=_mover(context, container, state),
         )
     except OSError as error:
-        raise MonitorError(f"cannot start the monitor {monitor}: {reason(error)}") from None
+        raise MonitorError(f"cannot start the monitor {options.monitor}: {reason(error)}") from None
     if started.pid <= 0:
         raise runtime.failure(started.message)
     conmon_pid = int(files.read(options.conmon_pidfile) or b"0")

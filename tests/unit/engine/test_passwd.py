@@ -13,6 +13,7 @@ import pytest
 
 from pypod.engine import passwd, rootfs, users
 from pypod.engine.config import ContainerConfig, Namespace
+from pypod.engine.deeds import DEEDS
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:50:50::/app:/bin/sh"  # no line end: others write such files
 
@@ -30,7 +31,7 @@ def root(tmp_path: Path) -> Iterator[int]:
 def prepare(root: int, place: Path, **fields: Any) -> passwd.Prepared:
     config = ContainerConfig(id="x" * 64, name="n", created="now", **fields)
     context: Any = SimpleNamespace(uid=os.getuid(), gid=os.getgid())
-    return passwd.prepare(context, config, root, str(place), users.resolve(root, config.user))
+    return passwd.prepare(context, config, root, str(place), users.resolve(root, config.user), DEEDS)
 
 
 def lines(place: Path, name: str) -> list[str]:

@@ -40,11 +40,32 @@ overlay_mount.unmount(f"{home}/merged")
 """
 
 
-def mounted(path: Path, count: int, how: str) -> subprocess.CompletedProcess[str]:
+# To look at layers together where the kernel has no detached overlays, or no overlays at all.
+VIEW = """
+import os, sys
+from storage import overlay_mount
+home, how = sys.argv[1], sys.argv[3]
+def broken(*_):
+    raise OSError(22, "Invalid argument")
+if how != "new":
+    overlay_mount._detached = broken
+if how == "fuse":
+    overlay_mount._old_native = broken
+for number in range(3):
+    os.makedirs(f"{home}/{number}/diff")
+    open(f"{home}/{number}/diff/f{number}", "w").close()
+before = {path: os.lstat(path) for path, _, _ in os.walk(home)}
+root = overlay_mount.view(home, [f"{home}/{number}/diff" for number in range(3)])
+print(sorted(os.listdir(f"/proc/self/fd/{root}")), os.listdir(f"{home}/0/diff"))
+assert {path: os.lstat(path)[:6] for path, _, _ in os.walk(home)} == {path: old[:6] for path, old in before.items()}
+"""
+
+
+def mounted(path: Path, count: int, how: str, script: str = SCRIPT) -> subprocess.CompletedProcess[str]:
     unshare = shutil.which("unshare")
     if unshare is None or subprocess.run([unshare, "-Urm", "true"], check=False, capture_output=True).returncode:
         pytest.skip("no user namespaces")
-    argv = [unshare, "-Urm", sys.executable, "-c", SCRIPT, str(path / "overlay"), str(count), how]
+    argv = [unshare, "-Urm", sys.executable, "-c", script, str(path / "overlay"), str(count), how]
     return subprocess.run(
         argv, check=False, capture_output=True, text=True, timeout=60, cwd="/", env=box.python_environment()
     )
@@ -72,3 +93,11 @@ def test_one_layer_too_many(tmp_path: Path) -> None:
 def test_fuse(tmp_path: Path) -> None:
     done = mounted(tmp_path, 120, "fuse")
     assert (done.stdout, done.stderr) == ("121 ['new']\n", "")
+
+
+@pytest.mark.parametrize("how", ["new", "old", "fuse"])
+def test_layers_are_looked_at_together(tmp_path: Path, how: str) -> None:
+    if how == "fuse" and shutil.which("fuse-overlayfs") is None:
+        pytest.skip("fuse-overlayfs is not installed")
+    done = mounted(tmp_path, 3, how, VIEW)
+    assert (done.stdout, done.stderr) == ("['f0', 'f1', 'f2'] ['f0']\n", "")
