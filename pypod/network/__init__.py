@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-__all__ = ["NetworkRequest", "NetworkStatus", "Port", "default_mode", "planned", "prepare", "setup", "teardown"]
+    from pypod.network.steps import Step
+
+__all__ = [
+    "NetworkRequest",
+    "NetworkStatus",
+    "Port",
+    "default_mode",
+    "plan",
+    "planned",
+    "prepare",
+    "setup",
+    "teardown",
+]
 
 
 def default_mode(rootless: bool, helper_dirs: Sequence[str] = (), preferred: str = "") -> str:
@@ -69,6 +81,27 @@ def prepare(request: NetworkRequest) -> None:
         from pypod.network import bridge
 
         bridge.prepare(request)
+
+
+def plan(request: NetworkRequest) -> list[Step]:
+    """What ``setup`` would start and ask for, in order, after ``prepare``. Nothing is done.
+
+    The addresses are those that are free now. Raises NetworkError, UsageError.
+    """
+    mode = request.mode
+    if mode == "pasta":
+        from pypod.network import pasta
+
+        return pasta.plan(request)
+    if mode == "slirp4netns":
+        from pypod.network import slirp
+
+        return slirp.plan(request)
+    if mode == "bridge":
+        from pypod.network import bridge
+
+        return bridge.plan(request)
+    return []
 
 
 def planned(request: NetworkRequest) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pypod.network.attachments import Attachment
+    from pypod.network.steps import Step
 
 _PORTS = "ports"
 NOTED, HELD = "netavark.json", "netns"
@@ -35,6 +36,42 @@ def prepare(request: NetworkRequest) -> None:
         ports.check(request.ports)
     else:
         ports.check([port for port in request.ports if port.protocol != "sctp"])
+
+
+def plan(request: NetworkRequest) -> list[Step]:
+    """See ``pypod.network.plan``."""
+    from pypod.network.steps import Step
+
+    chosen = attachments.chosen(request)
+    steps = []
+    if request.uplink:
+        from pypod.network import slirp, uplink
+
+        if not uplink.connected(request.uplink):
+            argv = uplink.command(slirp.program_of(request), slirp.options_of(request))
+            steps.append(
+                Step(what="start slirp4netns, with the bridges' network namespace as descriptor 3", argv=argv)
+            )
+    elif request.ports:
+        leases.check_ports(leases.path_of(_PORTS, leases.DIRECTORY + "/.host"), _published(request))
+    joined = [
+        (item, leases.preview(lease_file(request.uplink, item.name), item.definition, item.addresses))
+        for item in chosen
+    ]
+    argv = netavark.verb(netavark.command(request), "setup")
+    body = netavark.body(request, joined, servers_for(request, chosen))
+    steps.append(
+        Step(what="run netavark, with the container's network namespace as descriptor 3", argv=argv, input=body)
+    )
+    if request.uplink and request.ports:
+        outward = [addresses for item, addresses in joined if not item.definition.get("internal")]
+        first = [address for addresses in outward for address in addresses if ":" not in address]
+        steps += slirp.plan_ports(request.ports, *first[:1])
+    return steps
+
+
+def _published(request: NetworkRequest) -> list[tuple[str, str, int]]:
+    return [(protocol, address, port) for protocol, address, port, _ in ports.expand(request.ports)]
 
 
 def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
@@ -83,8 +120,7 @@ def _setup(
         if request.uplink:
             home = _uplink(request, pid)
         elif request.ports:
-            published = [(protocol, address, port) for protocol, address, port, _ in ports.expand(request.ports)]
-            leases.take_ports(port_file, published, request.id, pid)
+            leases.take_ports(port_file, _published(request), request.id, pid)
         joined = [
             (item, leases.take(place, item.definition, request.id, pid, item.addresses))
             for item, place in zip(chosen, places, strict=True)

@@ -27,10 +27,7 @@ def update(path: str, change: Callable[[dict[str, Any]], Any]) -> Any:
     """Change a book under its lock; what ``change`` gives. Nothing is written if it raises."""
     files.make_directory(path.rpartition("/")[0])
     with FileLock(path + ".lock"):
-        try:
-            values = files.read_json(path)
-        except (FileNotFoundError, fastjson.BadJson):
-            values = {}
+        values = _read(path)
         result = change(values)
         files.replace_json(path, values)
         return result
@@ -58,31 +55,46 @@ def take(path: str, network: dict[str, Any], identity: str, pid: int, wanted: Se
 
     Raises NetworkError if that is taken or outside, or none is left.
     """
-    started = proc.start_time(pid)
-
-    def change(values: dict[str, Any]) -> list[str]:
-        taken: dict[str, Any] = values.setdefault("leases", {})
-        # Of containers that were killed together with all that would have cleaned up after them.
-        for address in [key for key, holder in taken.items() if not proc.alive(holder["pid"], holder["start"])]:
-            del taken[address]
-        result = []
-        asked = list(wanted)
-        for subnet in network.get("subnets") or ():
-            address = next((item for item in asked if addr.contains(subnet["subnet"], item)), "")
-            if address:
-                if address == subnet.get("gateway") or address in taken:
-                    raise NetworkError(f"requested ip address {address} is already allocated")
-                asked.remove(address)
-            else:
-                address = _next(values, taken, network, subnet)
-            taken[address] = {"id": identity, "pid": pid, "start": started}
-            result.append(address)
-        if asked:
-            raise NetworkError(f"requested static ip {asked[0]} not in any subnet on network {network['name']}")
-        return result
-
-    found: list[str] = update(path, change)
+    holder = {"id": identity, "pid": pid, "start": proc.start_time(pid)}
+    found: list[str] = update(path, lambda values: _choose(values, network, holder, wanted))
     return found
+
+
+def preview(path: str, network: dict[str, Any], wanted: Sequence[str] = ()) -> list[str]:
+    """What ``take`` would give now. Nothing is written. Raises NetworkError."""
+    return _choose(_read(path), network, {}, wanted)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = files.read_json(path)
+        return found
+    except (FileNotFoundError, fastjson.BadJson):
+        return {}
+
+
+def _choose(
+    values: dict[str, Any], network: dict[str, Any], holder: dict[str, Any], wanted: Sequence[str]
+) -> list[str]:
+    taken: dict[str, Any] = values.setdefault("leases", {})
+    # Of containers that were killed together with all that would have cleaned up after them.
+    for address in [key for key, other in taken.items() if not proc.alive(other["pid"], other["start"])]:
+        del taken[address]
+    result = []
+    asked = list(wanted)
+    for subnet in network.get("subnets") or ():
+        address = next((item for item in asked if addr.contains(subnet["subnet"], item)), "")
+        if address:
+            if address == subnet.get("gateway") or address in taken:
+                raise NetworkError(f"requested ip address {address} is already allocated")
+            asked.remove(address)
+        else:
+            address = _next(values, taken, network, subnet)
+        taken[address] = holder
+        result.append(address)
+    if asked:
+        raise NetworkError(f"requested static ip {asked[0]} not in any subnet on network {network['name']}")
+    return result
 
 
 def _next(values: dict[str, Any], taken: dict[str, Any], network: dict[str, Any], subnet: dict[str, Any]) -> str:
@@ -132,22 +144,31 @@ def take_ports(path: str, ports: Sequence[tuple[str, str, int]], identity: str, 
 
     def change(values: dict[str, Any]) -> None:
         noted: dict[str, Any] = values.setdefault("ports", {})
-        for protocol, address, port in ports:
-            for key, holder in noted.items():
-                other_protocol, other_port, other_address = key.split(" ", 2)
-                clash = not address or other_address in ("", address) or address in ("0.0.0.0", "::")
-                if (
-                    (protocol, str(port)) == (other_protocol, other_port)
-                    and (clash or other_address in ("0.0.0.0", "::"))
-                    and holder["id"] != identity
-                    and proc.alive(holder["pid"], holder["start"])
-                ):
-                    raise NetworkError(
-                        f"cannot publish port: listen {protocol} {address or '0.0.0.0'}:{port}: bind: address"
-                        " already in use",
-                        hint=f"container {holder['id'][:12]} has it",
-                    )
+        _check_ports(noted, ports, identity)
         for protocol, address, port in ports:
             noted[f"{protocol} {port} {address}"] = {"id": identity, "pid": pid, "start": started}
 
     update(path, change)
+
+
+def check_ports(path: str, ports: Sequence[tuple[str, str, int]]) -> None:
+    """Raise NetworkError where ``take_ports`` would. Nothing is written."""
+    _check_ports(_read(path).get("ports", {}), ports, "")
+
+
+def _check_ports(noted: dict[str, Any], ports: Sequence[tuple[str, str, int]], identity: str) -> None:
+    for protocol, address, port in ports:
+        for key, holder in noted.items():
+            other_protocol, other_port, other_address = key.split(" ", 2)
+            clash = not address or other_address in ("", address) or address in ("0.0.0.0", "::")
+            if (
+                (protocol, str(port)) == (other_protocol, other_port)
+                and (clash or other_address in ("0.0.0.0", "::"))
+                and holder["id"] != identity
+                and proc.alive(holder["pid"], holder["start"])
+            ):
+                raise NetworkError(
+                    f"cannot publish port: listen {protocol} {address or '0.0.0.0'}:{port}: bind: address"
+                    " already in use",
+                    hint=f"container {holder['id'][:12]} has it",
+                )

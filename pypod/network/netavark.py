@@ -95,9 +95,14 @@ def part(whole: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return result
 
 
+def verb(words: Sequence[str], action: str) -> list[str]:
+    """The whole command line of ``call``: setup or teardown."""
+    return [*words, action, f"/proc/self/fd/{NETNS_FD}"]
+
+
 def call(
     words: Sequence[str],
-    verb: str,
+    action: str,
     request: Mapping[str, Any],
     *,
     netns: int,
@@ -131,7 +136,7 @@ def call(
     try:
         files.make_directory(words[words.index("--config") + 1])
         done = inside.run(
-            [*words, verb, f"/proc/self/fd/{NETNS_FD}"],
+            verb(words, action),
             enter,
             input=fastjson.dumps(request).encode(),
             env=_environment(uplink),
@@ -146,7 +151,7 @@ def call(
     except (fastjson.BadJson, KeyError, TypeError):
         pass
     hint = "apt-get install iptables" if "iptables" in text and "No such file" in text else ""
-    raise NetworkError(f"cannot {verb} network bridge: netavark: {text}", hint=hint)
+    raise NetworkError(f"cannot {action} network bridge: netavark: {text}", hint=hint)
 
 
 def update(words: Sequence[str], network: str, servers: Sequence[str], uplink: str) -> None:

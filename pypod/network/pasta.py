@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pypod.network.steps import Step
+
 _NETNS_FD = 3
 # What each group of pasta's options, if the user gives one of them, replaces of ours.
 _FORWARDS = (
@@ -117,13 +119,14 @@ def prepare(request: NetworkRequest) -> None:
         ports.check(request.ports)
 
 
-def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
-    """See ``pypod.network.setup``."""
+def command(request: NetworkRequest) -> tuple[list[str], list[str], list[Port]]:
+    """pasta's command line, the name servers that it forwards, and the ports that are left to our relay.
+
+    Raises NetworkError, UsageError.
+    """
     program = _program()
-    ports.keep_descriptors_private()
     needs_relay = any(port.protocol == "udp" and port.container_port != port.host_port for port in request.ports)
     forwarded, relayed = split(request.ports, needs_relay and loses_answers(program))
-    pid_file = f"{request.rundir}/pasta.pid"
     dns = []
     argv = [program, *arguments(request, forwarded)]
     if files.needs_forwarded_dns(request) and "--dns-forward" not in argv:
@@ -131,7 +134,28 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         dns = [files.PASTA_DNS]
     # The namespace is handed over as an open descriptor: pasta drops CAP_SYS_PTRACE before it would open
     # /proc/PID/ns/net. Without --runas a pasta that is started by root becomes nobody, who may not enter it.
-    argv += ["--runas", "0:0", "--no-netns-quit", "--pid", pid_file, "--netns", f"/proc/self/fd/{_NETNS_FD}"]
+    argv += ["--runas", "0:0", "--no-netns-quit", "--pid", f"{request.rundir}/pasta.pid"]
+    argv += ["--netns", f"/proc/self/fd/{_NETNS_FD}"]
+    return argv, dns, relayed
+
+
+def plan(request: NetworkRequest) -> list[Step]:
+    """See ``pypod.network.plan``."""
+    from pypod.network.steps import Step
+
+    argv, _, relayed = command(request)
+    steps = [Step(what="start pasta, with the container's network namespace as descriptor 3", argv=argv)]
+    if relayed:
+        from pypod.network import relay
+
+        steps.append(relay.plan(relayed))
+    return steps
+
+
+def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
+    """See ``pypod.network.setup``."""
+    ports.keep_descriptors_private()
+    argv, dns, relayed = command(request)
     status = NetworkStatus(driver="pasta", id=request.id, rundir=request.rundir)
     try:
         netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -140,7 +164,7 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     relay_pid = relay_start = 0
     try:
         _start(argv, netns)
-        helper = int(_read(pid_file) or 0)
+        helper = int(_read(f"{request.rundir}/pasta.pid") or 0)
         status = _replace(status, pid=helper, pid_start=proc.start_time(helper))
         if relayed:
             from pypod.network import relay

@@ -21,8 +21,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pypod.network.records import Port
+    from pypod.network.steps import Step
 
 _FIRST_FD = 100
+
+
+def command(ports: Sequence[Port], pid: str) -> list[str]:
+    """The relay's command line; its sockets are descriptors from 100 on."""
+    # Above every descriptor that is being passed, so that no dup2 overwrites one that is still to come.
+    words = [f"{_FIRST_FD + at}:{inside}" for at, (_, _, _, inside) in enumerate(published.expand(ports))]
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay_main.py")
+    return [sys.executable, "-IS", "-B", program, pid, *words]
+
+
+def plan(ports: Sequence[Port]) -> Step:
+    """For --dry-run."""
+    from pypod.network.steps import Step
+
+    return Step(what="start the relay of UDP ports in the container's network namespace", argv=command(ports, "PID"))
 
 
 def start(ports: Sequence[Port], pid: int, netns_fd: int, rundir: str) -> tuple[int, int]:
@@ -32,18 +48,12 @@ def start(ports: Sequence[Port], pid: int, netns_fd: int, rundir: str) -> tuple[
     """
     sockets = []
     try:
-        words = []
         keep: list[tuple[int, int]] = []
-        for protocol, address, port, inside in published.expand(ports):
+        for protocol, address, port, _ in published.expand(ports):
             sock = published.listen(protocol, address, port)
             sockets.append(sock)
-            # Above every descriptor that is being passed, so that no dup2 overwrites one that is still to come.
-            number = _FIRST_FD + len(keep)
-            keep.append((sock.fileno(), number))
-            words.append(f"{number}:{inside}")
-        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay_main.py")
-        argv = [sys.executable, "-IS", "-B", program, str(pid), *words]
-        relay = _start(argv, netns_fd, keep, rundir)
+            keep.append((sock.fileno(), _FIRST_FD + len(keep)))
+        relay = _start(command(ports, str(pid)), netns_fd, keep, rundir)
         down.note(rundir, "relay", relay)
     finally:
         for sock in sockets:

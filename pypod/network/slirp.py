@@ -12,13 +12,15 @@ from pypod.base.record import record, replace
 from pypod.errors import NetworkError, UsageError, reason
 from pypod.linux import proc
 from pypod.network import ports
-from pypod.network.records import NetworkRequest, NetworkStatus
+from pypod.network.records import NetworkRequest, NetworkStatus, Port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from pypod.network.steps import Step
 
 NETNS_FD, _READY_FD, DIRECTORY_FD = 3, 4, 5
 SOCKET = "slirp4netns.sock"
@@ -141,10 +143,45 @@ def arguments(options: Options, api_socket: str) -> list[str]:
     return words
 
 
+def command(request: NetworkRequest) -> list[str]:
+    """slirp4netns's command line. Raises NetworkError, UsageError."""
+    # Through the directory's descriptor, as the whole path may be longer than a socket's address can be.
+    tcp = any(port.protocol == "tcp" for port in request.ports)
+    socket_there = f"/proc/self/fd/{DIRECTORY_FD}/{SOCKET}" if tcp else ""
+    mac = [f"--macaddress={request.static_mac}"] if request.static_mac else []
+    words = arguments(options_of(request), socket_there)
+    return [program_of(request), *words, *mac, f"/proc/self/fd/{NETNS_FD}", "tap0"]
+
+
+def plan(request: NetworkRequest) -> list[Step]:
+    """See ``pypod.network.plan``."""
+    from pypod.network.steps import Step
+
+    argv = command(request)
+    steps = [Step(what="start slirp4netns, with the container's network namespace as descriptor 3", argv=argv)]
+    return steps + plan_ports(request.ports)
+
+
+def plan_ports(published: Sequence[Port], guest: str = "") -> list[Step]:
+    """How ports get to ``guest``, which is tap0's address if it is not named: for --dry-run."""
+    from pypod.network.steps import Step
+
+    tcp = [port for port in published if port.protocol == "tcp"]
+    udp = [port for port in published if port.protocol == "udp"]
+    steps = [
+        Step(what=f"publish port {port[2]}/tcp", input=forwarding(*port, guest=guest)) for port in ports.expand(tcp)
+    ]
+    if udp:
+        from pypod.network import relay
+
+        steps.append(relay.plan(udp))
+    return steps
+
+
 def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
     """See ``pypod.network.setup``."""
-    program = program_of(request)
     options = options_of(request)
+    argv = command(request)
     ports.keep_descriptors_private()
     tcp = [port for port in request.ports if port.protocol == "tcp"]
     udp = [port for port in request.ports if port.protocol == "udp"]
@@ -163,10 +200,6 @@ def setup(request: NetworkRequest, pid: int) -> NetworkStatus:
         netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise NetworkError(f"cannot set up slirp4netns: namespace of process {pid}: {reason(error)}") from None
-    # Through the directory's descriptor, as the whole path may be longer than a socket's address can be.
-    socket_there = f"/proc/self/fd/{DIRECTORY_FD}/{SOCKET}" if tcp else ""
-    mac = [f"--macaddress={request.static_mac}"] if request.static_mac else []
-    argv = [program, *arguments(options, socket_there), *mac, f"/proc/self/fd/{NETNS_FD}", "tap0"]
     directory = os.open(request.rundir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         helper = start(argv, netns, directory, request.rundir)
@@ -251,24 +284,28 @@ def forward(api_socket: str, protocol: str, address: str, port: int, inside: int
 
     Raises NetworkError.
     """
+    _ask(api_socket, forwarding(protocol, address, port, inside, guest), f"cannot publish port {port}/{protocol}")
+
+
+def forwarding(protocol: str, address: str, port: int, inside: int, guest: str = "") -> dict[str, Any]:
+    """The request to publish a port; see ``forward``."""
     arguments = {"proto": protocol, "host_addr": address or "0.0.0.0", "host_port": port, "guest_port": inside}
     if guest:
         arguments["guest_addr"] = guest
-    _ask(api_socket, "add_hostfwd", arguments, f"cannot publish port {port}/{protocol}")
+    return {"execute": "add_hostfwd", "arguments": arguments}
 
 
 def unforward(api_socket: str, guests: Sequence[str]) -> None:
     """Take back every port that leads to one of the addresses ``guests``. Raises NetworkError."""
     what = "cannot take back ports"
-    entries = _ask(api_socket, "list_hostfwd", {}, what).get("entries", ())
+    entries = _ask(api_socket, {"execute": "list_hostfwd", "arguments": {}}, what).get("entries", ())
     for entry in entries:
         if entry.get("guest_addr") in guests:
-            _ask(api_socket, "remove_hostfwd", {"id": entry["id"]}, what)
+            _ask(api_socket, {"execute": "remove_hostfwd", "arguments": {"id": entry["id"]}}, what)
 
 
-def _ask(api_socket: str, command: str, arguments: Mapping[str, Any], what: str) -> dict[str, Any]:
+def _ask(api_socket: str, request: Mapping[str, Any], what: str) -> dict[str, Any]:
     what += ": slirp4netns"
-    request = {"execute": command, "arguments": arguments}
     try:
         answer = fastjson.loads(_call(api_socket, fastjson.dumps(request).encode()))
     except OSError as error:

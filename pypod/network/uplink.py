@@ -50,6 +50,15 @@ def ensure(directory: str, program: str, options: slirp.Options, mounts: int = -
     return netns
 
 
+def connected(directory: str) -> bool:
+    """Whether the namespace is there with a slirp4netns that runs: then ``ensure`` starts none."""
+    netns = find(directory)
+    if netns < 0:
+        return False
+    os.close(netns)
+    return proc.alive(*down.noted(directory, "slirp4netns"))
+
+
 def find(directory: str) -> int:
     """The namespace, as a descriptor; -1 if there is none, or if it belongs to a user namespace that is not ours."""
     pid, started = down.noted(directory, "slirp4netns")
@@ -114,10 +123,9 @@ def _connect(directory: str, netns: int, program: str, options: slirp.Options) -
     """Start slirp4netns, and publish the ports of those containers that had it before."""
     server = slirp.addresses_of(options.cidr)["dns"]
     files.replace(f"{directory}/resolv.conf", f"nameserver {server}\n".encode(), mode=0o644)
-    argv = [program, *slirp.arguments(options, f"/proc/self/fd/{slirp.DIRECTORY_FD}/{slirp.SOCKET}")]
     there = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        slirp.start([*argv, f"/proc/self/fd/{slirp.NETNS_FD}", "tap0"], netns, there, directory)
+        slirp.start(command(program, options), netns, there, directory)
     finally:
         os.close(there)
     inside.call(_answer_for_containers, netns)
@@ -126,6 +134,12 @@ def _connect(directory: str, netns: int, program: str, options: slirp.Options) -
             _forward(directory, user)
         except NetworkError:
             pass  # somebody else has the port by now
+
+
+def command(program: str, options: slirp.Options) -> list[str]:
+    """slirp4netns's command line."""
+    words = slirp.arguments(options, f"/proc/self/fd/{slirp.DIRECTORY_FD}/{slirp.SOCKET}")
+    return [program, *words, f"/proc/self/fd/{slirp.NETNS_FD}", "tap0"]
 
 
 def _answer_for_containers() -> bytes:
