@@ -136,6 +136,25 @@ def argv(options: MonitorOptions) -> list[str]:
     return words
 
 
+def runtime_argv(options: MonitorOptions) -> list[str]:
+    """The command by which the monitor lets the runtime make the container: as csrc/runtime.c builds it.
+
+    For who wants to show it. The monitor chooses the name of its console socket.
+    """
+    words = [options.runtime]
+    if options.systemd_cgroup:
+        words.append("--systemd-cgroup")
+    words += [*options.runtime_args, "create", "--bundle", options.bundle, "--pid-file", options.container_pidfile]
+    if options.no_pivot:
+        words.append("--no-pivot")
+    if options.no_new_keyring:
+        words.append("--no-new-keyring")
+    words += options.runtime_opts
+    if options.terminal:
+        words += ["--console-socket", "SOCKET"]
+    return [*words, options.id]
+
+
 class Started:
     """A monitor that has been started.
 

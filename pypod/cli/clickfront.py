@@ -44,8 +44,10 @@ class _Option(click.Option):
         many = kind in ("list", "array")
         declared: list[str] = [f"f_{parser.key(flag)}", *parser.names(flag)]
         settings: dict[str, Any] = {"help": flag[4], "hidden": not flag[4], "default": None}
-        if kind == "bool":
+        if kind in parser.ALONE:
             settings["is_flag"] = True
+            if kind == "form":
+                settings["flag_value"] = parser.alone(flag)
         else:
             settings["metavar"] = flag[3] or kind
             settings["multiple"] = True  # each value is looked at, also where the last one counts
@@ -67,8 +69,7 @@ class _Option(click.Option):
         spelled = parser.names(self.flag)
         letters = [name for name in spelled if len(name) == 2]
         shown = f"{letters[0]}, {spelled[0]}" if letters else f"    {spelled[0]}"
-        if self.flag[1] != "bool":
-            shown += f" {self.flag[3] or self.flag[1]}"
+        shown += parser.placeholder(self.flag)
         text = self.flag[4]
         default = self.flag[2]
         if default not in (None, False, ()) and "(default" not in text:

@@ -90,7 +90,7 @@ def _long(flags: parser.Flags) -> list[str]:
 
 def _takers(flags: parser.Flags) -> list[str]:
     """Every spelling of the flags that take a value."""
-    return [name for flag in flags if flag[1] != "bool" for name in parser.names(flag)]
+    return [name for flag in flags if flag[1] not in parser.ALONE for name in parser.names(flag)]
 
 
 def _bash(descriptions: bool) -> str:
@@ -125,7 +125,7 @@ def _bash(descriptions: bool) -> str:
         command = table.Command(name, path)
         flags = command.flags()
         lines = [f'    "{path}") kind="{command.completes}"']
-        choices = [(flag, flag[5]) for flag in shown(flags) if len(flag) > 5]
+        choices = [(flag, flag[5]) for flag in shown(flags) if len(flag) > 5 and flag[1] != "form"]
         if spelled := _format(name, flags):
             lines.append(f'        case "$prev" in {"|".join(spelled)}) _pypod_fields "$path"; return ;; esac')
         if choices:
@@ -243,8 +243,8 @@ def _fish(descriptions: bool) -> str:
         at = f"-n 'test (__pypod_path) = \"{path}\"'"
         for flag in shown(command.flags()):
             spelled = " ".join(f"-s {word}" if len(word) == 1 else f"-l {word}" for word in flag[0].split()[:2])
-            value = "" if flag[1] == "bool" else " -r"
-            if len(flag) > 5:
+            value = "" if flag[1] in parser.ALONE else " -r"
+            if len(flag) > 5 and value:
                 value = f" -x -a {_quoted(_words(flag[5]))}"
             elif parser.key(flag) == "format" and _format(name, command.flags()):
                 value = f' -x -a "(__pypod_fields {path})"'

@@ -18,6 +18,10 @@ def run(invocation: Invocation) -> int:
     image, *command = invocation.args
     typed = ["pypod", *invocation.argv]
     flags = invocation.options
+    if flags["dry_run"]:
+        from pypod.cli import dry_run
+
+        return dry_run.show(invocation, context, store)
     with Late(quiet=flags["quiet"]) as seen:
         container = creation.create(
             context, store, image, command, flags, typed, puller=Puller(flags, seen), progress=seen

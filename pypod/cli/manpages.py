@@ -29,7 +29,8 @@ def _flags(flags: parser.Flags) -> list[str]:
     out = []
     for flag in sorted(completion.shown(flags), key=lambda item: str(item[0])):
         names = ", ".join(f"\\fB{_escape(name)}\\fR" for name in _spelled(flag))
-        value = "" if flag[1] == "bool" else f" \\fI{_escape(flag[3] or flag[1])}\\fR"
+        shown = parser.placeholder(flag)
+        value = f" \\fI{_escape(shown[1:])}\\fR" if shown.startswith(" ") else _escape(shown)
         more = f" One of {', '.join(flag[5])}." if len(flag) > 5 else ""
         repeat = " May be repeated." if flag[1] in ("list", "array") else ""
         out += [".TP", names + value, _escape(f"{flag[4]}{_default(flag)}.{more}{repeat}")]
@@ -112,7 +113,8 @@ def markdown() -> str:
 
 def _row(flag: Any) -> str:
     names = ", ".join(f"`{name}`" for name in _spelled(flag))
-    value = "" if flag[1] == "bool" else f" *{flag[3] or flag[1]}*"
+    shown = parser.placeholder(flag)
+    value = f" *{shown[1:]}*" if shown.startswith(" ") else shown
     more = f": {', '.join(flag[5])}" if len(flag) > 5 else ""
     return f"| {names}{value} | {flag[4]}{_default(flag)}{more} |".replace("*[[", "*\\[[").replace("<", "\\<")
 

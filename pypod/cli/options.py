@@ -6,7 +6,8 @@ The small parser, click's --help, the completion scripts and the man pages all r
 
 ``names``    its long names, the first one being its own, and at most one letter: ``"network net"``, ``"env e"``.
 ``kind``     bool · str · int · uint · float · list (repeatable, and each value is comma-separated, as pflag's
-             StringSlice) · array (repeatable, values taken whole) · choice (one of ``choices``).
+             StringSlice) · array (repeatable, values taken whole) · choice (one of ``choices``) · form (one of
+             ``choices``, written ``--flag=CHOICE``; ``--flag`` alone means the first).
 ``default``  the value when the flag is not given: None (str, int, uint, float, and a bool that has three states),
              False or True, or (). A default that the engine decides is written in the help text.
 ``help``     one line; an empty one hides the flag.

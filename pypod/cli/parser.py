@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Flags = Sequence[Flag]
     Values = dict[str, Any]
 
+ALONE = ("bool", "form")  # kinds whose value may be left out, and never is the next word
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _MAX_INT = (1 << 63) - 1
@@ -37,6 +38,17 @@ def key(flag: Flag) -> str:
 def names(flag: Flag) -> list[str]:
     """The flag as it is typed: --env, -e."""
     return [f"-{name}" if len(name) == 1 else f"--{name}" for name in flag[0].split()]
+
+
+def alone(flag: Flag) -> str:
+    """The value of a flag that may stand alone, if it does."""
+    return "true" if flag[1] == "bool" else str(flag[5][0])
+
+
+def placeholder(flag: Flag) -> str:
+    """What follows the flag's name where it is explained."""
+    shown: str = flag[3] or flag[1]
+    return {"bool": "", "form": f"[={shown}]"}.get(flag[1], f" {shown}")
 
 
 def defaults(flags: Flags) -> Values:
@@ -95,8 +107,8 @@ class Parser:
             raise self._error(f"unknown flag: --{name}")
         if equals:
             self._set(found, value)
-        elif found[0][1] == "bool":
-            self._set(found, "true")
+        elif found[0][1] in ALONE:
+            self._set(found, alone(found[0]))
         elif at < len(argv):
             self._set(found, argv[at])
             at += 1
@@ -116,8 +128,8 @@ class Parser:
             if len(rest) > 1 and rest[0] == "=":
                 self._set(found, rest[1:])
                 return at
-            if found[0][1] == "bool":
-                self._set(found, "true")
+            if found[0][1] in ALONE:
+                self._set(found, alone(found[0]))
                 letters = rest
                 continue
             if rest:
@@ -155,7 +167,7 @@ class Parser:
 
 
 def convert(flag: Flag, text: str) -> Any:
-    """The value of a bool, int, uint, float or choice.
+    """The value of a bool, int, uint, float, choice or form.
 
     Raises ValueError with Go's words.
     """
@@ -166,7 +178,7 @@ def convert(flag: Flag, text: str) -> Any:
         if text in _FALSE:
             return False
         raise ValueError(_syntax("ParseBool", text))
-    if kind == "choice":
+    if kind in ("choice", "form"):
         if text not in flag[5]:
             from pypod.cli.gofmt import quote
 

@@ -31,6 +31,10 @@ def run(invocation: Invocation) -> int:
     streams = attach.choose_streams(flags["attach"], interactive=flags["interactive"], terminal=flags["tty"])
     detach_keys = attach.choose_detach_keys(context, flags["detach_keys"])
     typed = ["pypod", *invocation.argv]
+    if flags["dry_run"]:
+        from pypod.cli import dry_run
+
+        return dry_run.show(invocation, context, store, preserve_fds=int(flags["preserve_fds"] or 0))
     with Late(quiet=flags["quiet"]) as seen:
         container = create.create(
             context, store, image, command, flags, typed, puller=Puller(flags, seen), progress=seen

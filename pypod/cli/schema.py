@@ -1,7 +1,8 @@
 """``schema``: the JSON Schema (draft 2020-12) of what a command prints with --format json.
 
 The files are in pypod/data/schemas, one for each output; a hyphen is a blank of the command's name, and ``--verbose``
-the flag that changes the output. ``error`` is no command: it is a line of stderr with --log-format json.
+the flag that changes the output. ``run`` and ``create`` print theirs with --dry-run=json. ``error`` is no command: it
+is a line of stderr with --log-format json.
 
 Where a template's fields are not the keys of the JSON, ``x-template-fields`` lists them (see ``schema_fields``).
 """
@@ -26,7 +27,7 @@ DIRECTORY = os.path.join(os.path.dirname(pypod.__file__), "data", "schemas")
 URN = "urn:pypod:schema:"
 
 # Outputs that are alike.
-_SAME = {"volume ls": "volume inspect"}
+_SAME = {"create": "run", "volume ls": "volume inspect"}
 _SHORT = {"system df -v": "system df --verbose"}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pypod.base.record import record
+from pypod.base.record import record, replace
 from pypod.base.text import show
 from pypod.engine import events, image_names, journal, pull_registry, rootless, transports, trust
 from pypod.engine.images import PULL_POLICIES
@@ -42,6 +42,28 @@ def pull(context: Context, store: Store, typed: str, request: Request, progress:
     for image in found:
         events.image(context, "pull", image.id, typed)
     return found
+
+
+def sources(typed: str, request: Request) -> list[str]:
+    """From where ``pull`` would take an image that is not here: one after the other, until one has it.
+
+    Nobody is asked. Raises what ``pull`` says of a name that cannot be one.
+    """
+    where = transports.parse(typed)
+    if where.kind == "docker":
+        return [str(whole(where.rest, where))]
+    if where.kind:
+        return [str(where)]
+    if _is_id(typed):
+        raise NoSuchImage(f"{typed}: image not known")
+    asked: list[Reference] = []
+
+    def choose(candidates: Sequence[Reference]) -> Reference:
+        asked.extend(candidates)
+        return candidates[0]
+
+    found = _candidates(typed, replace(request, choose=choose) if request.choose is not None else request)[0]
+    return [str(one) for one in asked or found]
 
 
 def _pull(context: Context, store: Store, typed: str, request: Request, progress: Progress) -> list[Image]:

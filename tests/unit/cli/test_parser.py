@@ -33,6 +33,14 @@ def test_every_spelling_of_a_flag():
     assert parse("stop", "--timeout", "3", "x").options["time"] == 3
 
 
+def test_a_form_may_be_left_out_and_is_never_the_next_word():
+    for words, form in (((), None), (("--dry-run",), "text"), (("--dry-run=json",), "json")):
+        for call in (parse("run", *words, "image").options, clickfront.parse("run", [*words, "image"])[0]):
+            assert call["dry_run"] == form
+    assert parse("run", "--dry-run", "json", "x").args == ["json", "x"]
+    assert "not a valid value" in refused("run", "--dry-run=yes", "x")
+
+
 def test_values_that_were_not_given():
     got = parse("run", "image").options
     assert got["entrypoint"] is None and got["env"] == [] and got["rm"] is False and got["sig_proxy"] is True
@@ -259,7 +267,7 @@ def test_tables_are_well_formed(path):
     for flag in flags:
         assert len(flag) in (5, 6)
         kind, default = flag[1], flag[2]
-        assert kind in ("bool", "str", "int", "uint", "float", "list", "array", "choice")
+        assert kind in ("bool", "str", "int", "uint", "float", "list", "array", "choice", "form")
         if kind in ("list", "array"):
             assert default == ()
         assert len(flag[0].split()[0]) > 1
