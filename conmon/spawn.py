@@ -277,7 +277,11 @@ def spawn(
             keep.append((high, first + index))
             variables[name] = str(first + index)
         try:
-            launcher = process.spawn(argv(options), env=variables, stdin=-1, stdout=-1, stderr=error_write, keep=keep)
+            # With "passthrough" the container has our streams.
+            inner = (None, None, None) if options.log_path.startswith("passthrough") else (-1, -1, error_write)
+            launcher = process.spawn(
+                argv(options), env=variables, stdin=inner[0], stdout=inner[1], stderr=inner[2], keep=keep
+            )
         except OSError as error:
             raise MonitorError(f"cannot start the monitor {options.monitor}: {reason(error)}") from None
         finally:

@@ -58,7 +58,7 @@ def show(chosen: list[Container], prefixes: list[str], options: dict[str, Any], 
 def readable(container: Container) -> None:
     """Raise UsageError unless the container's log driver keeps what can be read."""
     driver = container.config.log_driver
-    if driver not in ("k8s-file", "json-file"):
+    if driver not in ("k8s-file", "json-file", "journald"):
         raise UsageError(
             f"this container is using the '{driver}' log driver, cannot read logs: this container is not logging"
             " output"
@@ -69,25 +69,13 @@ def job(
     container: Container, number: int, options: dict[str, Any], since: int, until: int, prefix: str
 ) -> Callable[[], None]:
     """What writes one container's log, each line after ``prefix``; ``number`` chooses the colour."""
-    path = container.config.log_path or container.userdata + "/ctr.log"
     name = prefix and prefix + " "
     colour = _COLOURS[number % len(_COLOURS)] if options["color"] else 0
     sink = _Sink(name, timestamps=options["timestamps"], colour=colour, eager=options["follow"])
 
     def work() -> None:
-        entries = (
-            logs.follow(
-                path,
-                lambda: not containers.observe(container).live,
-                tail=options["tail"],
-                since=since,
-                until=until,
-            )
-            if options["follow"]
-            else logs.read(path, tail=options["tail"], since=since, until=until)
-        )
         try:
-            for entry in entries:
+            for entry in _entries(container, options, since, until):
                 sink.take(entry)
         except BrokenPipeError:
             raise
@@ -96,6 +84,24 @@ def job(
         sink.flush()
 
     return work
+
+
+def _entries(container: Container, options: dict[str, Any], since: int, until: int) -> Iterator[logs.Entry]:
+    """What is to be shown of one log, wherever it is. Raises OSError, PypodError."""
+    bounds = {"tail": options["tail"], "since": since, "until": until}
+
+    def ended() -> bool:
+        return not containers.observe(container).live
+
+    if container.config.log_driver == "journald":
+        from pypod.engine import journal_logs
+
+        if options["follow"]:
+            return journal_logs.follow(container.id, ended, **bounds)
+        return journal_logs.read(container.id, **bounds)
+    if options["follow"]:
+        return logs.follow(container.log_file, ended, **bounds)
+    return logs.read(container.log_file, **bounds)
 
 
 def merged(chosen: list[Container], prefixes: list[str], options: dict[str, Any], since: int, until: int) -> None:
@@ -114,9 +120,8 @@ def merged(chosen: list[Container], prefixes: list[str], options: dict[str, Any]
 
     def entries(number: int) -> Iterator[tuple[str, int, logs.Entry]]:
         container = chosen[number]
-        path = container.config.log_path or container.userdata + "/ctr.log"
         try:
-            for entry in logs.read(path, tail=options["tail"], since=since, until=until):
+            for entry in _entries(container, options, since, until):
                 yield entry[0], number, entry
         except OSError as error:
             raise StorageError(f"cannot read log of container {container.name}: {reason(error)}") from None

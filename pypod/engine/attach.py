@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from pypod.engine.context import Context
 
+# The log drivers with which the container has the streams of the command that starts it: nothing to attach to.
+PASSTHROUGH = ("passthrough", "passthrough-tty")
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 
 
@@ -73,11 +75,11 @@ def stay(
     """
     from conmon import attach as client
 
-    connection = client.Client(bundle)
+    connection = None if container.config.log_driver in PASSTHROUGH else client.Client(bundle)
 
     def resized() -> None:
         now = terminal.size(0)
-        if now is not None:
+        if now is not None and connection is not None:
             connection.resize(*now)
 
     # Until the command runs the process is the runtime's, and would die of them.
@@ -101,6 +103,9 @@ def stay(
             waiting, early = early, None
             for number in waiting or ():
                 passed_on(number)
+            if connection is None:
+                cleanup.wait_for_end(container, state)
+                return "eof"
             with terminal.RawTerminal((0 if os.isatty(0) else 1) if tty else -1):
                 return connection.relay(
                     stdin_fd=streams.stdin,
@@ -110,7 +115,8 @@ def stay(
                     tty=tty,
                 )
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
 
 
 def exit_code(context: Context, container: Container, state: State) -> int:

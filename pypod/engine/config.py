@@ -190,6 +190,7 @@ class ContainerConfig:
     log_path: str = ""
     log_size_max: int = 0
     log_tag: str = ""
+    log_labels: list[str] = []  # KEY=value, fields of the journal's entries
     cidfile: str = ""
     pidfile: str = ""
     conmon_pidfile: str = ""

@@ -83,6 +83,13 @@ class Container:
     def lock(self) -> ContainerLock:
         return ContainerLock(self)
 
+    @property
+    def log_file(self) -> str:
+        """The path of its log; "" if its log driver writes none."""
+        if self.config.log_driver not in ("k8s-file", "json-file"):
+            return ""
+        return self.config.log_path or self.userdata + "/ctr.log"
+
 
 class ContainerLock(FileLock):
     """The lock under which a container's state changes. Raises NoSuchContainer if it was removed meanwhile."""

@@ -6,11 +6,9 @@ The fields are podman's (PODMAN_EVENT, PODMAN_TYPE …); SYSLOG_IDENTIFIER says 
 
 from __future__ import annotations
 
-import os
-
-from pypod.base import fastjson, process
+from pypod.base import fastjson
+from pypod.engine import journalctl
 from pypod.engine.events import JOURNAL
-from pypod.errors import NotFound, PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,42 +59,19 @@ def read(uid: int, *, everything: bool, follow: bool) -> Iterator[dict[str, Any]
 
     ``everything`` begins with the past. Raises NotFound without journalctl, PypodError if that fails.
     """
-    import select
-
-    program = process.find("journalctl")
-    if program is None:
-        raise NotFound("cannot read events from the journal: there is no journalctl")
-    argv = [program, "--quiet", "--output=json", "--all", f"SYSLOG_IDENTIFIER={IDENTIFIER}", f"_UID={uid}"]
-    argv += ["--lines=all"] if everything else ["--lines=0"]
-    argv += ["--follow"] if follow else ["--no-pager"]
-    pipe, theirs = os.pipe2(os.O_CLOEXEC)
-    pid = process.spawn(argv, stdin=-1, stdout=theirs)
-    os.close(theirs)
-    poll = select.poll()
-    poll.register(pipe, select.POLLIN)
+    words = ["--output=json", f"SYSLOG_IDENTIFIER={IDENTIFIER}", f"_UID={uid}"]
+    words += ["--lines=all"] if everything else ["--lines=0"]
+    words += ["--follow"] if follow else []
     rest = b""
-    ended = False
-    try:
-        while True:
-            if not poll.poll(200):
-                yield None
-                continue
-            data = os.read(pipe, 1 << 16)
-            if not data:
-                ended = True
-                break
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                event = parse(line)
-                if event is not None:
-                    yield event
-    finally:
-        os.close(pipe)
-        if not ended:
-            os.kill(pid, 15)
-        code = process.wait(pid)
-    if code:
-        raise PypodError(f"cannot read events from the journal: journalctl failed with {code}")
+    for data in journalctl.chunks(words, "events"):
+        if not data:
+            yield None
+            continue
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            event = parse(line)
+            if event is not None:
+                yield event
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

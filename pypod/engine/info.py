@@ -7,6 +7,7 @@ import os
 import pypod
 from pypod.base import files
 from pypod.engine import container as containers
+from pypod.engine import option_engine
 from pypod.errors import PypodError
 from pypod.oci import platform
 
@@ -46,7 +47,7 @@ def info(context: Context, store: Store) -> dict[str, Any]:
         "plugins": {
             "volume": ["local"],
             "network": ["bridge", "macvlan", "ipvlan"],
-            "log": ["k8s-file", "none", "passthrough"],
+            "log": ["k8s-file", "none", "passthrough", "journald"],
             "authorization": None,
         },
         "version": version(),
@@ -132,7 +133,7 @@ def _host(context: Context) -> dict[str, Any]:
         "idMappings": _mappings(context),
         "kernel": uname.release,
         "linkmode": "dynamic",
-        "logDriver": str(context.containers.get("log_driver") or "k8s-file"),
+        "logDriver": option_engine.usable_driver(context.containers),
         "memFree": _kilobytes(memory.get("MemFree", "0")),
         "memTotal": _kilobytes(memory.get("MemTotal", "0")),
         "networkBackend": "netavark",

@@ -148,10 +148,8 @@ def host_config(context: Context, container: Container, spec: dict[str, Any]) ->
         "ContainerIDFile": config.cidfile,
         "LogConfig": {
             "Type": config.log_driver,
-            "Config": None,
-            "Path": ""
-            if config.log_driver in ("none", "passthrough")
-            else config.log_path or container.userdata + "/ctr.log",
+            "Config": {"label": ",".join(config.log_labels)} if config.log_labels else None,
+            "Path": container.log_file,
             "Tag": config.log_tag,
             "Size": units.size(max(config.log_size_max, 0), space=False),
         },

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-from pypod.engine import resources
-from pypod.errors import UsageError, reason
+from pypod.base.record import record
+from pypod.engine import events, resources
+from pypod.engine.attach import PASSTHROUGH
+from pypod.errors import NotFound, UsageError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +15,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 _RESTART = ("no", "always", "on-failure", "unless-stopped")
-_LOG_DRIVERS = ("k8s-file", "json-file", "none", "passthrough")
+_LOG_DRIVERS = ("k8s-file", "json-file", "journald", "none", *PASSTHROUGH)
+
+
+@record
+class LogOptions:
+    """How the output is logged; ``size`` in bytes, 0: no limit."""
+
+    driver: str
+    path: str
+    size: int
+    tag: str
+    labels: list[str]
 
 
 def restart(options: Mapping[str, Any]) -> tuple[str, int]:
@@ -34,16 +47,14 @@ def restart(options: Mapping[str, Any]) -> tuple[str, int]:
     return policy, int(count or 0)
 
 
-def log(options: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, int, str]:
-    driver = options.get("log_driver") or str(settings.get("log_driver") or "k8s-file")
-    if driver not in _LOG_DRIVERS:
-        if options.get("log_driver"):
-            hint = "journald is not supported yet" if driver == "journald" else ""
-            raise UsageError(
-                f"running container create option: invalid log driver {driver}: invalid argument", hint=hint
-            )
-        driver = "k8s-file"  # a distribution's containers.conf names journald, which is not there on every host
-    path, size, tag = "", 0, ""
+def log(options: Mapping[str, Any], settings: Mapping[str, Any]) -> LogOptions:
+    """--log-driver and --log-opt. Raises UsageError, NotFound if there is no journal to write to."""
+    given = options.get("log_driver")
+    wanted = given or str(settings.get("log_driver") or "k8s-file")
+    driver = wanted if given else usable_driver(settings)
+    _check_driver(driver, options)
+    path, size, tag = "", 0, str(settings.get("log_tag") or "") if driver == "journald" else ""
+    entry_labels: list[str] = []
     configured = settings.get("log_size_max")
     if isinstance(configured, int) and configured > 0:
         size = configured
@@ -55,11 +66,56 @@ def log(options: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, s
             path = os.path.abspath(value)
         elif key == "max-size":
             size = resources.size(value, "log-opt max-size")
-        elif key == "tag":
-            tag = value
+        elif key in ("tag", "label"):
+            if wanted != "journald":
+                raise UsageError(
+                    f"invalid log option {key!r}: the log driver {driver} has no room for it",
+                    hint="--log-driver journald has",
+                )
+            if key == "tag":
+                tag = value
+            else:
+                from pypod.engine import log_tag
+
+                entry_labels.append(log_tag.check_label(value))
         else:
-            raise UsageError(f"invalid log option {key!r}: must be path, max-size or tag")
-    return driver, path, size, tag
+            raise UsageError(f"invalid log option {key!r}: must be path, max-size, tag or label")
+    if tag:
+        from pypod.engine import log_tag
+
+        log_tag.render(tag, None)
+    return LogOptions(driver=driver, path=path, size=size, tag=tag, labels=entry_labels)
+
+
+def usable_driver(settings: Mapping[str, Any]) -> str:
+    """The log driver if no flag names one: containers.conf's if it can be used here.
+
+    A distribution's containers.conf names journald, which is not there on every host.
+    """
+    driver = str(settings.get("log_driver") or "k8s-file")
+    if driver not in _LOG_DRIVERS or (driver == "journald" and not os.path.exists(events.JOURNAL)):
+        return "k8s-file"
+    return driver
+
+
+def _check_driver(driver: str, options: Mapping[str, Any]) -> None:
+    if driver not in _LOG_DRIVERS:
+        raise UsageError(f"running container create option: invalid log driver {driver}: invalid argument")
+    if driver == "journald" and not os.path.exists(events.JOURNAL):
+        raise NotFound(
+            f"cannot log to the journal: {events.JOURNAL}: No such file or directory",
+            hint="systemd-journald does not run here; --log-driver k8s-file needs none",
+        )
+    if driver in PASSTHROUGH:
+        if options.get("attach"):
+            raise UsageError(f"cannot specify --attach with --log-driver={driver}: invalid argument")
+        if options.get("tty"):
+            raise UsageError(f"cannot specify --tty with --log-driver={driver}: invalid argument")
+        if driver == "passthrough" and any(map(os.isatty, range(3))):
+            raise UsageError(
+                "the '--log-driver passthrough' option cannot be used on a TTY",
+                hint="the container could type into it; --log-driver passthrough-tty allows that",
+            )
 
 
 def pairs(texts: Sequence[str], what: str) -> dict[str, str]:

@@ -91,7 +91,7 @@ def build_config(
     systemd = _systemd(options, entrypoint, words)
     mounted, volumes_from = option_files.mounted(options, from_image, context, store)
     policy, retries = option_engine.restart(options)
-    log_driver, log_path, log_size, log_tag = option_engine.log(options, settings)
+    log = option_engine.log(options, settings)
     stop_timeout = options.get("stop_timeout")
     if stop_timeout is None:
         stop_timeout = context.engine.get("stop_timeout", 10)
@@ -173,10 +173,11 @@ def build_config(
         restart_policy=policy,
         restart_retries=retries,
         auto_remove=bool(options.get("rm")),
-        log_driver=log_driver,
-        log_path=log_path,
-        log_size_max=log_size,
-        log_tag=log_tag,
+        log_driver=log.driver,
+        log_path=log.path,
+        log_size_max=log.size,
+        log_tag=log.tag,
+        log_labels=log.labels,
         cidfile=options.get("cidfile") or "",
         pidfile=options.get("pidfile") or "",
         conmon_pidfile=options.get("conmon_pidfile") or "",

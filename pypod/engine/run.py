@@ -130,6 +130,11 @@ def attach_running(context: Context, container: Container, detach_keys: str, sig
     state = containers.observe(container)
     if state.status != "running":
         raise BadState("you can only attach to running containers")
+    if container.config.log_driver in attach.PASSTHROUGH:
+        raise BadState(
+            f"this container is using the '{container.config.log_driver}' log driver, cannot attach: its streams are"
+            " those of the command that started it"
+        )
     rootless.enter_user(context)
     config = container.config
     events.container(context, container, "attach")

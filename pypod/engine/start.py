@@ -373,7 +373,8 @@ def monitor_options(
         container_pidfile=container.rundir + "/pidfile",
         log_path=_log(container, ours),
         log_size_max=config.log_size_max,
-        log_tag=config.log_tag,
+        log_tag=_log_tag(container),
+        log_labels=config.log_labels if config.log_driver == "journald" else [],
         terminal=config.terminal,
         stdin=config.stdin,
         exit_command=exit_command.cleanup(context, container.id),
@@ -455,8 +456,17 @@ def _log(container: Container, ours: bool) -> str:
     if driver in ("k8s-file", "json-file"):
         if not ours:
             driver = "k8s-file"  # conmon knows no other, and `logs` reads either
-        return f"{driver}:" + (container.config.log_path or container.userdata + "/ctr.log")
+        return f"{driver}:{container.log_file}"
     return driver
+
+
+def _log_tag(container: Container) -> str:
+    config = container.config
+    if not config.log_tag or config.log_driver != "journald":
+        return ""
+    from pypod.engine import log_tag
+
+    return log_tag.render(config.log_tag, config)
 
 
 def monitor_environment(context: Context) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from support import journal
 from support.runner import until
 
 
@@ -126,3 +127,12 @@ def test_pods(pypod, image):
     assert [status for (status,) in found] == ["create", "start", "stop", "remove"]
     members = told(pypod, f"pod={id}", "event=remove", "type=container", keys=("PodID",))
     assert members == [(id,), (id,)]
+
+
+def test_the_journal_as_backend(pypod, image):
+    with journal.running():
+        told = pypod.with_options("--events-backend", "journald")
+        told("run", "--rm", "--name", "events-journal", image, "true").ok()
+        words = ("events", "--stream=false", "--filter", "container=events-journal", "--format", "{{.Status}}")
+        until(lambda: "remove" in told(*words).ok().lines, 20, "the journal to have all")
+        assert told(*words).ok().lines[:3] == ["create", "init", "start"]
