@@ -77,7 +77,7 @@ def _text(outcome: Outcome) -> str:
             found += _mount(mount)
         found += ["Mounts by the runtime, in order:"]
         for item in outcome.spec["mounts"]:
-            found.append(f"  {item['type']} {item['source']} on {item['destination']} {_options(item['options'])}")
+            found.append(f"  {item['type']} {item['source']} on {item['destination']}{_options(item['options'])}")
         found += ["Monitor:", f"  {_shell(outcome.monitor)}"]
         found += ["Runtime:", *(f"  {_shell(argv)}" for argv in outcome.runtime)]
         found += [f"Network {outcome.network}:" if outcome.network_steps else f"Network {outcome.network}"]
@@ -92,14 +92,14 @@ def _text(outcome: Outcome) -> str:
 
 def _mount(mount: Mount) -> list[str]:
     by = f" by {mount.program}" if mount.program else ""
-    found = [f"  {mount.type} {mount.source} on {mount.target} {_options(mount.options)}{by}"]
+    found = [f"  {mount.type} {mount.source} on {mount.target}{_options(mount.options)}{by}"]
     found += [f"    lower {path}" for path in mount.lower]
     found += [f"    upper {mount.upper}"] if mount.upper else []
     return found + ([f"    work {mount.work}"] if mount.work else [])
 
 
 def _options(options: Sequence[str]) -> str:
-    return f"({','.join(options)})"
+    return f" ({','.join(options)})" if options else ""
 
 
 def _indented(text: str, by: str) -> list[str]:

@@ -68,16 +68,8 @@ def plan(
     Moves this process into namespaces of its own. Raises the PypodError that the real one would raise; without
     ``starts`` those of the start are told in the outcome.
     """
-    chosen: Mapping[str, Any] = flags
-    actions: list[Action] = []
-    if flags.get("pod") or flags.get("pod_id_file"):
-        from pypod.engine import pod_member
-
-        word, rest = pod_member.chosen(flags)
-        if word.startswith("new:"):
-            actions.append(Action(do="make", what="pod", name=word[4:]))
-            return Outcome(actions=actions, unknown="what its container gets from the pod is known when it is there")
-        chosen = pod_member.member_flags(context, store, rest, pod_member.find(context, word, rest))
+    chosen, new_pod = _in_pod(context, store, flags)
+    actions = [Action(do="make", what="pod", name=new_pod)] if new_pod else []
     name = create.check(chosen)
     rootless.enter_unseen(context)
     image = info = None
@@ -94,6 +86,9 @@ def plan(
         info = images.image_info(store, image, image_name)
     config = create.configure(context, store, image_name, command, chosen, create_command, info, name)
     actions += _before(context, store, config, chosen, image, name)
+    if new_pod:
+        unknown = "what its container gets from the pod is known when it is there"
+        return Outcome(image=config.image, image_id=config.image_id, actions=actions, unknown=unknown)
     config = replace(config, layer=names.random_id() if image is not None else "")
     container = Container(
         id=config.id,
@@ -115,6 +110,24 @@ def plan(
         if starts:
             raise
         return replace(known, error=error.message)
+
+
+def _in_pod(context: Context, store: Store, flags: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The flags of a container with those that it has by its pod, and the name of a pod that is to be made first.
+
+    Raises UsageError, NoSuchPod, InUse.
+    """
+    if not flags.get("pod") and not flags.get("pod_id_file"):
+        return flags, ""
+    from pypod.engine import pod_member, pods
+
+    word, rest = pod_member.chosen(flags)
+    if not word.startswith("new:"):
+        return pod_member.member_flags(context, store, rest, pod_member.find(context, word, rest)), ""
+    name = word.removeprefix("new:")
+    pod_member.take_of_new(name, rest)
+    pods.check_name(context, name)
+    return rest, name
 
 
 def _before(

@@ -83,6 +83,13 @@ def read_id(path: str) -> str:
         raise NoSuchPod(f"reading pod ID file: open {path}: {reason(error)}") from None
 
 
+def take_of_new(name: str, flags: dict[str, Any]) -> dict[str, Any]:
+    """Take the flags that describe a new pod out of ``flags``. Raises UsageError if it has no name."""
+    if not name:
+        raise UsageError("new pod name must be at least one character")
+    return {flag: flags.pop(flag) for flag in _OF_NEW_POD if flags.get(flag)}
+
+
 def _in_new(
     context: Context,
     store: Store,
@@ -95,9 +102,7 @@ def _in_new(
 ) -> Container:
     from pypod.engine import pod_create, pod_remove
 
-    if not name:
-        raise UsageError("new pod name must be at least one character")
-    of_pod = {flag: flags.pop(flag) for flag in _OF_NEW_POD if flags.get(flag)}
+    of_pod = take_of_new(name, flags)
     pod = pod_create.create(context, store, of_pod, create_command, name=name, puller=puller, progress=progress)
     try:
         return make(pod)

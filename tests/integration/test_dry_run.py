@@ -284,9 +284,11 @@ def test_a_pod(pypod: Pypod, image: str, shared_dir: Path) -> None:
         pypod("run", "-d", *words, image, *SLEEP).ok()
         compare(pypod, foreseen, "x")
         new = foresee(pypod, "run", "--pod", "new:q", image, *SLEEP, place=shared_dir)
-        assert (
-            new["Unknown"] and new["Spec"] is None and new["Actions"] == [{"Do": "make", "What": "pod", "Name": "q"}]
-        )
+        assert new["Unknown"] and new["Spec"] is None
+        assert new["Actions"][0] == {"Do": "make", "What": "pod", "Name": "q"}
+        for bad in (("--pod", "new:"), ("--pod", "new:p"), ("--pod", "new:q", "--cap-add", "everything")):
+            done, real = (pypod("run", *flags, *bad, image, *SLEEP) for flags in (("--dry-run",), ()))
+            assert (done.code, done.err, done.out) == (real.code, real.err, "") and done.code
     finally:
         pypod("pod", "rm", "-f", "-t", "0", "p").ok()
 
