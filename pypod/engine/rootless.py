@@ -243,12 +243,11 @@ def _mount_points(paths: tuple[str, ...]) -> set[str]:
 
 def private_mounts(context: Context) -> None:
     """A new mount namespace for one container. Raises NamespaceError."""
-    cwd = _working_directory()
+    cwd, path = _working_directory()
     try:
         _clean_mounts(context)
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        if cwd >= 0:
-            os.fchdir(cwd)
+        _go_back(cwd, path)
     except OSError as error:
         raise NamespaceError(
             f"cannot set up the mount namespace: {error.filename or 'unshare'}: {reason(error)}"
@@ -258,21 +257,42 @@ def private_mounts(context: Context) -> None:
             os.close(cwd)
 
 
-def _working_directory() -> int:
-    """Where we are, as a descriptor: setns(2) leaves us in "/", and another namespace may have something else there.
+def _working_directory() -> tuple[int, str]:
+    """Where we are, as a descriptor and by name, for ``_go_back``: setns(2) leaves us in "/".
 
     -1, and then we are in "/", where it is gone, or not ours to enter (sudo -u USER in /root).
     """
     try:
-        return os.open(".", os.O_PATH | os.O_CLOEXEC)
+        cwd = os.open(".", os.O_PATH | os.O_CLOEXEC)
     except OSError:
         os.chdir("/")
-        return -1
+        return -1, ""
+    try:
+        return cwd, os.getcwd()
+    except OSError:
+        return cwd, ""  # it has been removed, or has no name here
+
+
+def _go_back(cwd: int, path: str) -> None:
+    """To the same directory by this mount namespace's own mounts: on the earlier one's, getcwd(3) finds no way up
+    if it lies on another file system than "/".
+
+    Where it has no such name here, the descriptor leads there. Raises OSError.
+    """
+    if cwd < 0:
+        return
+    try:
+        os.chdir(path)
+        if os.path.samestat(os.stat("."), os.fstat(cwd)):
+            return
+    except OSError:
+        pass  # a directory above may not be ours to pass
+    os.fchdir(cwd)
 
 
 def join_mounts(context: Context, pid: int, started: int) -> bool:
     """Join the mount namespace of a monitor, to see the mounts of its container. False if it is gone."""
-    cwd = _working_directory()
+    cwd, path = _working_directory()
     fd = -1
     try:
         _clean_mounts(context)
@@ -284,8 +304,8 @@ def join_mounts(context: Context, pid: int, started: int) -> bool:
     except OSError:
         return False
     finally:
+        _go_back(cwd, path)
         if cwd >= 0:
-            os.fchdir(cwd)
             os.close(cwd)
         if fd >= 0:
             os.close(fd)

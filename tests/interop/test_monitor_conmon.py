@@ -111,3 +111,8 @@ def test_it_calls_the_exit_command(pypod: Pypod, image: str) -> None:
     process.kill()
     process.wait()
     pypod.wait_gone("c")
+
+
+def test_from_a_directory_on_another_file_system(pypod: Pypod, image: str) -> None:
+    """conmon looks for the name of its working directory, in the mount namespace that is made for it."""
+    assert pypod("run", "--rm", "--network", "none", image, "echo", "x", cwd="/dev/shm").ok().out == "x\n"
