@@ -19,7 +19,7 @@ def test_a_clone_is_like_the_original(pypod, image):
 
 
 def test_a_clone_that_takes_the_place(pypod, image):
-    pypod("run", "-d", "--name", "clone-old", image, "sleep", "100").ok()
+    pypod("run", "-d", "--name", "clone-old", "--stop-timeout", "0", image, "sleep", "100").ok()
     pypod("container", "clone", "--destroy", "clone-old").fails(2, "cannot be removed without force")
     assert pypod.state("clone-old") == "running" and "clone-old-clone" not in pypod.names()
     pypod("tag", image, "localhost/clone:2").ok()

@@ -237,7 +237,7 @@ def test_a_name_in_use(pypod: Pypod, image: str) -> None:
 
 
 def test_replace(pypod: Pypod, image: str) -> None:
-    first = sleeper(pypod, image)
+    first = sleeper(pypod, image, "c", "--stop-timeout", "0")
     second = (
         pypod("run", "-d", "--replace", "--name", "c", "--stop-timeout", "0", image, "sleep", "100").ok().out.strip()
     )

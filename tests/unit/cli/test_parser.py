@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,6 +181,7 @@ def test_splitting_agrees_with_the_csv_module(text):
         assert mine == next(csv.reader([text], strict=True))
 
 
+@functools.cache
 def words_for(path: str):
     """Words that are often flags of the command, often right."""
     command = table.Command(table.canonical(path), path)
