@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,15 +22,28 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import box, images, install, leaks, monitors, users
+from support import box, disk, images, install, leaks, monitors, users
 from support.runner import Pypod
 
 IMAGE = "localhost/bb:1"
 MODES = ("root", "rootless")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return  # it has the place from the process that started it
+    made = disk.make()
+    if made is not None:
+        config.add_cleanup(lambda: disk.remove(made))
+        config.option.basetemp = config.option.basetemp or str(made / "t")  # short: sockets lie below
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", monitors.MARKER)
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:  # a shell ignores them for what it runs in the background
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGQUIT else signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,16 +52,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With --dist loadfile, all of tests/vm goes to one worker: the machine is booted once."""
-    if config.getvalue("dist") != "loadfile":
+    if config.getoption("dist") != "loadfile":
         return None
-    from xdist.scheduler import LoadFileScheduling
+    from support import order
 
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "tests/vm" if nodeid.startswith("tests/vm/") else str(super()._split_scope(nodeid))
-
-    return Scheduling(config, log)
+    return order.LongestFirst(config, log)
 
 
 def pytest_report_header() -> list[str]:
@@ -60,7 +69,7 @@ def pytest_report_header() -> list[str]:
 @pytest.fixture(scope="session")
 def base() -> Iterator[Path]:
     """A short directory that every user may enter; gone at the end."""
-    path = Path(tempfile.mkdtemp(prefix="pt-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="b", dir=disk.place()))
     path.chmod(0o755)
     yield path
     leaks.end_processes(str(path))

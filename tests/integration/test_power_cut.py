@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from support import box, images
+from support import box, disk, images
 
 CUTS = 20  # of each kind
 
@@ -30,7 +30,7 @@ def place() -> Iterator[Path]:
     if not box.ROOT:
         pytest.skip("loop devices need root")
     box.need("mke2fs", "e2fsprogs")
-    path = Path(tempfile.mkdtemp(prefix="pc-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="pc-", dir=disk.place()))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

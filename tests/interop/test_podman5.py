@@ -95,7 +95,10 @@ class Five:
         """Run ``script`` in there; its lines. Nothing but ``says`` may be on stderr."""
         assert self.pypod.graphroot is not None
         argv = ["unshare", "-m", "sh", "-c", ENTER, "sh", str(self.root), str(self.pypod.graphroot.parent)]
-        done = subprocess.run([*argv, VARIABLES + script], check=False, capture_output=True, text=True, timeout=120)
+        env = {name: value for name, value in os.environ.items() if name != "TMPDIR"}  # a place that is not in there
+        done = subprocess.run(
+            [*argv, VARIABLES + script], check=False, capture_output=True, text=True, timeout=120, env=env
+        )
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
         left = [line for line in done.stderr.splitlines() if not says or says not in line]
         assert not left, f"{script}\n{done.stderr}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support import box
+from support import box, disk
 from support.registry import Registry
 from support.remote_images import Image, Remote
 from support.runner import Pypod
@@ -69,7 +69,7 @@ class Peer:
 
 @pytest.fixture(scope="module")
 def peer() -> Iterator[Peer]:
-    with tempfile.TemporaryDirectory(prefix="peer-", dir="/var/tmp") as directory, Registry() as a, Registry() as b:
+    with tempfile.TemporaryDirectory(prefix="peer-", dir=disk.place()) as directory, Registry() as a, Registry() as b:
         remote = Remote(b.port)
         image = remote.image("sn/one", "1", [{"f": b"1"}], platform=HERE)
         remote.image("sn/one", "latest", [{"f": b"1"}], platform=HERE)

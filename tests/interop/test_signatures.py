@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from support import box
+from support import box, disk
 from support.gpg_keys import Keys
 from support.registry import Registry
 from support.runner import Pypod, Result
@@ -113,7 +113,7 @@ def keys(who: Any) -> Iterator[Keys]:
 
 @pytest.fixture
 def place(fresh: Pypod, registry: Registry, keys: Keys) -> Iterator[Place]:
-    home = Path(tempfile.mkdtemp(prefix="ph", dir="/var/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="ph", dir=disk.place()))
     os.chown(home, fresh.user.uid, fresh.user.gid)
     made = Place(fresh, registry, home, keys)
     yield made

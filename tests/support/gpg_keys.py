@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from support import disk
 from support.users import User, root
 
 LONG_AGO = "20200101T000000!"
@@ -18,7 +19,7 @@ class Keys:
 
     def __init__(self, user: User | None = None) -> None:
         self.user = user or root()
-        self.home = Path(tempfile.mkdtemp(prefix="pk", dir="/var/tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="pk", dir=disk.place()))
         if self.user.switch:
             os.chown(self.home, self.user.uid, self.user.gid)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from support import box
+from support import box, disk
 
 _LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d+) (?P<size>\d+)')
 _PATIENCE = 20.0
@@ -82,7 +82,7 @@ class Registry:
         self._program = box.need("docker-registry")
         self._users, self._token, self._tls = dict(users or {}), dict(token or {}), tls
         self.read_only = read_only
-        self.directory = Path(tempfile.mkdtemp(prefix="registry-", dir="/var/tmp"))
+        self.directory = Path(tempfile.mkdtemp(prefix="registry-", dir=disk.place()))
         self.directory.chmod(0o755)
         self.certs_dir = self.directory / "certs"
         self.data = self.directory / "data"

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs
 
-from support import box
+from support import box, disk
 from support.odd_server import Call, Certificates, OddServer
 from support.registry import make_certificates
 
@@ -51,7 +51,7 @@ class TokenServer:
         self.identity_tokens: dict[str, str] = {}
         self.given: list[list[str]] = []
         self.life: list[int] = []  # of each of the next tokens; 300 thereafter
-        self.directory = Path(tempfile.mkdtemp(prefix="tokens-", dir="/var/tmp"))
+        self.directory = Path(tempfile.mkdtemp(prefix="tokens-", dir=disk.place()))
         self.directory.chmod(0o755)
         try:
             self._make_keys()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support import disk
 from support.box import PATH
 
 PREFIX = "pypodtest"
@@ -75,7 +76,7 @@ def myself() -> User:
 def create(suffix: str = "") -> User:
     """A new user with subordinate ids and a runtime directory, named after this process."""
     name = f"{PREFIX}{os.getpid()}{suffix}"
-    _retry(["useradd", "-m", "-s", "/bin/bash", "-b", "/var/tmp", name])
+    _retry(["useradd", "-m", "-s", "/bin/bash", "-b", str(disk.place()), name])
     entry = pwd.getpwnam(name)
     runtime_dir = Path(f"/run/user/{entry.pw_uid}")
     runtime_dir.parent.mkdir(mode=0o755, exist_ok=True)
