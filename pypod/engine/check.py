@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # What podman, buildah and skopeo unpack blobs into, and leave when they are killed (containers/image, buildah).
 _TEMPORARY = ("storage", "container_images_", "buildah")
 _YOUNGEST = 3600.0  # seconds: whatever --max says, what is younger may be in use
+# Where records are written that no lock of the store guards, below graphroot; and for how long at most (seconds).
+_RECORDS = ("pypod/volumes", "pypod/networks", "pypod/blobs", "secrets", "secrets/filedriver")
+_WRITTEN_IN = 60.0
 
 
 @record
@@ -62,9 +65,10 @@ def check(
             removed += mend.clean(store, min_age, journal.making(context))
         _remove_exit_files(context, store)
         removed += _remove_temporary(context, min_age)
-    network = [*_bridges(context, repair=repair), *_pods(context, store, repair=repair)]
+    others = [*_bridges(context, repair=repair), *_pods(context, store, repair=repair)]
+    others += _half_written(context, repair=repair)
     if repair:
-        removed += network
+        removed += others
     leftovers: list[str] = []
     if readable and not any(table.broken for _, table in checking.tables(store)):
         leftovers = checking.leftovers(store)
@@ -74,7 +78,7 @@ def check(
                 leftovers = checking.leftovers(store, journal.making(context))
         leftovers += [f"layer {id}" for id in checking.unused_layers(store, min_age)]
     if not repair:
-        leftovers += network
+        leftovers += others
     return Report(
         leftovers=leftovers,
         mended=mended,
@@ -92,6 +96,23 @@ def _pods(context: Context, store: Store, *, repair: bool) -> list[str]:
     from pypod.engine import pod_check
 
     return pod_check.leftovers(context, store, repair=repair)
+
+
+def _half_written(context: Context, *, repair: bool) -> list[str]:
+    """Records that killed commands had begun to write; with ``repair`` they are removed."""
+    found = []
+    for place in (f"{context.graphroot}/{name}" for name in _RECORDS):
+        for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
+            path = f"{place}/{name}"
+            try:
+                if not name.startswith(".tmp-") or os.lstat(path).st_mtime > time.time() - _WRITTEN_IN:
+                    continue
+            except FileNotFoundError:
+                continue  # it has its name now
+            found.append(path)
+            if repair:
+                files.remove_tree(path)
+    return found
 
 
 def _bridges(context: Context, *, repair: bool) -> list[str]:

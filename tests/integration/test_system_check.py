@@ -61,6 +61,32 @@ def test_the_next_create_removes_what_a_killed_one_was_writing(fresh: Pypod, bus
     assert fresh("system", "check", "-m", "0s").ok().out == ""
 
 
+def test_records_that_were_being_written_are_told_and_removed_when_they_are_old(
+    fresh: Pypod, shared_dir: Path
+) -> None:
+    (shared_dir / "data").write_text("x")
+    for line in (
+        ("volume", "create", "v"),
+        ("network", "create", "n"),
+        ("secret", "create", "s", shared_dir / "data"),
+    ):
+        fresh(*line).ok()
+    graphroot = Path(str(fresh.graphroot))
+    left = [graphroot / "pypod/networks/.tmp-n.json1", graphroot / "pypod/volumes/.tmp-v.json1"]
+    left += [graphroot / "secrets/.tmp-secrets.json1", graphroot / "secrets/filedriver/.tmp-secretsdata.json1"]
+    for path in left:
+        path.write_text("{")
+        os.chown(path, fresh.user.uid, fresh.user.gid)
+    assert fresh("system", "check").ok().out == ""  # somebody may be at it
+    for path in left:
+        os.utime(path, (0, 0))
+    found = fresh("system", "check")
+    assert (found.code, sorted(found.lines)) == (125, [f"leftover {path}" for path in left])
+    assert sorted(fresh("system", "check", "--repair").ok().lines) == [f"removed {path}" for path in left]
+    assert not any(path.exists() for path in left) and fresh("system", "check").ok().out == ""
+    assert fresh("secret", "ls", "-q").ok().out and fresh("volume", "exists", "v").code == 0
+
+
 def test_containers_of_another_store_in_the_same_runroot(pypod: Pypod, image: str, shared_dir: Path) -> None:
     """--root without --runroot: what runs there belongs to somebody."""
     pypod("run", "-d", "--name", "live", "--network", "none", image, "sleep", "100").ok()
