@@ -33,8 +33,10 @@ def test_for_packagers(pypod: Pypod, shared_dir: Path) -> None:
     call(*given, "install-systemd").ok()
     flavour = "user" if pypod.rootless else "system"
     assert files(place / "usr/lib") == [
+        "systemd/system-generators/pypod-system-generator",
         *(f"systemd/system-preset/{name}" for name in ("90-pypod.preset",)),
         *(f"systemd/system/{name}" for name in UNITS),
+        "systemd/user-generators/pypod-user-generator",
         *(f"systemd/user-preset/{name}" for name in ("90-pypod.preset",)),
         *(f"systemd/user/{name}" for name in UNITS),
         "tmpfiles.d/pypod.conf",

@@ -75,7 +75,7 @@ def schemas(fresh: Pypod, busybox_tar: Path) -> Schemas:
 
 def test_empty(fresh: Pypod) -> None:
     schemas = Schemas(fresh)
-    for name in ("ps", "images", "volume ls", "secret ls"):
+    for name in ("ps", "images", "volume ls", "secret ls", "quadlet list"):
         assert schemas(name) == []
     assert len(schemas("network ls")) == 1
     schemas("system df")
