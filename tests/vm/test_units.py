@@ -1,0 +1,199 @@
+"""Generated units under a real systemd: the system's and a user's. Each test is one script that prints its facts."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support import awkward
+from support.runner import Result
+from support.vm import Machine
+
+CONTRIB = Path(__file__).parents[2] / "contrib" / "systemd"
+
+# For every script: `ctl` talks to the manager, `units` is where it looks for units.
+PRELUDE = """
+set -u
+if [ "$(id -u)" = 0 ]; then
+    ctl="systemctl" units=/etc/systemd/system
+else
+    ctl="systemctl --user" units=$HOME/.config/systemd/user
+fi
+mkdir -p $units; cd $units
+show() { $ctl show -P $2 container-$1; }                  # show NAME PROPERTY
+field() { pypod inspect $1 --format "{{.State.$2}}"; }    # field NAME FIELD
+until_true() { for _ in $(seq 300); do if "$@"; then return; fi; sleep 0.2; done; echo "waited for: $*" >&2; exit 1; }
+restarted() { [ "$(show $1 NRestarts)" = $2 ] && $ctl is-active -q container-$1; }
+fact() { echo "$1 $2"; }
+"""
+# A container that a signal ends at once, with an exit code of its own.
+ENDS = """trap "exit 7" TERM; while :; do sleep 0.1; done"""
+
+
+def facts(result: Result) -> dict[str, str]:
+    return dict(line.split(" ", 1) for line in result.ok().lines if " " in line)
+
+
+def test_the_life_of_a_unit(run: Callable[..., Result]) -> None:
+    """Active with the monitor as its main process; back after either is killed; ends as the container does."""
+    script = f"""{PRELUDE}
+pypod create --name life localhost/bb:1 sh -c '{ENDS}' >&2
+pypod generate systemd --new -n -f --stop-timeout 60 life >&2; pypod rm life >&2
+$ctl daemon-reload; $ctl start container-life
+fact state "$($ctl is-active container-life) $(show life SubState)"
+fact main "$(show life MainPID) $(field life ConmonPid)"
+fact cgroup "$(cut -d: -f3 /proc/$(show life MainPID)/cgroup) $(show life ControlGroup)"
+kill -9 $(field life Pid); until_true restarted life 1
+fact main2 "$(show life MainPID) $(field life ConmonPid)"
+kill -9 $(show life MainPID); until_true restarted life 2
+fact main3 "$(show life MainPID) $(field life ConmonPid)"
+fact containers "$(pypod ps -aq | wc -l)"
+before=$(cut -d. -f1 /proc/uptime); $ctl stop container-life
+fact seconds $(($(cut -d. -f1 /proc/uptime) - before))
+fact end "$(show life ExecMainCode) $(show life ExecMainStatus) $(show life Result)"
+fact left "$(pypod ps -aq | wc -l)"
+"""
+    found = facts(run(script))
+    assert found["state"] == "active running"
+    for key in ("main", "main2", "main3", "cgroup"):
+        one, other = found[key].split()
+        assert one == other, found
+    assert len({found["main"], found["main2"], found["main3"]}) == 3
+    assert found["containers"] == "1" and found["left"] == "0"
+    assert found["end"] == "1 7 exit-code"
+    assert int(found["seconds"]) < 50  # the timeout is 60, and everything is slow here
+
+
+def test_who_says_ready(run: Callable[..., Result]) -> None:
+    """The unit is active when the container said so, or when its health check passed; not before."""
+    shared = "-v /usr:/host/usr:ro -v $out:/out"
+    notify = (
+        "until [ -e /out/go ]; do sleep 0.1; done; cd /host/usr/lib/x86_64-linux-gnu;"
+        " LD_LIBRARY_PATH=$PWD:$PWD/systemd ./ld-linux-x86-64.so.2 /host/usr/bin/systemd-notify"
+        " --ready --status=fine;"
+        f" {ENDS}"
+    )
+    script = f"""{PRELUDE}
+out=$(mktemp -d); chmod 777 $out
+pypod create --name says --sdnotify=container {shared} localhost/bb:1 sh -c '{notify}' >&2
+pypod create --name well --sdnotify=healthy --health-cmd 'test -e /out/go' --health-interval 500ms {shared} \
+    localhost/bb:1 sh -c '{ENDS}' >&2
+for name in says well; do pypod generate systemd --new -n -f $name >&2; done; pypod rm says well >&2
+$ctl daemon-reload; $ctl start --no-block container-says container-well
+running() {{ [ "$(field $1 Running)" = true ] && [ "$(show $1 MainPID)" = "$(field $1 ConmonPid)" ]; }}
+until_true running says; until_true running well; sleep 2
+fact before "$($ctl is-active container-says container-well | paste -sd ' ')"
+touch $out/go; until_true $ctl is-active -q container-says; until_true $ctl is-active -q container-well
+fact status "$(show says StatusText)"
+$ctl stop container-says container-well
+fact ends "$(show says ExecMainStatus) $(show well ExecMainStatus)"
+rm -rf $out
+"""
+    found = facts(run(script))
+    assert found == {"before": "activating activating", "status": "fine", "ends": "7 7"}
+
+
+def test_kinds(run: Callable[..., Result]) -> None:
+    """A container that exists, one that stays in the unit's cgroup, and a pod."""
+    script = f"""{PRELUDE}
+pypod create --name old localhost/bb:1 sh -c '{ENDS}' >&2; pypod generate systemd -n -f old >&2
+pypod create --name split --cgroups=split localhost/bb:1 sh -c '{ENDS}' >&2
+pypod generate systemd -f -n --new split >&2; pypod rm split >&2
+pypod pod create --name shop >&2
+for name in one two; do pypod create --pod shop --name $name localhost/bb:1 sh -c '{ENDS}' >&2; done
+pypod generate systemd --new -n -f shop >&2; pypod pod rm shop >&2
+$ctl daemon-reload; $ctl start container-old container-split pod-shop
+until_true $ctl is-active -q container-one; until_true $ctl is-active -q container-two
+fact active "$($ctl is-active container-old container-split pod-shop container-one container-two | paste -sd ' ')"
+for name in old split one two; do fact $name "$(show $name MainPID) $(field $name ConmonPid)"; done
+fact below "$(field split CgroupPath | sed "s|^$(show split ControlGroup)/libpod-payload-.*|the unit|")"
+infra=$(pypod pod inspect shop --format '{{{{.InfraContainerID}}}}')
+fact pod "$($ctl show -P MainPID pod-shop) $(field $infra ConmonPid)"
+$ctl stop container-old container-split pod-shop
+until_true sh -c '! '"$ctl"' is-active -q container-one container-two'
+fact ends "$(show old ExecMainStatus) $(show split ExecMainStatus) $(show one ExecMainStatus)"
+fact left "$(pypod ps -a --format '{{{{.Names}}}}' | paste -sd ' ')"
+pypod rm old >&2
+"""
+    found = facts(run(script))
+    assert found["active"] == "active active active active active"
+    for key in ("old", "split", "one", "two", "pod"):
+        one, other = found[key].split()
+        assert one == other != "0", found
+    assert found["below"] == "the unit"
+    assert found["ends"] == "7 7 7" and found["left"] == "old"
+
+
+MAKE = """
+import json, subprocess, sys
+words = json.load(open(sys.argv[1]))
+script = 'for word; do printf "%s\\\\0" "$word"; done >/out/args.new; mv /out/args.new /out/args'
+command = ["pypod", "create", "--name", "awkward", "-v", sys.argv[2] + ":/out", "localhost/bb:1"]
+subprocess.run([*command, "sh", "-c", script, "sh", *words], check=True)
+"""
+
+
+def test_awkward_arguments(vm: Machine, run: Callable[..., Result]) -> None:
+    """All forty lists, one after the other, through a unit into a container."""
+    words = [word for arguments in awkward.ARGUMENTS for word in arguments]
+    where = "/var/tmp/awkward"
+    vm.put(json.dumps(words).encode(), f"{where}/words.json")
+    vm.put(MAKE.encode(), f"{where}/make.py")
+    script = f"""{PRELUDE}
+out=$(mktemp -d); chmod 777 $out
+python3 {where}/make.py {where}/words.json $out >&2
+pypod generate systemd --new -n -f --restart-policy no awkward >&2; pypod rm awkward >&2
+$ctl daemon-reload; $ctl start container-awkward
+until_true test -e $out/args; base64 -w0 $out/args; rm -rf $out
+"""
+    arrived = base64.b64decode(run(script).ok().out).decode("utf-8", "surrogateescape").split("\0")[:-1]
+    assert arrived == words
+
+
+@pytest.mark.parametrize("kind", ["system", "user"])
+def test_the_units_of_contrib_are_installed(vm: Machine, kind: str) -> None:
+    files = sorted([*CONTRIB.glob("*/*"), CONTRIB / "install"])
+    for path in files:
+        vm.put(path, f"/var/tmp/contrib/{path.relative_to(CONTRIB)}", mode="755" if path.name == "install" else "644")
+    call = vm.root if kind == "system" else vm.user
+    manager = "systemctl" if kind == "system" else "systemctl --user"
+    shown = call(
+        f"/var/tmp/contrib/install $(command -v pypod) >&2 && {manager} preset pypod-restart pypod-clean-transient"
+        f" && {manager} is-enabled pypod-restart pypod-clean-transient"
+    ).ok()
+    assert shown.lines == ["enabled", "enabled"]
+
+
+def test_after_a_boot(vm: Machine) -> None:
+    """Enabled units run, the system's and the lingering user's, and so do containers with a policy for it."""
+    script = f"""{PRELUDE}
+pypod create --name boot localhost/bb:1 sh -c '{ENDS}' >&2
+pypod generate systemd --new -n -f boot >&2; pypod rm boot >&2
+pypod run -d --name always --restart=always localhost/bb:1 sh -c '{ENDS}' >&2
+pypod run -d --name unless --restart=unless-stopped localhost/bb:1 sh -c '{ENDS}' >&2
+$ctl daemon-reload; $ctl enable container-boot
+"""
+    both = (vm.root, vm.user)
+    for call in both:
+        call(script).ok()
+    vm.reboot()
+    for call in both:
+        found = call(
+            f"""{PRELUDE}
+until_true $ctl is-active -q container-boot; until_true $ctl is-active -q pypod-restart
+fact main "$(show boot MainPID) $(field boot ConmonPid)"
+fact clean "$($ctl show -P Result pypod-clean-transient)"
+fact names "$(pypod ps --format '{{{{.Names}}}}' | sort | paste -sd ' ')"
+$ctl disable container-boot; $ctl stop container-boot pypod-restart
+fact stopped "$(pypod ps --format '{{{{.Names}}}}' | paste -sd ' ')"
+"""
+        )
+        known = facts(found)
+        one, other = known["main"].split()
+        assert one == other != "0"
+        assert known["clean"] == "success" and known["names"] == "always boot unless"
+        assert known["stopped"] == "unless"
