@@ -112,7 +112,8 @@ KEYS: Table = {
     "RemapUidSize": ("no", _REMAP, ""),
     "VolatileTmp": ("no", "Tmpfs=/tmp", ""),
 }
-_CIDFILE = "--cidfile=%t/%N.cid"
+_ID_PATH = "%t/%N.cid"
+_CIDFILE = f"--cidfile={_ID_PATH}"
 # Signals from which systemd takes a main process's death for a clean exit (systemd.service(5), SuccessExitStatus=).
 _CLEAN_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM)
 
@@ -145,6 +146,8 @@ def convert(source: Source, sources: Sources, setting: Setting) -> model.Service
         ("KillMode", "mixed"),
         ("Delegate", "yes"),
         ("SyslogIdentifier", "%N"),
+        # A container that was killed with its monitor has left it.
+        ("ExecStartPre", f"/bin/rm -f {_ID_PATH}"),
         ("ExecStart", pypod(*words)),
         ("ExecStop", pypod("rm", "-v", "-f", "-i", _CIDFILE)),
         ("ExecStopPost", "-" + pypod("rm", "-v", "-f", "-i", _CIDFILE)),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pypod.systemd import unit_file
+from support import systemd_words
 from support.runner import Pypod, Result
 
 ROOT = Path(__file__).parents[2]
@@ -164,3 +166,47 @@ def test_the_generator_that_systemd_calls(pypod: Pypod, place: Path, shared_dir:
     assert "b.container" in generate(out, out, out).ok().err
     assert sorted(path.name for path in out.iterdir()) == ["a.service", "default.target.wants"]
     assert "---a.service---" in generate("-dryrun").fails(1, "b.container").out
+
+
+def test_the_commands_of_a_unit_run(pypod: Pypod, image: str, shared_dir: Path) -> None:
+    """Without systemd: in its order, with its words, twice. tests/vm lets systemd do it."""
+    globals = f"GlobalArgs={' '.join(pypod.argv()[1:])}\n"  # the store of these tests
+    source = put(
+        shared_dir / "in",
+        {
+            **{f"{kind.lower()}.d/store.conf": f"[{kind}]\n{globals}" for kind in ("Container", "Network", "Volume")},
+            "qd-data.volume": "[Volume]\nLabel=a='b c'\n",
+            "qd-net.network": "[Network]\nNetworkDeleteOnStop=true\n",
+            # Outside of a unit there is no cgroup to split.
+            "qd-web.container": (
+                f"[Container]\nImage={image}\nCgroupsMode=enabled\nNetwork=none\nVolume=qd-data.volume:/d\n"
+                "Environment='A=b  c' B=100%%\n"
+                "Exec=sh -c 'echo \"$$A $$B $$0 $$1\" >>/d/out; exec sleep 60' 'x y' %%n\n"
+                "ReloadCmd=sh -c 'echo reloaded >>/d/out'\nStopTimeout=0\n"
+            ),
+        },
+    )
+    out = shared_dir / "out"
+    out.mkdir()
+    out.chmod(0o777)
+    # A directory in which the user may make files, in place of /run/user/UID.
+    pypod("quadlet", "generator", "--user", out, env={"QUADLET_UNIT_DIRS": str(source)}).ok()
+
+    def run(service: str, key: str) -> None:
+        unit, _ = unit_file.parse((out / f"{service}.service").read_text())
+        for entry in unit.entries("Service", key):
+            (words,) = systemd_words.exec_words(entry.value.lstrip("-"), {"t": str(out), "N": service})
+            pypod.as_user(*(word.decode() for word in words)).ok()
+
+    for service in ("qd-data-volume", "qd-net-network"):
+        run(service, "ExecStart")
+        run(service, "ExecStart")
+    for _ in range(2):
+        for key in ("ExecStartPre", "ExecStart", "ExecReload", "ExecStop", "ExecStopPost"):
+            run("qd-web", key)
+    mounted = Path(pypod("volume", "inspect", "--format", "{{.Mountpoint}}", "systemd-qd-data").ok().out.strip())
+    assert (mounted / "out").read_text() == "b  c 100% x y %n\nreloaded\n" * 2
+    assert pypod("volume", "inspect", "--format", "{{.Labels}}", "systemd-qd-data").ok().out == "map[a:b c]\n"
+    run("qd-net-network", "ExecStopPost")
+    assert pypod("network", "exists", "systemd-qd-net").code == 1
+    pypod("volume", "rm", "systemd-qd-data").ok()
