@@ -52,6 +52,12 @@ class State:
     stopped_by_user: bool = False
     restart_wanted: bool = False  # by its health check: it was ended to be started again
     error: str = ""
+    checkpointed: bool = False  # it ended by its checkpoint, which is at checkpoint_path
+    checkpointed_at: int = 0
+    checkpoint_path: str = ""
+    checkpoint_log: str = ""  # criu's, if it was kept
+    restored_at: int = 0
+    restore_log: str = ""
     network: dict[str, Any] = {}
     cgroup_path: str = ""
     cgroup_manager: str = ""
@@ -350,5 +356,9 @@ def save_state(container: Container, state: State) -> None:
                 "restarts": state.restarts,
                 "stopped_by_user": state.stopped_by_user,
                 "error": state.error,
+                "checkpointed": state.checkpointed,
+                "checkpointed_at": state.checkpointed_at,
+                "checkpoint_path": state.checkpoint_path,
+                "checkpoint_log": state.checkpoint_log,
             },
         )

@@ -110,7 +110,7 @@ def _state(container: Container, state: State) -> dict[str, Any]:
     health: dict[str, Any] = {"Status": "", "FailingStreak": 0, "Log": None}
     if container.config.healthcheck is not None:
         health = health_log.shown(container)
-    return {
+    result: dict[str, Any] = {
         "OciVersion": "1.0.2",
         "Status": state.status,
         "Running": running,
@@ -126,10 +126,20 @@ def _state(container: Container, state: State) -> dict[str, Any]:
         "FinishedAt": times.rfc3339(state.finished_at),
         "Health": health,
         "CgroupPath": state.cgroup_path,
-        "CheckpointedAt": times.NEVER,
-        "RestoredAt": times.NEVER,
+        "CheckpointedAt": times.rfc3339(state.checkpointed_at),
+        "RestoredAt": times.rfc3339(state.restored_at),
         "StoppedByUser": state.stopped_by_user,
     }
+    # podman leaves out what is not set.
+    more = {
+        "Checkpointed": state.checkpointed,
+        "CheckpointPath": state.checkpoint_path,
+        "CheckpointLog": state.checkpoint_log,
+        "Restored": bool(state.restored_at),
+        "RestoreLog": state.restore_log,
+    }
+    result.update({key: value for key, value in more.items() if value})
+    return result
 
 
 def _graph(store: Store, config: ContainerConfig) -> dict[str, Any]:

@@ -107,10 +107,13 @@ def initialize(
     preserve_fds: int = 0,
     notify_socket: str | None = None,
     supervised: bool | None = None,
+    restored: list[str] | None = None,
 ) -> State:
     """Everything up to the created container process. The caller holds the lock and is in the namespaces.
 
     ``notify_socket`` and ``supervised`` are the state's fields: those of this process unless they are given.
+    ``restored``: the process comes from the container's checkpoint, by the runtime's restore with these flags, and
+    runs at once.
     Returns the new state, written to disk. Raises PypodError; then nothing is left of the attempt.
     """
     config = container.config
@@ -137,7 +140,11 @@ def initialize(
         )
         # Whoever comes after a crash of ours must know that there may be a monitor, and then a process.
         save_state(container, attempt)
-        attempt = _spawn(context, container, attempt, preserve_fds)
+        if restored is not None:
+            from pypod.engine import checkpoint_archive
+
+            checkpoint_archive.fill(container.userdata, container.rundir + "/shm")
+        attempt = _spawn(context, container, attempt, preserve_fds, restored)
         save_state(container, attempt)
         status = network.setup(request, attempt.pid)
         if status is not None:
@@ -388,10 +395,14 @@ def monitor_options(
     )
 
 
-def _spawn(context: Context, container: Container, state: State, preserve_fds: int) -> State:
+def _spawn(
+    context: Context, container: Container, state: State, preserve_fds: int, restored: list[str] | None
+) -> State:
     config = container.config
     runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
     options = monitor_options(context, container, runtime, preserve_fds, state.notify_socket)
+    if restored is not None:
+        options = replace(options, restore=container.userdata + "/checkpoint", runtime_opts=restored)
     files.replace(container.rundir + "/exit.lock", b"")
     try:
         started = monitors.spawn(

@@ -137,6 +137,13 @@ class Runtime:
         """Give a container the limits in a file: "linux.resources" of the OCI config. Raises RuntimeFailed."""
         self._call("update", "--resources", resources, id)
 
+    def checkpoint(self, id: str, images: str, work: str, words: Sequence[str]) -> None:
+        """Have criu write the container's processes to the directory ``images``, its log to ``work``.
+
+        Raises RuntimeFailed.
+        """
+        self._call("checkpoint", "--image-path", images, "--work-path", work, *words, id)
+
     def version(self) -> str:
         """The first line of ``--version``. Raises RuntimeFailed."""
         try:

@@ -1,4 +1,4 @@
-"""``container clone``, and ``container checkpoint`` and ``restore`` as far as they go."""
+"""``container clone``."""
 
 from __future__ import annotations
 
@@ -32,14 +32,3 @@ def test_a_clone_that_takes_the_place(pypod, image):
     pypod("untag", image, "localhost/clone:2").ok()
     pypod("container", "clone", "nobody").fails(125, "no such container")
     pypod("container", "clone", "-f", "nobody").fails(125, "without --destroy")
-
-
-def test_checkpoints_are_refused_for_a_reason(pypod, image):
-    pypod("run", "-d", "--name", "clone-check", image, "sleep", "100").ok()
-    reason = "requires root" if pypod.rootless else "criu"
-    pypod("container", "checkpoint", "clone-check").fails(125, reason)
-    pypod("container", "restore", "clone-check").fails(125, reason)
-    pypod("container", "checkpoint", "--ignore-rootfs", "clone-check").fails(125, "can only be used with --export")
-    pypod("container", "checkpoint").fails(125, "at least one name or id")
-    pypod("container", "restore").fails(125, "at least one name or id")
-    assert pypod.state("clone-check") == "running"

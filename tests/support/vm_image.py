@@ -27,8 +27,8 @@ PATIENCE = 420  # seconds for mmdebstrap: 45 on an idle machine near its mirror
 
 PACKAGES = (
     "systemd systemd-sysv dbus dbus-user-session libpam-systemd udev kmod iproute2 linux-image-cloud-amd64 "
-    "python3 python3-distutils crun runc uidmap passt slirp4netns netavark aardvark-dns iptables nftables catatonit "
-    "fuse-overlayfs openssh-server ca-certificates procps busybox-static docker-registry "
+    "python3 python3-distutils crun runc criu uidmap passt slirp4netns netavark aardvark-dns iptables nftables "
+    "catatonit fuse-overlayfs openssh-server ca-certificates procps busybox-static docker-registry "
     "golang-github-containers-common"
 ).split()
 
