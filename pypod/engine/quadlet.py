@@ -45,7 +45,7 @@ def setting(user: bool, commands: Iterable[str]) -> Setting:
     """Whom units are for; ``commands`` are those that this pypod has."""
     from pypod.engine import units
 
-    return Setting(tuple(units.program()), user, frozenset(commands))
+    return Setting(tuple(units.program()), user, frozenset(commands), os.path.exists)
 
 
 def kind(filename: str) -> str:

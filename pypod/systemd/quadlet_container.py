@@ -35,6 +35,7 @@ KEYS: Table = {
     "Network": OWN,
     "Volume": OWN,
     "Mount": OWN,
+    "AddDevice": OWN,
     "User": OWN,
     "Group": OWN,
     "Pull": ("value", "--pull", ""),
@@ -72,7 +73,6 @@ KEYS: Table = {
     "GroupAdd": ("lines", "--group-add", ""),
     "AddCapability": ("words", "--cap-add", ""),
     "DropCapability": ("words", "--cap-drop", ""),
-    "AddDevice": ("words", "--device", ""),
     "NoNewPrivileges": ("on", "--security-opt", "no-new-privileges"),
     "SeccompProfile": ("value", "--security-opt", "seccomp="),
     "AppArmor": ("value", "--security-opt", "apparmor="),
@@ -130,6 +130,10 @@ def convert(source: Source, sources: Sources, setting: Setting) -> model.Service
     if not oneshot:
         words += [f"--sdnotify={_sdnotify(source)}", "-d"]
     words += quadlet_keys.flags(source, KEYS)
+    for device in quadlet_keys.words(source, "AddDevice"):
+        # With a dash: if it is there when the unit is made.
+        if not device.startswith("-") or setting.exists(device[1:].partition(":")[0]):
+            words += ["--device", device.removeprefix("-")]
     words += _references(source, sources, needs)
     words += _user(source)
     words += quadlet_keys.words(source, "PodmanArgs")

@@ -9,10 +9,10 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pypod.systemd import quoting
+from pypod.systemd import quoting, unit_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pypod.systemd.unit_file import Entry, UnitFile
 
@@ -109,8 +109,6 @@ class Source:
 
     def value(self, key: str) -> str:
         """The value in force, without the quotes around it; "" if there is none."""
-        from pypod.systemd import unit_file
-
         entry = self.unit.last(self.section, key)
         return unit_file.whole(entry.value) if entry else ""
 
@@ -122,8 +120,6 @@ class Source:
         return self.flag_of(self.section, key, default)
 
     def flag_of(self, section: str, key: str, default: bool) -> bool:
-        from pypod.systemd import unit_file
-
         entry = self.unit.last(section, key)
         if entry is None:
             return default
@@ -150,6 +146,7 @@ class Setting:
     program: tuple[str, ...]  # the path of pypod and its first words
     user: bool  # a user's manager
     commands: frozenset[str]  # the commands that this pypod has
+    exists: Callable[[str], bool] = bool  # whether the host has a path
 
 
 def close(word: str, known: Iterable[str]) -> str:

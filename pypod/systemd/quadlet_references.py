@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pypod.systemd import quadlet_keys, unit_file
 from pypod.systemd import quadlet_model as model
-from pypod.systemd import unit_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,8 +94,6 @@ class Sources:
 
     def volume(self, source: Source, entry: Entry, value: str, needs: Needs) -> str:
         """``Volume=``: SOURCE:DESTINATION[:OPTIONS], where SOURCE may be a .volume file or relative to this file."""
-        from pypod.systemd import quadlet_keys
-
         head, colon, rest = value.partition(":")
         if not colon:
             return value
@@ -107,8 +105,6 @@ class Sources:
 
     def mount(self, source: Source, entry: Entry, value: str, needs: Needs) -> str:
         """``Mount=``: type=TYPE,KEY=VALUE…, where the source may be another file or relative to this one."""
-        from pypod.systemd import quadlet_keys
-
         parts = value.split(",")
         kind = next((part[5:] for part in parts if part.startswith("type=")), "volume")
         for number, part in enumerate(parts):

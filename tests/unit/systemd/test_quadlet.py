@@ -300,6 +300,15 @@ def test_the_administrators_settings_stand() -> None:
     assert not get(service, "Unit", "After") and not get(service, "Service", "SuccessExitStatus")
 
 
+def test_devices_that_need_not_be_there() -> None:
+    read = sources(
+        {"a.container": "[Container]\nImage=x\nAddDevice=-/dev/one:/dev/x -/dev/two\nAddDevice=/dev/three:r\n"}
+    )
+    setting = Setting((PROGRAM,), False, EVERYTHING, lambda path: path == "/dev/one")
+    made = quadlet_convert.convert(read, setting)["a.container"]
+    assert options(words(made), "--device") == ["/dev/one:/dev/x", "/dev/three:r"]
+
+
 def test_units_of_a_user_do_not_wait_for_a_target_that_is_not_there() -> None:
     files = {"a.container": "[Container]\nImage=img\n"}
     assert "network-online" not in services(files, user=True)["a.container"].text
