@@ -1,4 +1,4 @@
-"""Container records: found, made, renamed, removed. One write of each JSON file per operation."""
+"""Container records: made, renamed, removed. One write of each JSON file per operation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from pypod.base import files
 from pypod.errors import InUse, NoSuchContainer, NoSuchImage, StorageError, reason
-from storage import overlay, records
+from storage import lookup, overlay, records
 from storage.progress import SILENT
 from storage.trash import Staging
 
@@ -20,40 +20,11 @@ if TYPE_CHECKING:
     from storage.records import Container, Image, Row
     from storage.store import Store
 
-_ID_LENGTH = 64
-
-
-def find(store: Store, reference: str) -> Container:
-    """By id, then by name, then by the unique beginning of an id.
-
-    Raises NoSuchContainer, in podman's words.
-    """
-    reference = reference.removeprefix("/")  # Docker's names begin with one
-    row = _row(store, reference) if len(reference) == _ID_LENGTH else None
-    row = row or named(store, reference)
-    if row is None and reference:
-        found = {row["id"]: row for table in reversed(store.container_tables) for row in table.beginning(reference)}
-        if len(found) > 1 and reference not in found:
-            raise NoSuchContainer(f"more than one result for container ID {reference}: container already exists")
-        row = found.get(reference) or next(iter(found.values()), None)
-    if row is None:
-        raise NoSuchContainer(f'no container with name or ID "{reference}" found: no such container')
-    return records.container(row)
-
-
-def named(store: Store, name: str) -> Row | None:
-    """The record that has a name. Raises StorageError."""
-    for table in store.container_tables:
-        row = table.named(name)
-        if row is not None:
-            return row
-    return None
-
 
 def check_names(store: Store, names: Iterable[str], own: str = "") -> None:
     """Raise InUse if a container, other than ``own``, has one of the names."""
     for name in names:
-        row = named(store, name)
+        row = lookup.named(store, name)
         if row is not None and row["id"] != own:
             raise InUse(
                 f'creating container storage: the container name "{name}" is already in use by {row["id"]}.'
@@ -235,13 +206,13 @@ def delete_layer(store: Store, id: str) -> None:
 
 def delete(store: Store, id: str) -> bool:
     """See ``Store.delete_container``. The record goes before the directories: then the container is gone for all."""
-    row = _row(store, id)
+    row = lookup.by_id(store, id)
     if row is None:
         _remove_leftovers(store, id)
         return False
     with Staging(store.home, later=True) as staging:
         with store.layers_lock() as layers_lock, store.containers_lock() as containers_lock:
-            row = _row(store, id)
+            row = lookup.by_id(store, id)
             if row is not None:
                 durable = not (row.get("flags") or {}).get("Volatile")
                 # The container first: at no time does a record name what is not there.
@@ -251,14 +222,6 @@ def delete(store: Store, id: str) -> bool:
                     drop_layer(store, row["layer"], layers_lock, staging, durable=durable)
     _remove_leftovers(store, id)
     return row is not None
-
-
-def _row(store: Store, id: str) -> Row | None:
-    for table in store.container_tables:
-        row = table.row(id)
-        if row is not None:
-            return row
-    return None
 
 
 def _remove_leftovers(store: Store, id: str) -> None:

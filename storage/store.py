@@ -11,7 +11,6 @@ import os
 from pypod.base import files
 from pypod.errors import StorageError, reason
 from storage import records
-from storage.locks import RecordLock
 from storage.progress import SILENT
 from storage.records import Container, Image, Layer
 from storage.table import Table
@@ -23,8 +22,15 @@ if TYPE_CHECKING:
 
     from storage.image_find import ShortNames
     from storage.limits import Limits
+    from storage.locks import RecordLock
     from storage.progress import Progress
     from storage.trash import Staging
+
+
+def _lock(path: str, also: str = "", tables: Sequence[Table] = ()) -> RecordLock:
+    from storage.locks import RecordLock
+
+    return RecordLock(path, also=also, tables=tables)
 
 
 class Store:
@@ -111,17 +117,17 @@ class Store:
 
     def layers_lock(self) -> RecordLock:
         also = f"{self.imagestore}/{self.driver}-layers/layers.lock" if self.imagestore else ""
-        return RecordLock(f"{self.layers_dir}/layers.lock", also=also, tables=self.layer_tables)
+        return _lock(f"{self.layers_dir}/layers.lock", also=also, tables=self.layer_tables)
 
     def images_lock(self) -> RecordLock:
-        return RecordLock(f"{self.images_dir}/images.lock", tables=(self.image_table,))
+        return _lock(f"{self.images_dir}/images.lock", tables=(self.image_table,))
 
     def containers_lock(self) -> RecordLock:
-        return RecordLock(self._containers_lock, tables=self.container_tables)
+        return _lock(self._containers_lock, tables=self.container_tables)
 
     def userns_lock(self) -> RecordLock:
         """Held while ranges of ids are chosen that no other container has. Before all others."""
-        return RecordLock(f"{self.graphroot}/userns.lock")
+        return _lock(f"{self.graphroot}/userns.lock")
 
     def prepare(self) -> None:
         """Make the store's directories if they are missing.
@@ -425,15 +431,15 @@ class Store:
 
         Raises NoSuchContainer.
         """
-        from storage import containers
+        from storage import lookup
 
-        return containers.find(self, reference)
+        return lookup.find(self, reference)
 
     def has_container_named(self, name: str) -> bool:
         """Whether a container, of any tool, has this name."""
-        from storage import containers
+        from storage import lookup
 
-        return containers.named(self, name) is not None
+        return lookup.named(self, name) is not None
 
     def create_container(
         self,

@@ -6,7 +6,6 @@ import os
 
 from pypod.base import fastjson, files
 from pypod.base.record import record
-from pypod.engine import env, rootfs, users
 from pypod.errors import PypodError, StorageError, UsageError, reason
 
 TYPE_CHECKING = False
@@ -55,10 +54,15 @@ def process(container: Container, state: State, options: ExecOptions) -> dict[st
     variables = dict(entry.partition("=")[::2] for entry in result.get("env") or ())
     if options.tty:
         variables.setdefault("TERM", "xterm")
-    for path in options.env_files:
-        variables.update(env.read_file(path, os.environ))
+    if options.env_files:
+        from pypod.engine import env
+
+        for path in options.env_files:
+            variables.update(env.read_file(path, os.environ))
     user = options.user
     if user:
+        from pypod.engine import users
+
         root = _root(state)
         try:
             found = users.resolve(root, user, container.config.groups)
@@ -77,12 +81,17 @@ def process(container: Container, state: State, options: ExecOptions) -> dict[st
         result["capabilities"] = _capabilities(result["capabilities"], found.uid, options.privileged)
     elif options.privileged:
         result["capabilities"] = _capabilities(result["capabilities"], result["user"]["uid"], True)
-    variables.update(env.parse(options.env, os.environ))
+    if options.env:
+        from pypod.engine import env
+
+        variables.update(env.parse(options.env, os.environ))
     result["env"] = [f"{name}={value}" for name, value in variables.items()]
     return result
 
 
 def _root(state: State) -> int:
+    from pypod.engine import rootfs
+
     try:
         return rootfs.open_root(f"/proc/{state.pid}/root")
     except OSError as error:

@@ -19,7 +19,7 @@ def path_of(context: Context, name: str = "") -> str:
     Raises NotFound.
     """
     from pypod.base import process
-    from pypod.runtime import choose
+    from pypod.runtime.choice import choose
 
     wanted = name or str(context.flags.get("runtime") or "") or os.environ.get("PYPOD_RUNTIME", "")
     if not wanted:

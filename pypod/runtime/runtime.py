@@ -6,7 +6,6 @@ import os
 
 from pypod.base import fastjson, files, process
 from pypod.errors import NotFound, RuntimeFailed, reason
-from pypod.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,6 +164,8 @@ class Runtime:
     def failure(self, message: str = "", log_path: str = "") -> RuntimeFailed:
         """The error for a call that failed: from the runtime's log file, else from ``message``, what it wrote."""
         log = log_path or self.log
+        from pypod.runtime import errors
+
         text = (errors.last_error(log) if log else "") or errors.from_text(message)
         return errors.failure(self.name, text)
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypod.errors import CommandNotExecutable, CommandNotFound, NotFound, RuntimeFailed
-from pypod.runtime import Runtime, choose, errors
+from pypod.runtime import Runtime, errors
+from pypod.runtime.choice import choose
 
 RUNC = "runc create failed: unable to start container process: "
 
