@@ -28,3 +28,11 @@ GENERATE = (
     ("template", "bool", False, "", "Make a template unit, of which several can run; implies --new"),
     ("wants", "array", (), "UNIT", "Start this unit too"),
 )
+
+AUTO_UPDATE = (
+    ("authfile", "str", None, "FILE", "Credentials are in this file (default $REGISTRY_AUTH_FILE, else as podman)"),
+    ("dry-run", "bool", False, "", "Only say what would be updated"),
+    ("format", "str", None, "FORMAT", "json, or a Go template; table TEMPLATE adds headings"),
+    ("rollback", "bool", True, "", "Go back to the image of before if the new container does not come up"),
+    ("tls-verify", "bool", None, "", "Verify certificates (default as registries.conf says, else true)"),
+)

@@ -1,8 +1,8 @@
 """``schema``: the JSON Schema (draft 2020-12) of what a command prints with --format json.
 
-The files are in pypod/data/schemas, one for each output; a hyphen is a blank of the command's name, and ``--verbose``
-the flag that changes the output. ``run`` and ``create`` print theirs with --dry-run=json. ``error`` is no command: it
-is a line of stderr with --log-format json.
+The files are in pypod/data/schemas, one for each output; a hyphen is a blank of the command's name, an underscore a
+hyphen, and ``--verbose`` the flag that changes the output. ``run`` and ``create`` print theirs with --dry-run=json.
+``error`` is no command: it is a line of stderr with --log-format json.
 
 Where a template's fields are not the keys of the JSON, ``x-template-fields`` lists them (see ``schema_fields``).
 """
@@ -54,7 +54,7 @@ def every() -> list[str]:
 
 def _name(stem: str) -> str:
     command, _, flag = stem.partition("--")
-    return command.replace("-", " ") + (f" --{flag}" if flag else "")
+    return command.replace("-", " ").replace("_", "-") + (f" --{flag}" if flag else "")
 
 
 def load(words: Sequence[str]) -> dict[str, Any]:
@@ -72,7 +72,8 @@ def load(words: Sequence[str]) -> dict[str, Any]:
             f'no schema for "{typed}"',
             hint=f"did you mean {', '.join(close)}?" if close else "pypod schema lists the commands that have one",
         )
-    return _read(name.replace(" --", "--").replace(" ", "-"))
+    command, dashes, flag = name.partition(" --")
+    return _read(command.replace("-", "_").replace(" ", "-") + ("--" + flag if dashes else ""))
 
 
 def _read(stem: str) -> dict[str, Any]:

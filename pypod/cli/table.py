@@ -59,6 +59,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("names", '"pypod attach" requires a name, id, or the "--latest" flag'),
         "container",
     ),
+    "auto-update": (
+        "auto_update",
+        "Give containers that ask for it newer images",
+        _SYSTEM,
+        "options_systemd.AUTO_UPDATE",
+        "[options]",
+        (0, 0),
+        "",
+    ),
     "commit": (
         "commit",
         "Make an image of a container's changes",

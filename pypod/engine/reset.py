@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # such a directory may be one that holds other things, too.
 _KEPT = ("bolt_state.db", "db.sql", "defaultNetworkBackend", "libpod", "pypod", "storage.lock", "userns.lock")
 _PARTS = ("", "-containers", "-images", "-layers", "-locks")
-_OF_TMPDIR = ("creating", "ended", "ended.old", "events", "exits", "holders", "kept", "netns")
+_OF_TMPDIR = ("auto-update.lock", "creating", "ended", "ended.old", "events", "exits", "holders", "kept", "netns")
 _OF_SECRETS = ("secrets.json", "secrets.lock", "filedriver/secretsdata.json", "filedriver/secretsdata.lock")
 _IF_EMPTY = ("cache", "mounts", "networks", "secrets/filedriver", "secrets", "tmp", "volumes")
 

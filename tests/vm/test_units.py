@@ -11,8 +11,9 @@ import pytest
 
 from support import awkward
 from support.runner import Result
-from support.vm import Machine
+from support.vm import APP, Machine
 
+REGISTRY = "/var/tmp/registry.yml"
 CONTRIB = Path(__file__).parents[2] / "contrib" / "systemd"
 
 # For every script: `ctl` talks to the manager, `units` is where it looks for units.
@@ -152,6 +153,49 @@ until_true test -e $out/args; base64 -w0 $out/args; rm -rf $out
 """
     arrived = base64.b64decode(run(script).ok().out).decode("utf-8", "surrogateescape").split("\0")[:-1]
     assert arrived == words
+
+
+def test_auto_update(vm: Machine, run: Callable[..., Result]) -> None:
+    """A newer image of a registry's in a unit that runs; one that does not come up is rolled back."""
+    settings = (
+        "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/tmp/registry}}\nhttp: {addr: 127.0.0.1:5000}\n"
+    )
+    vm.put(settings.encode(), REGISTRY)
+    vm.root(
+        f"systemctl is-active -q registry || systemd-run -q --unit registry docker-registry serve {REGISTRY}"
+    ).ok()
+    script = f"""{PRELUDE}
+image=127.0.0.1:5000/$(id -un):1
+push() {{ # push VERSION WHAT-IT-DOES: another image, of which this store knows nothing
+    pypod import -q -c "CMD [\\"sh\\", \\"-c\\", \\": $1; trap exit TERM; $2\\"]" {APP}/bb.tar $image >&2
+    pypod push -q --tls-verify=false $image >&2
+    if [ $1 != one ]; then pypod tag $(pypod inspect up --format '{{{{.Image}}}}') $image >&2; fi
+}}
+update() {{
+    pypod auto-update --tls-verify=false --format '{{{{.Unit}}}} {{{{.ContainerName}}}} {{{{.Updated}}}}' "$@"
+}}
+version() {{ pypod inspect up --format '{{{{index .Config.Cmd 2}}}}' | cut -d' ' -f2; }}
+forever='while :; do sleep 0.1; done'
+until_true push one "$forever"
+pypod create --name up --label io.containers.autoupdate=registry $image >&2
+pypod generate systemd --new -n -f up >&2; pypod rm up >&2
+$ctl daemon-reload; $ctl start container-up
+push two "$forever"
+fact second "$(update)"
+fact now "$(version) $($ctl is-active container-up)"
+push three "exit 3"
+fact third "$(update)"
+fact still "$(version) $($ctl is-active container-up)"
+$ctl stop container-up
+"""
+    found = facts(run(script, timeout=900))
+    unit = "container-up.service up"
+    assert found == {
+        "second": f"{unit} true",
+        "now": "two; active",
+        "third": f"{unit} rolled back",
+        "still": "two; active",
+    }
 
 
 @pytest.mark.parametrize("kind", ["system", "user"])
