@@ -94,7 +94,8 @@ def ls(invocation: Invocation) -> int:
             if found:
                 output.table(["DRIVER", "VOLUME NAME"], rows, noheading=flags["noheading"])
         return 0
-    described = [volume_view.describe(context, store, volume) for volume in found]
+    users = volumes.Users(context, store)
+    described = [volume_view.describe(context, store, volume, users) for volume in found]
     if output.is_json(template):
         output.json(described, 2)
         return 0
@@ -170,10 +171,11 @@ def rm(invocation: Invocation) -> int:
 def prune(invocation: Invocation) -> int:
     flags = invocation.options
     context, store = _open(invocation)
+    users = volumes.Users(context, store)
     found = [
         volume
         for volume in volume_view.select(context, store, flags["filter"], keys=_PRUNE_FILTERS)
-        if not volumes.users(context, store, volume.name)
+        if not users.of(volume.name)
     ]
     if not flags["force"]:
         if not found:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     Test = Callable[[Volume], bool]
 
 
-def describe(context: Context, store: Store, volume: Volume) -> dict[str, Any]:
-    """One volume with podman's keys; what is zero or false is left out, as podman does."""
+def describe(context: Context, store: Store, volume: Volume, users: volumes.Users | None = None) -> dict[str, Any]:
+    """One volume with podman's keys; what is zero or false is left out, as podman does. ``users`` serves many."""
     result: dict[str, Any] = {
         "Name": volume.name,
         "Driver": volume.driver,
@@ -36,7 +36,7 @@ def describe(context: Context, store: Store, volume: Volume) -> dict[str, Any]:
     for key, value in (("UID", volume.uid), ("GID", volume.gid), ("Anonymous", volume.anonymous)):
         if value:
             result[key] = value
-    result["MountCount"] = mount_count(context, store, volume.name)
+    result["MountCount"] = mount_count(users or volumes.Users(context, store), volume.name)
     if volume.needs_copy_up:
         result["NeedsCopyUp"] = True
     if volume.needs_chown:
@@ -44,15 +44,11 @@ def describe(context: Context, store: Store, volume: Volume) -> dict[str, Any]:
     return result
 
 
-def mount_count(context: Context, store: Store, name: str) -> int:
+def mount_count(users: volumes.Users, name: str) -> int:
     """How many running containers have the volume mounted."""
     from pypod.engine import container
 
-    return sum(
-        1
-        for identity in volumes.users(context, store, name)
-        if container.observe(container.find(context, store, identity)).live
-    )
+    return sum(1 for other in users.of(name) if container.observe(other).live)
 
 
 def select(context: Context, store: Store, filters: Sequence[str], *, keys: Sequence[str] = ()) -> list[Volume]:
@@ -84,7 +80,8 @@ def _dangling(context: Context, store: Store, value: str) -> Test:
     wanted = {"true": True, "1": True, "false": False, "0": False}.get(value.lower())
     if wanted is None:
         raise UsageError(f'"{value}" is not a valid value for the "dangling" filter - must be true or false')
-    return lambda volume: (not volumes.users(context, store, volume.name)) is wanted
+    users = volumes.Users(context, store)
+    return lambda volume: (not users.of(volume.name)) is wanted
 
 
 def _label(context: Context, store: Store, value: str) -> Test:

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pypod.engine.container import Container
     from pypod.engine.context import Context
     from storage.store import Store
 
@@ -155,15 +156,29 @@ def find(context: Context, name: str) -> Volume:
     raise NoSuchVolume(f'no volume with name "{name}" found: no such volume')
 
 
+class Users:
+    """Which containers use which volumes: for lists of volumes, as every container is read once, when it is asked."""
+
+    def __init__(self, context: Context, store: Store) -> None:
+        self._context, self._store = context, store
+        self._by_name: dict[str, dict[str, Container]] | None = None
+
+    def of(self, name: str) -> list[Container]:
+        """The containers that use a volume."""
+        if self._by_name is None:
+            from pypod.engine import container
+
+            self._by_name = {}
+            for other in container.every(self._context, self._store):
+                for mount in other.config.mounts:
+                    if mount.type == "volume":
+                        self._by_name.setdefault(mount.name, {})[other.id] = other
+        return list(self._by_name.get(name, {}).values())
+
+
 def users(context: Context, store: Store, name: str) -> list[str]:
     """The ids of the containers that use a volume."""
-    from pypod.engine import container
-
-    return [
-        other.id
-        for other in container.every(context, store)
-        if any(mount.type == "volume" and mount.name == name for mount in other.config.mounts)
-    ]
+    return [other.id for other in Users(context, store).of(name)]
 
 
 def delete(context: Context, name: str) -> None:
