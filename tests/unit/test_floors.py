@@ -20,6 +20,7 @@ FLOORS = {
     "pypod.runtime": 2,
     "pypod.network": 2,
     "pypod.registry": 2,
+    "pypod.kube": 2,
     "pypod.systemd": 2,
     "storage": 2,
     "conmon": 2,
@@ -117,3 +118,18 @@ def test_only_one_room_speaks_to_registries():
                 for alias in node.names
             }
             assert "requests" not in heads, name
+
+
+def test_only_one_room_reads_yaml():
+    """And that is imported by the kube commands alone, where they begin."""
+    for name, path in MODULES.items():
+        tree = ast.parse(path.read_text(), name)
+        heads = {
+            alias.name.partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        assert "yaml" not in heads or name == "pypod.kube.yamltext", name
+        if "kube" not in name:
+            assert not {item for item in imports(name) if "kube" in item}, name
