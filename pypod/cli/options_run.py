@@ -209,9 +209,20 @@ _HEALTH = (
     ("no-healthcheck", "bool", False, "", "Turn the image's health check off"),
 )
 
-CREATE = _PROCESS + _IMAGE + _NAMESPACES + _NETWORK + _FILES + _SECURITY + _RESOURCES + _HEALTH
+_INIT = (
+    (
+        "init-ctr",
+        "choice",
+        None,
+        "TYPE",
+        "Run to the end, before the pod's other containers, once or at each start of the pod",
+        ("once", "always"),
+    ),
+)
 
-RUN = CREATE + (
+CREATE = _INIT + _PROCESS + _IMAGE + _NAMESPACES + _NETWORK + _FILES + _SECURITY + _RESOURCES + _HEALTH
+
+RUN = CREATE[len(_INIT) :] + (
     ("detach d", "bool", False, "", "Run in the background and print the container's ID"),
     ("detach-keys", "str", None, "KEYS", "The keys that detach the terminal (default ctrl-p,ctrl-q)"),
     ("preserve-fds", "uint", None, "NUMBER", "Hand this many descriptors after 2 on to the container"),

@@ -64,6 +64,11 @@ def write(
 
         config = replace(config, env=[*config.env, notifying.VARIABLE])
         extra_mounts = [*extra_mounts, notifying.mount(container)]
+    subpaths = {}
+    if any(item.subpath for item in config.mounts):
+        from pypod.engine import subpaths as parts
+
+        subpaths = parts.attach(container, deeds)
     request = specgen.SpecRequest(
         config=config,
         rootfs=root,
@@ -80,6 +85,7 @@ def write(
         extra_mounts=extra_mounts,
         unmade=deeds.unmade,
         gid_count=_gid_count(context),
+        subpaths=subpaths,
     )
     spec = specgen.runtime_spec(request)
     deeds.write(container.userdata + "/config.json", fastjson.dumps(spec).encode())

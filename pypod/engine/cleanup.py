@@ -188,8 +188,10 @@ def unmount(store: Store, container: Container) -> None:
             store.unmount(container.config.layer)
         except (PypodError, OSError):
             pass
-    images = [f"image{number}" for number, item in enumerate(container.config.mounts) if item.type == "image"]
-    for name in ("shm", "rootfs", *images):
+    mounts = list(enumerate(container.config.mounts))
+    images = [f"image{number}" for number, item in mounts if item.type == "image"]
+    parts = [f"subpath{number}" for number, item in mounts if item.subpath]
+    for name in ("shm", "rootfs", *images, *parts):
         try:
             syscalls.umount(f"{container.rundir}/{name}", syscalls.MNT_DETACH)
         except OSError:

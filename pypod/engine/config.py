@@ -25,6 +25,7 @@ class Mount:
     anonymous: bool = False  # a volume that ``rm -v`` and ``--rm`` remove
     chown: bool = False  # option U: give the source to the container's user
     copy: bool = True  # a new volume is filled with what the image has there
+    subpath: str = ""  # what of the source is mounted: a path in it, which no link leads out of
 
 
 @record
@@ -203,6 +204,7 @@ class ContainerConfig:
     needs: list[str] = []  # those of them that must run before it starts: whose namespaces it joins, and --requires
     pod: str = ""  # the pod's id
     infra: bool = False  # it holds the pod's namespaces
+    init_type: str = ""  # once, always: it runs to its end before the pod's other containers are started
 
     @property
     def bridges(self) -> list[str]:

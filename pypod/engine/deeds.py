@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pypod.engine.config import ContainerConfig
+    from pypod.engine.config import ContainerConfig, Mount
     from pypod.engine.container import Container, State
     from pypod.engine.context import Context
     from pypod.engine.users import User
@@ -66,6 +66,12 @@ class Deeds:
         """An image's files, read-only. Raises StorageError."""
         files.make_directory(target)
         store.mount(image.layer, read_only=True, target=target, uid_map=config.uid_map, gid_map=config.gid_map)
+
+    def part(self, config: ContainerConfig, item: Mount, target: str) -> None:
+        """A path inside a volume or host directory, mounted at ``target``."""
+        from pypod.engine import subpaths
+
+        subpaths.mount(config, item, target)
 
     def root(self, path: str) -> int:
         """A descriptor of the root file system that is mounted at ``path``."""

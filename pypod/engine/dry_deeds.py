@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pypod.engine import config as config_types
     from pypod.engine.config import ContainerConfig
     from pypod.engine.container import Container, State
     from pypod.engine.context import Context
@@ -131,6 +132,10 @@ class Noted(Deeds):
 
         _, planned, idmapped = mounting.plan(store, image.layer, False, True, target, config.uid_map)
         self._overlay(planned, idmapped)
+
+    def part(self, config: ContainerConfig, item: config_types.Mount, target: str) -> None:
+        source = f"{item.source}/{item.subpath}"
+        self.mounts.append(Mount(type="bind", source=source, target=target, options=["rbind"]))
 
     def root(self, path: str) -> int:
         if self.image_below is not None:

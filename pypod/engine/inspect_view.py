@@ -174,6 +174,8 @@ def mount(item: Any) -> dict[str, Any]:
             "Propagation": inspect_host.propagation(item.options),
         }
     )
+    if item.subpath:
+        result["SubPath"] = item.subpath
     return result
 
 

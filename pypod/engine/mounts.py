@@ -235,6 +235,7 @@ def parse_mount(text: str, volume_path: str) -> list[Mount]:
     options: list[str] = []
     chown = False
     copy = True
+    subpath = ""
     for key, separator, value in rest:
         what = f"{key} in mount {text!r}"
         if key in ("src", "source"):
@@ -266,6 +267,8 @@ def parse_mount(text: str, volume_path: str) -> list[Mount]:
             options.append(f"{key}={value}")
         elif not separator and key in _FLAGS | set(_PROPAGATION) and kind != "devpts":
             options.append(key)
+        elif key in ("subpath", "volume-subpath") and kind in ("bind", "volume"):
+            subpath = _inside(value, what)
         elif kind in ("bind", "glob", "volume") and (key in ("idmap", "volume-opt", "subpath", "volume-label")):
             raise UsageError(f"{what} is not supported yet")
         else:
@@ -307,7 +310,15 @@ def parse_mount(text: str, volume_path: str) -> list[Mount]:
         made = Mount(type="image", source=source, destination=where, options=options, copy=False)
     else:
         raise UsageError(f"invalid mount {text!r}: invalid filesystem type {kind!r}")
-    return [made]
+    return [replace(made, subpath=subpath) if subpath else made]
+
+
+def _inside(path: str, what: str) -> str:
+    """A subpath: a clean relative path. Raises UsageError."""
+    clean = os.path.normpath(path.lstrip("/")) if path else "."
+    if clean == "." or ".." in clean.split("/"):
+        raise UsageError(f"invalid value {path!r} of {what}: must be a path inside the source")
+    return clean
 
 
 def _glob(pattern: str, target: str, options: list[str], text: str, chown: bool) -> list[Mount]:

@@ -190,10 +190,25 @@ def build_config(
         needs=needs,
         pod=options.get("pod_id") or "",
         infra=bool(options.get("is_infra")),
+        init_type=_init_type(options),
     )
     if limits.given(config):
         limits.warn(context, config)
     return config
+
+
+def _init_type(options: Mapping[str, Any]) -> str:
+    """--init-ctr. Raises UsageError."""
+    kind = options.get("init_ctr") or ""
+    if not kind:
+        return ""
+    if kind not in ("once", "always"):
+        raise UsageError(f"init container type must be 'always' or 'once', not {kind}: invalid argument")
+    if not options.get("pod_id"):
+        raise UsageError("must specify pod value with init-ctr: invalid argument")
+    if options.get("restart") not in (None, "", "no", "never"):
+        raise UsageError("an init container runs once for each start of its pod: --restart is not for it")
+    return str(kind)
 
 
 def _secrets(options: Mapping[str, Any], context: Context) -> list[SecretUse]:

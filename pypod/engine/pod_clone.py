@@ -47,6 +47,7 @@ def clone(
         labels={**pod.labels, **option_engine.labels(flags, {})},
         hostname=flags.get("hostname") or pod.hostname,
         infra_id=ids.get(pod.infra_id, ""),
+        volumes=[],
         cgroup_path=pod.cgroup_path.replace(pod.id, identity),
     )
     made: list[Container] = []

@@ -47,10 +47,14 @@ def create(
     create_command: Sequence[str],
     *,
     name: str = "",
+    volumes: Sequence[str] = (),
     puller: Puller | None = None,
     progress: Progress,
 ) -> Pod:
-    """Make a pod by podman-pod-create(1)'s ``flags``; enters the user namespace. Raises PypodError of every kind."""
+    """Make a pod by podman-pod-create(1)'s ``flags``; enters the user namespace. Raises PypodError of every kind.
+
+    ``volumes`` are names of volumes, which the caller makes, that are removed with the pod.
+    """
     id_file = flags.get("pod_id_file") or ""
     if id_file and os.path.exists(id_file):
         raise UsageError(f"pod id file exists. Ensure another pod is not using it or delete {id_file}")
@@ -94,6 +98,7 @@ def create(
         cgroup_path=path,
         limits=pod_cgroup.limits(context, flags, path),
         members={flag: list(flags[flag]) for flag in _MEMBER_FLAGS if flags.get(flag)},
+        volumes=list(volumes),
     )
     lock = pods.lock(context, identity)
     try:

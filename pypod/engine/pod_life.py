@@ -42,8 +42,18 @@ def _each(found: Sequence[Container], action: Callable[[Container], object]) -> 
 
 
 def start_all(context: Context, store: Store, pod: Pod) -> None:
-    """The infra container, then the others; what runs already is left alone. Raises Failures."""
-    _each(pods.members(context, store, pod.id), lambda item: _start(context, store, item))
+    """The infra container, then the init containers to their end, then the others; what runs already is left alone.
+
+    Raises Failures, PypodError.
+    """
+    members = pods.members(context, store, pod.id)
+    if any(item.config.init_type for item in members):
+        from pypod.engine import pod_init
+
+        _each([item for item in members if item.config.infra], lambda item: _start(context, store, item))
+        pod_init.run(context, store, members)
+        members = [item for item in members if not item.config.init_type]
+    _each(members, lambda item: _start(context, store, item))
     events.pod(context, "start", pod.id, pod.name)
 
 

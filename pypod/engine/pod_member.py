@@ -146,7 +146,7 @@ def member_flags(context: Context, store: Store, flags: Mapping[str, Any], pod: 
         whole[flag] = [*texts, *(whole.get(flag) or ())]
     if pod.cgroup_path and not whole.get("cgroup_parent"):
         whole["cgroup_parent"] = pod.cgroup_path
-    if pod.restart_policy and not whole.get("restart") and not whole.get("rm"):
+    if pod.restart_policy and not any(map(whole.get, ("init_ctr", "restart", "rm"))):
         whole["restart"] = pod.restart_policy
     return whole
 

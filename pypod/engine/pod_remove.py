@@ -61,6 +61,8 @@ def remove(context: Context, store: Store, pod: Pod, *, force: bool = False, tim
             except NoSuchContainer:
                 continue
         _remove_cgroup(pod)
+        for name in pod.volumes:
+            _remove_volume(context, store, name)
         pods.forget(context, pod.id)
     events.pod(context, "remove", pod.id, pod.name)
 
@@ -99,6 +101,14 @@ def remove_empty(
             remove(context, store, pod, force=force, timeout=timeout)
         gone.append(infra)
     return gone
+
+
+def _remove_volume(context: Context, store: Store, name: str) -> None:
+    """A volume of the pod's own; one that somebody else has come to use stays."""
+    from pypod.engine import volumes
+
+    if not volumes.users(context, store, name):
+        volumes.delete(context, name)
 
 
 def _remove_cgroup(pod: Pod) -> None:

@@ -42,7 +42,8 @@ class View:
     @property
     def status(self) -> str:
         """Created, Running, Paused, Degraded, Exited, Stopped: podman's word for all states together."""
-        return overall([item.state.status for item in self.members])
+        # An init container that has done its work is no sign of decay.
+        return overall([item.state.status for item in self.members if not item.container.config.init_type])
 
     @property
     def infra(self) -> Container | None:

@@ -43,6 +43,7 @@ class Pod:
     cgroup_path: str = ""  # where the cgroups of members are made; "": not in one of the pod's
     limits: dict[str, Any] = {}  # of the pod's cgroup, by pod inspect's keys
     members: dict[str, Any] = {}  # flags that every member gets: volume, device, security_opt, …
+    volumes: list[str] = []  # that go with it: those that ``kube play`` made for this pod alone
 
 
 def directory(context: Context) -> str:

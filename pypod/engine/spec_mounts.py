@@ -106,20 +106,21 @@ def _oci(item: Mount, request: SpecRequest) -> dict[str, Any]:
         return spec.mount(item.destination, item.type, item.type, item.options)
     config = request.config
     options = list(item.options)
+    source = request.subpaths.get(item.destination, item.source)
     if item.type == "bind" or item.source:
-        place = item.source
+        place = source if source == item.source or os.path.exists(source) else item.source
         while item.source in request.unmade and not os.path.exists(place):
             place = os.path.dirname(place)  # where it will be made
         try:
             flags = os.statvfs(place).f_flag
         except OSError as error:
-            raise PypodError(f"cannot mount {item.source} at {item.destination}: {error.strerror or error}") from None
+            raise PypodError(f"cannot mount {source} at {item.destination}: {error.strerror or error}") from None
         if request.rootless or config.uid_map:
             # What the host has set on the file system is locked in a user namespace: it must be repeated.
             for bit, positive, negative in _STATVFS_FLAGS:
                 if flags & bit and positive not in options and negative not in options:
                     options.append(negative)
-    return spec.mount(item.destination, "bind", item.source, options)
+    return spec.mount(item.destination, "bind", source, options)
 
 
 def _systemd(request: SpecRequest) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ class SpecRequest:
     gid_count: int = 65536  # ids of the user namespace that we run in
     extra_mounts: list[dict[str, Any]] = []  # OCI mounts of the caller's: image mounts, secrets
     unmade: Sequence[str] = ()  # sources that will be made before the runtime is called
+    subpaths: dict[str, str] = {}  # destination → where the part of a mount's source is that is to be mounted
 
 
 def runtime_spec(request: SpecRequest) -> dict[str, Any]:

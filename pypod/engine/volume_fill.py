@@ -25,10 +25,10 @@ _DIRECTORY, _REGULAR, _LINK = 0o040000, 0o100000, 0o120000
 def fill(context: Context, config: ContainerConfig, root_fd: int, user: User) -> None:
     """Fill and chown what the container's mounts ask for. Raises PypodError."""
     for mount in config.mounts:
-        if mount.type == "volume":
+        if mount.type == "volume" and not mount.subpath:
             _volume(context, config, root_fd, mount)
         if mount.chown and mount.type in ("bind", "volume"):
-            uid, gid = _outside(config.uid_map, user.uid), _outside(config.gid_map, user.gid)
+            uid, gid = outside(config.uid_map, user.uid), outside(config.gid_map, user.gid)
             try:
                 give(mount.source, uid, gid)
             except OSError as error:
@@ -37,7 +37,7 @@ def fill(context: Context, config: ContainerConfig, root_fd: int, user: User) ->
                 ) from None
 
 
-def _outside(entries: list[list[int]], number: int) -> int:
+def outside(entries: list[list[int]], number: int) -> int:
     """The id in our namespace that is ``number`` in the container's."""
     for inside, outside, count in entries:
         if inside <= number < inside + count:
@@ -66,7 +66,7 @@ def _volume(context: Context, config: ContainerConfig, root_fd: int, mount: Moun
                             _copy(source, target, {}, "", target)
                         _attributes(os.fstat(source), target)
                     else:
-                        os.fchown(target, _outside(config.uid_map, 0), _outside(config.gid_map, 0))
+                        os.fchown(target, outside(config.uid_map, 0), outside(config.gid_map, 0))
             finally:
                 os.close(target)
                 if source >= 0:

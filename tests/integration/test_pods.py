@@ -402,3 +402,43 @@ def test_what_a_crash_leaves(pypod: Pypod) -> None:
     record(pypod, pod).write_bytes(saved)  # killed before the record was removed
     assert states(pypod, "two") == {}
     pypod("pod", "rm", "two").ok()
+
+
+def test_init_containers(pypod: Pypod, image: str, shared_dir: Path) -> None:
+    pod = make(pypod, "shop")
+    place = f"{shared_dir}:/log"
+    say = ("sh", "-c", 'echo "$0" >> /log/order; test "$0" != fails')
+    for name, kind in (("first", "once"), ("second", "always")):
+        pypod("create", "--pod", "shop", "--init-ctr", kind, "--name", name, "-v", place, image, *say, name).ok()
+    pypod(
+        "create",
+        "--pod",
+        "shop",
+        "--name",
+        "main",
+        "-v",
+        place,
+        image,
+        "sh",
+        "-c",
+        "echo main >> /log/order; sleep 99",
+    ).ok()
+    assert pypod("pod", "start", "shop").ok().lines == [pod]
+    until(lambda: "main" in (shared_dir / "order").read_text(), 10, "the main container to write")
+    assert (shared_dir / "order").read_text().split() == ["first", "second", "main"]
+    assert not pypod.exists("first") and pypod.state("second") == "exited"
+    assert status(pypod, "shop") == "Running"
+    pypod("pod", "start", "shop").ok()  # what runs is left alone
+    pypod("pod", "stop", "-t", "0", "shop").ok()
+    pypod("pod", "start", "shop").ok()
+    until(lambda: (shared_dir / "order").read_text().count("main") == 2, 10, "the main container to write again")
+    assert (shared_dir / "order").read_text().split()[3:] == ["second", "main"]
+    pypod("pod", "stop", "-t", "0", "shop").ok()
+    pypod("create", "--pod", "shop", "--init-ctr", "once", "--name", "bad", "-v", place, image, *say, "fails").ok()
+    assert "initialization failed on container bad: it exited with code 1" in pypod("pod", "start", "shop").err
+    assert pypod.state("main") == "exited" and pypod.exists("bad")
+    pypod("create", "--init-ctr", "once", image, "true").fails(125, "must specify pod value with init-ctr")
+    pypod("create", "--pod", "shop", "--init-ctr", "twice", image, "true").fails(125, "twice")
+    pypod("create", "--pod", "shop", "--init-ctr", "once", "--restart", "always", image, "true").fails(
+        125, "--restart"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import box
-from support.runner import Pypod
+from support.runner import Pypod, Result
 
 FAST = ("run", "--rm", "--network", "none")
 
@@ -532,3 +532,36 @@ def test_publish(pypod: Pypod, image: str) -> None:
 def test_refused(pypod: Pypod, image: str, flags: tuple[str, ...]) -> None:
     pypod("run", "--rm", *flags, image, "true").fails(125)
     assert pypod.names() == []
+
+
+def test_a_path_inside_a_volume(pypod: Pypod, image: str, shared_dir: Path) -> None:
+    """No link that a container leaves in its volume leads the next one out of it."""
+    pypod("volume", "create", "parts").ok()
+    try:
+        make = "cd /v; mkdir a; echo in > a/file; ln -s /etc out; ln -s ../../../../../../../etc up; ln -s a b"
+        pypod("run", "--rm", "--network", "none", "-v", "parts:/v", image, "sh", "-c", make).ok()
+
+        def run(sub: str, *words: str, more: str = "") -> Result:
+            mount = f"type=volume,source=parts,target=/s,subpath={sub}{more}"
+            return pypod("run", "--rm", "--network", "none", "--mount", mount, image, *words)
+
+        assert run("a", "cat", "/s/file").ok().out == "in\n"
+        assert run("a/file", "cat", "/s").ok().out == "in\n"
+        assert run("b", "ls", "/s").ok().out == "file\n"
+        assert run("a", "touch", "/s/x", more=",ro").code == 1
+        assert run("new/deep", "sh", "-c", "touch /s/x; stat -c %u /s").ok().out == "0\n"
+        # As if the volume were /: there is no /etc in it, so nothing is found there, and nothing of the host's.
+        for link in ("out", "up"):
+            found = run(link, "ls", "/s")
+            assert "passwd" not in found.out and found.code in (0, 125, 126), found
+        bind = f"type=bind,source={shared_dir},target=/s,subpath=d"
+        (shared_dir / "d").mkdir()
+        (shared_dir / "d" / "f").touch()
+        (shared_dir / "d").chmod(0o755)
+        assert pypod("run", "--rm", "--network", "none", "--mount", bind, image, "ls", "/s").ok().out == "f\n"
+        run("../x", "true").fails(125, "must be a path inside the source")
+        pypod("create", "--name", "kept", "--mount", "type=volume,src=parts,dst=/s,subpath=a", image, "true").ok()
+        assert pypod.inspect("kept")["Mounts"][0]["SubPath"] == "a"
+        pypod("rm", "kept").ok()
+    finally:
+        pypod("volume", "rm", "-f", "parts").ok()
