@@ -7,7 +7,6 @@ from pypod.base import gojson, times
 from pypod.base.record import replace
 from pypod.cli import output, targets
 from pypod.engine import container as containers
-from pypod.engine import context as contexts
 from pypod.engine import events, rootless
 from pypod.engine import networks as engine
 from pypod.errors import InUse, NotFound, PypodError, UsageError
@@ -75,7 +74,7 @@ def fields(item: dict[str, Any], *, short: bool) -> dict[str, Any]:
 
 
 def create(invocation: Invocation) -> int:
-    from pypod.network import define, leases
+    from pypod.network import define
 
     flags = invocation.options
     options = _pairs(flags["opt"], "option")
@@ -101,17 +100,11 @@ def create(invocation: Invocation) -> int:
     )
     if wish.routes:
         engine.need_routes(context)
-    contexts.make_directories(context)
     try:
-        if context.rootless:
-            define.create(directory, name, wish)
-        else:
-            define.create_noted(leases.BRIDGES, directory, name, wish)
+        engine.create(context, name, wish)
     except InUse:
         if not flags["ignore"] or not networks.exists(directory, name):
             raise
-    else:
-        events.network(context, "create", name, str(networks.find(directory, name)["id"]))
     output.line(name)
     return 0
 

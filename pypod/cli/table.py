@@ -25,13 +25,14 @@ SECTIONS = (
     "Running containers",
     "Looking at containers",
     "Pods",
+    "Kubernetes",
     "Images",
     "Volumes",
     "Networks",
     "Secrets",
     "System",
 )
-_RUN, _LOOK, _POD, _IMAGE, _VOLUME, _NETWORK, _SECRET, _SYSTEM = SECTIONS
+_RUN, _LOOK, _POD, _KUBE, _IMAGE, _VOLUME, _NETWORK, _SECRET, _SYSTEM = SECTIONS
 
 # Groups of commands: podman has every container command a second time below ``container``, and so on.
 GROUPS = {
@@ -40,8 +41,10 @@ GROUPS = {
     "healthcheck": "Manage health checks",
     "image": "Manage images",
     "image trust": "Manage which images may be used",
+    "kube": "Make pods of Kubernetes YAML, and the other way round",
     "manifest": "Manage lists of images for several platforms",
     "network": "Manage bridge networks",
+    "play": "Make pods of Kubernetes YAML",
     "pod": "Manage pods: containers that share namespaces",
     "quadlet": "Manage files that systemd turns into units",
     "secret": "Manage secrets",
@@ -582,6 +585,33 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         _NAMES,
         "container",
     ),
+    "kube down": (
+        "kube:down",
+        "Remove what kube play made of Kubernetes YAML",
+        _KUBE,
+        "options_kube.DOWN",
+        "[options] FILE|-",
+        (1, 1),
+        "file",
+    ),
+    "kube generate": (
+        "kube:generate",
+        "Describe containers, pods and volumes in Kubernetes YAML",
+        _KUBE,
+        "options_kube.GENERATE",
+        "[options] {CONTAINER|POD|VOLUME}...",
+        (1, -1),
+        "object",
+    ),
+    "kube play": (
+        "kube:play",
+        "Make pods, volumes and secrets of Kubernetes YAML",
+        _KUBE,
+        "options_kube.PLAY",
+        "[options] FILE|-",
+        (1, 1),
+        "file",
+    ),
     "pod clone": (
         "pod:clone",
         "Make a pod like another one",
@@ -1120,6 +1150,8 @@ OWN_ARGUMENTS = frozenset(("create", "exec", "pod top", "run", "schema", "top", 
 
 ALIASES = {
     "container commit": "commit",
+    "generate kube": "kube generate",
+    "play kube": "kube play",
     "container list": "ps",
     "container ls": "ps",
     "container ps": "ps",

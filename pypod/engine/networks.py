@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pypod.engine.container import Container
     from pypod.engine.context import Context
+    from pypod.network.define import Wish
     from storage.store import Store
 
 
@@ -28,6 +29,21 @@ def directory(context: Context) -> str:
 def find(context: Context, reference: str) -> dict[str, Any]:
     """By name, id or unique prefix of an id. Raises NotFound."""
     return networks.find(directory(context), reference)
+
+
+def create(context: Context, name: str, wish: Wish) -> dict[str, Any]:
+    """Define a network. Raises InUse for a name or subnet that is taken, UsageError, NetworkError."""
+    from pypod.engine import context as contexts
+    from pypod.network import define, leases
+
+    contexts.make_directories(context)
+    place = directory(context)
+    if context.rootless:
+        made = define.create(place, name, wish)
+    else:
+        made = define.create_noted(leases.BRIDGES, place, name, wish)
+    events.network(context, "create", name, str(made["id"]))
+    return made
 
 
 def check(context: Context, chosen: Mapping[str, Sequence[str]]) -> None:

@@ -37,6 +37,8 @@ def flags(item: Container, *, restarts: bool) -> dict[str, Any]:
 
 def command(probe: Probe) -> list[str]:
     """What is run in the container, in the image-spec's form: no port need be reachable from outside."""
+    if len(probe.command) == 3 and probe.command[:2] == ("/bin/sh", "-c"):
+        return ["CMD-SHELL", probe.command[2]]  # what CMD-SHELL stands for
     if probe.command:
         return ["CMD", *probe.command]
     if probe.url:

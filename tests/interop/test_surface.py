@@ -1,6 +1,6 @@
 """podman's commands and flags that its users type: each is here, or docs/from-podman.md says why not.
 
-surface.json lists those of priority P0 (everyday) and P1 (expected) of podman 5.8's manual pages.
+surface.json lists those of priority P0 (everyday) and P1 (expected) of podman 5.8's manual pages, and kube.
 """
 
 from __future__ import annotations
