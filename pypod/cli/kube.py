@@ -25,16 +25,17 @@ def play(invocation: Invocation) -> int:
     flags = invocation.options
     if flags["down"]:
         return down(invocation)
-    if flags["force"] and not flags["wait"]:
+    stays = flags["wait"] or flags["service_container"]
+    if flags["force"] and not stays:
         raise UsageError("--force may be specified only with --down or --wait")
     if flags["build"] or flags["context_dir"]:
         raise UsageError("--build is not supported: images come from registries, archives and the store")
-    if flags["wait"] and not flags["start"]:
+    if stays and not flags["start"]:
         raise UsageError("--wait and --start=false contradict each other")
     from pypod.cli.late import Late, Puller
     from pypod.engine import kube_play
 
-    request = _request(flags, invocation.args[0])
+    request = _request(flags, invocation.args)
     context, store = targets.open_engine(invocation)
     with Late(quiet=flags["quiet"]) as seen:
         played = kube_play.play(
@@ -49,18 +50,27 @@ def play(invocation: Invocation) -> int:
         report.warning(text)
     _show(played)
     output.flush()
-    if flags["wait"]:
-        return _wait(context, store, played, force=flags["force"])
-    return 0
+    if not stays:
+        return 0
+    if flags["service_container"]:
+        kube_play.tell_systemd()
+    return _wait(context, store, played, force=flags["force"], failing=flags["service_exit_code_propagation"])
 
 
-def _request(flags: dict[str, Any], path: str) -> Request:
+def _read(paths: Sequence[str]) -> bytes:
+    """All files as one, with more documents."""
+    from pypod.engine import kube_play
+
+    return b"\n---\n".join([kube_play.read_file(path) for path in paths])
+
+
+def _request(flags: dict[str, Any], paths: Sequence[str]) -> Request:
     from pypod.engine import kube_play, option_engine
     from pypod.kube.translate import Wishes
 
     networks = tuple(flags["network"])
     return kube_play.Request(
-        content=kube_play.read_file(path),
+        content=_read(paths),
         config_maps={name: kube_play.read_file(name) for name in flags["configmap"]},
         wishes=Wishes(
             pod_prefix=not flags["no_pod_prefix"],
@@ -103,22 +113,29 @@ def _list(heading: str, words: Sequence[str]) -> None:
             output.line(word)
 
 
-def _wait(context: Context, store: Store, played: Played, *, force: bool) -> int:
+def _wait(context: Context, store: Store, played: Played, *, force: bool, failing: str) -> int:
+    """``failing``: all, any or none, of the containers, makes this fail."""
     from pypod.engine import kube_down, kube_play
 
+    codes: list[int] = []
     try:
-        kube_play.wait(context, store, played)
+        codes = kube_play.wait(context, store, played)
     finally:
         done = kube_down.down(context, store, played.file, force=force)
         _show_down(done)
-    return 125 if done.errors else 0
+    if done.errors:
+        return 125
+    failed = [code for code in codes if code]
+    if (failing == "any" and failed) or (failing == "all" and failed and len(failed) == len(codes)):
+        return failed[0]
+    return 0
 
 
 def down(invocation: Invocation) -> int:
-    from pypod.engine import kube_down, kube_play
+    from pypod.engine import kube_down
     from pypod.kube import read
 
-    file: File = read.file(kube_play.read_file(invocation.args[0]))
+    file: File = read.file(_read(invocation.args))
     context, store = targets.open_engine(invocation)
     done = kube_down.down(context, store, file, force=invocation.options["force"])
     _show_down(done)

@@ -590,8 +590,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "Remove what kube play made of Kubernetes YAML",
         _KUBE,
         "options_kube.DOWN",
-        "[options] FILE|-",
-        (1, 1),
+        "[options] FILE|- [FILE...]",
+        (1, -1),
         "file",
     ),
     "kube generate": (
@@ -608,8 +608,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "Make pods, volumes and secrets of Kubernetes YAML",
         _KUBE,
         "options_kube.PLAY",
-        "[options] FILE|-",
-        (1, 1),
+        "[options] FILE|- [FILE...]",
+        (1, -1),
         "file",
     ),
     "pod clone": (

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 NETWORK = "podman-default-kube-network"
+_notify_socket = ""  # NOTIFY_SOCKET: the unit is ready when all pods run, not when their first container does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,8 @@ def play(
     progress: Progress,
 ) -> Played:
     """Raises PypodError of every kind; then nothing that was made is left."""
+    global _notify_socket
+    _notify_socket = os.environ.pop("NOTIFY_SOCKET", "")
     file = read.file(request.content)
     if not (file.pods or file.claims or file.secrets):
         raise UsageError("ConfigMaps in pypod are not a standalone object and must be used in a container")
@@ -240,15 +243,29 @@ def read_file(path: str) -> bytes:
     return content
 
 
-def wait(context: Context, store: Store, played: Played) -> None:
-    """Until no container of the pods runs but the infra containers. Raises PypodError."""
+def tell_systemd() -> None:
+    """That the pods run, if a unit waits to hear it."""
+    from pypod.systemd import notify
+
+    if _notify_socket:
+        try:
+            notify.send(_notify_socket, f"MAINPID={os.getpid()}\nREADY=1")
+        except OSError:
+            pass  # systemd says so itself, when it has waited for long enough
+
+
+def wait(context: Context, store: Store, played: Played) -> list[int]:
+    """Until no container of the pods runs but the infra containers; their exit codes. Raises PypodError."""
     from pypod.engine import container as containers
     from pypod.engine import wait as waiting
     from pypod.errors import NoSuchContainer
 
+    codes = []
     for pod in played.pods:
         for identity in pod.containers:
             try:
-                waiting.wait(context, store, containers.find(context, store, identity), ["stopped"], 0.25)
+                code = waiting.wait(context, store, containers.find(context, store, identity), ["stopped"], 0.25)
             except NoSuchContainer:
                 continue
+            codes.append(code)
+    return codes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,22 @@ def test_wait(pypod: Pypod, image: str, shared_dir: Path) -> None:
     until(lambda: pypod.exists("stay-c") and pypod.state("stay-c") == "running", 20, "the pod to run")
     os.kill(process.pid, signal.SIGTERM)
     process.communicate(timeout=30)
+    assert made(pypod)[:2] == ([], [])
+
+
+def test_a_unit_is_told_when_all_runs(pypod: Pypod, image: str, shared_dir: Path) -> None:
+    file, more, address = shared_dir / "a.yaml", shared_dir / "b.yaml", shared_dir / "notify"
+    file.write_text(pod("one", "restartPolicy: Never", command="[sh, -c, 'sleep 2; exit 3']"))
+    more.write_text(pod("two", "restartPolicy: Never", command="[sh, -c, 'sleep 1']"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(address))
+        address.chmod(0o777)
+        listener.settimeout(30)
+        flags = (*QUIET, "--service-container=true", "--service-exit-code-propagation", "any")
+        process = pypod.popen("kube", "play", *flags, file, more, env={"NOTIFY_SOCKET": str(address)})
+        assert listener.recv(4096).decode().split("\n") == [f"MAINPID={process.pid}", "READY=1"]
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 3 and out.count(b"Pod:") == 2
     assert made(pypod)[:2] == ([], [])
 
 
