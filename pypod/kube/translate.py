@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _RESTART = {"Always": "always", "OnFailure": "on-failure", "Never": "no"}
 _PULL = {"Always": "always", "IfNotPresent": "missing", "Never": "never", "Newer": "newer"}
+_MODES = frozenset("bridge container host none ns pasta private slirp4netns".split())
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 
 
@@ -103,6 +104,7 @@ def pod(wanted: Pod, sources: Sources, wishes: Wishes) -> PodPlan:
         "hostname": wanted.hostname,
         "label": [f"{key}={value}" for key, value in wanted.labels.items()],
         "network": network,
+        "network_alias": [wanted.name] if any(map(_is_named, network)) else [],
         "share": "+pid" if wanted.share_pid and not wanted.host_pid else None,
         "exit_policy": "stop",
         "no_hosts": wishes.no_hosts,
@@ -133,6 +135,11 @@ def pod(wanted: Pod, sources: Sources, wishes: Wishes) -> PodPlan:
         host_paths=tuple(paths),
         warnings=tuple(warnings),
     )
+
+
+def _is_named(network: str) -> bool:
+    """Whether it is a network that somebody made, on which pods find each other by name, and no mode."""
+    return network.partition(":")[0] not in _MODES
 
 
 def _is_own(volume: Volume, wanted: Pod) -> bool:

@@ -214,6 +214,17 @@ def test_deployments_and_flags(pypod: Pypod, image: str, shared_dir: Path) -> No
     assert pypod.inspect("open-c")["HostConfig"]["NetworkMode"] == "host", host
 
 
+def test_pods_find_each_other_by_name(pypod: Pypod, image: str) -> None:
+    play(pypod, pod("one") + pod("two"), net=()).ok()
+    until(lambda: "Name:\ttwo" in pypod("exec", "one-c", "nslookup", "two").out, 10, "one pod to know the other")
+    play(pypod, pod("three", command="[/nope]"), net=()).fails(127, "/nope")
+    assert sorted(pypod("pod", "ps", "--format", "{{.Name}}").ok().lines) == ["one", "two"]
+    pypod("pod", "rm", "-af", "-t", "0").ok()
+    pypod("network", "rm", "podman-default-kube-network").ok()
+    play(pypod, pod("three", command="[/nope]"), net=()).fails(127, "/nope")
+    assert pypod("network", "exists", "podman-default-kube-network").code == 1
+
+
 def test_wait(pypod: Pypod, image: str, shared_dir: Path) -> None:
     file = shared_dir / "job.yaml"
     file.write_text(CLAIM + pod("job", "restartPolicy: Never", command="[sh, -c, 'sleep 1']"))

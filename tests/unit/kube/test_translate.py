@@ -119,6 +119,7 @@ def test_the_pod() -> None:
         "hostname": "h",
         "label": ["a=b"],
         "network": ["net"],
+        "network_alias": ["web"],
         "share": "+pid",
         "exit_policy": "stop",
         "add_host": ["a:1.2.3.4", "b:1.2.3.4"],
