@@ -88,6 +88,11 @@ def write(
         subpaths=subpaths,
     )
     spec = specgen.runtime_spec(request)
+    if plan.manager == "systemd":
+        from pypod.engine import runtimes, scope_limits
+
+        runtime = runtimes.path_of(context, config.runtime)
+        spec["annotations"].update(scope_limits.for_runtime(runtime, plan.resources))
     deeds.write(container.userdata + "/config.json", fastjson.dumps(spec).encode())
     return Bundle(cgroup_manager=plan.manager, cgroups_path=plan.path)
 

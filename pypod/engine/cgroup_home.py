@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from pypod.engine.context import Context
 
 
-def _socket(context: Context) -> str:
-    return f"{context.runtime_dir if context.rootless else '/run'}/systemd/private"
-
-
 def _own() -> str:
     try:
         return cgroups.own()
@@ -35,28 +31,34 @@ def _own() -> str:
         return ""
 
 
-def enter(context: Context) -> bool:
+def enter(context: Context, config: ContainerConfig | None = None) -> bool:
     """Move this process to a cgroup of the user's, if it is not in one. True if it was moved.
 
-    It does not fail: where there is no systemd to ask, or nothing to gain, all stays as it is.
+    To the scope of the monitor of ``config`` that it is about to start, if there is one. It does not fail: where
+    there is no systemd to ask, or nothing to gain, all stays as it is.
     """
     if not context.rootless or cgroups.mode() != cgroups.UNIFIED:
         return False
-    if os.access(f"{cgroups.ROOT}{_own()}/cgroup.procs", os.W_OK) or limits.manager(context) != "systemd":
+    if os.access(f"{cgroups.ROOT}{_own()}/cgroup.procs", os.W_OK) or not limits.systemd_answers(context):
         return False
-    return _scope(context, f"pypod-{os.getpid()}.scope", os.getpid(), "user.slice")
+    # The scope's last monitor may still be on its way out: then there is one of that name.
+    if config is not None and config.cgroups == "enabled" and _scope(context, _unit(config), quiet=True):
+        return True
+    return _scope(context, f"pypod-{os.getpid()}.scope")
 
 
 def monitor(context: Context, config: ContainerConfig) -> Callable[[int], None] | None:
     """What moves a monitor that has not begun to its scope; None if it is to stay in our cgroup."""
     if config.cgroups != "enabled" or cgroups.mode() != cgroups.UNIFIED or limits.manager(context) != "systemd":
         return None
-    unit = f"libpod-conmon-{config.id}.scope"
+    unit = _unit(config)
     here = _own()
     # The restart policy's start is in the last monitor's scope already, and its child will be too.
     if unit in here or os.path.basename(here) == f"pypod-{os.getpid()}.scope":
         return None
-    parent = os.path.basename(config.cgroup_parent) or ("user.slice" if context.rootless else "machine.slice")
+    parent = os.path.basename(config.cgroup_parent)
+    if not parent or config.pod:  # what a pod may use is for its containers
+        parent = "user.slice" if context.rootless else "machine.slice"
 
     def move(pid: int) -> None:
         _scope(context, unit, pid, parent)
@@ -64,15 +66,21 @@ def monitor(context: Context, config: ContainerConfig) -> Callable[[int], None] 
     return move
 
 
-def _scope(context: Context, unit: str, pid: int, parent: str) -> bool:
+def _unit(config: ContainerConfig) -> str:
+    return f"libpod-conmon-{config.id}.scope"
+
+
+def _scope(context: Context, unit: str, pid: int = 0, parent: str = "user.slice", *, quiet: bool = False) -> bool:
+    from pypod.engine import scope_limits
     from pypod.systemd import scope
 
     try:
-        scope.start(_socket(context), context.uid, unit, [pid], slice=parent)
+        scope.start(scope_limits.socket(context), context.uid, unit, [pid or os.getpid()], slice=parent)
     except scope.ScopeError as error:
-        from pypod.base import report
+        if not quiet:
+            from pypod.base import report
 
-        report.warning(f"cannot make the cgroup {unit}: {error}")
+            report.warning(f"cannot make the cgroup {unit}: {error}")
         return False
     return True
 

@@ -78,6 +78,8 @@ def finish(context: Context, store: Store, container: Container) -> State:
     if before.pid and (container.id, before.pid) not in _told:
         # Of a --rm container nothing is written down: the same end may come by here twice.
         _told.add((container.id, before.pid))
+        if state.oom_killed:
+            events.container(context, container, "oom")
         events.container(context, container, "died", exit_code=state.exit_code)
     problems = undo(context, store, container, before, ended=before.pid != 0)
     # Sessions whose keepers were killed: with the container the processes have ended, too.

@@ -27,7 +27,7 @@ def execute(context: Context, container: Container, options: ExecOptions) -> tup
     Raises BadState (255) if the container does not run, CommandNotFound, CommandNotExecutable, RuntimeFailed.
     """
     state = running(container)
-    if state.cgroup_manager == "systemd":
+    if state.cgroup_manager != "disabled":
         from pypod.engine import cgroup_home
 
         cgroup_home.enter(context)

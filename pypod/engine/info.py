@@ -104,7 +104,7 @@ def _table(path: str, separator: str) -> dict[str, str]:
 
 def _host(context: Context) -> dict[str, Any]:
     from pypod.base import process
-    from pypod.engine import start
+    from pypod.engine import events, limits, start
     from pypod.linux import cgroups
 
     uname = os.uname()
@@ -115,9 +115,7 @@ def _host(context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "arch": platform.here().architecture,
         "buildahVersion": "",
-        "cgroupManager": str(
-            context.flags.get("cgroup_manager") or context.engine.get("cgroup_manager") or "cgroupfs"
-        ),
+        "cgroupManager": limits.shown(context),
         "cgroupVersion": "v2" if mode == cgroups.UNIFIED else "v1",
         "cgroupControllers": _controllers(mode == cgroups.UNIFIED),
         "conmon": {"package": _package(monitor), "path": monitor, "version": program(monitor)},
@@ -128,7 +126,7 @@ def _host(context: Context) -> dict[str, Any]:
             "distribution": release.get("ID", "unknown"),
             "version": release.get("VERSION_ID", "unknown"),
         },
-        "eventLogger": "none",
+        "eventLogger": events.backend(context),
         "hostname": uname.nodename,
         "idMappings": _mappings(context),
         "kernel": uname.release,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pypod.base import units
+from pypod.engine import limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,9 +142,7 @@ def host_config(context: Context, container: Container, spec: dict[str, Any]) ->
     added, dropped = _added_and_dropped(capabilities(config, spec))
     result: dict[str, Any] = {
         "Binds": _binds(config),
-        "CgroupManager": str(
-            context.flags.get("cgroup_manager") or context.engine.get("cgroup_manager") or "cgroupfs"
-        ),
+        "CgroupManager": limits.shown(context),
         "CgroupMode": mode(config.cgroupns),
         "ContainerIDFile": config.cidfile,
         "LogConfig": {

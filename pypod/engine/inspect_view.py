@@ -9,6 +9,7 @@ from pypod.base import files, times
 from pypod.engine import container as containers
 from pypod.engine import health_log, inspect_host, orphans, ps_view
 from pypod.errors import NoSuchContainer
+from pypod.linux import cgroups
 from pypod.network.records import empty_view
 
 TYPE_CHECKING = False
@@ -105,6 +106,16 @@ def _exec_ids(container: Container) -> list[str]:
     return execute.sessions(container)
 
 
+def _cgroup(container: Container, state: State) -> str:
+    """Where the running container's cgroup is; with systemd's, the scope."""
+    if ":" not in state.cgroup_path or not state.pid:
+        return state.cgroup_path
+    try:
+        return cgroups.of(state.pid, container.id).get("", "")
+    except OSError:
+        return ""
+
+
 def _state(container: Container, state: State) -> dict[str, Any]:
     running = state.status in ("running", "stopping")
     health: dict[str, Any] = {"Status": "", "FailingStreak": 0, "Log": None}
@@ -125,7 +136,7 @@ def _state(container: Container, state: State) -> dict[str, Any]:
         "StartedAt": times.rfc3339(state.started_at),
         "FinishedAt": times.rfc3339(state.finished_at),
         "Health": health,
-        "CgroupPath": state.cgroup_path,
+        "CgroupPath": _cgroup(container, state),
         "CheckpointedAt": times.rfc3339(state.checkpointed_at),
         "RestoredAt": times.rfc3339(state.restored_at),
         "StoppedByUser": state.stopped_by_user,

@@ -45,16 +45,29 @@ def manager(context: Context, mode: str = "") -> str:
         return "disabled"
     if context.rootless and mode != cgroups.UNIFIED:
         return "disabled"
-    running = os.path.isdir("/run/systemd/system") and (
-        not context.rootless or os.path.exists(context.runtime_dir + "/systemd/private")
-    )
-    if wanted != "cgroupfs" and running:
+    if wanted != "cgroupfs" and systemd_answers(context):
         return "systemd"
     if asked == "systemd":
         raise UsageError("cannot use the systemd cgroup manager: no systemd answers for this user")
     if context.rootless and not cgroups.delegated(cgroups.ROOT + cgroups.own()):
         return "disabled"
     return "cgroupfs"
+
+
+def systemd_answers(context: Context) -> bool:
+    """Whether there is a manager to ask: the system's for root, the user's own for others."""
+    return os.path.isdir("/run/systemd/system") and (
+        not context.rootless or os.path.exists(context.runtime_dir + "/systemd/private")
+    )
+
+
+def shown(context: Context) -> str:
+    """The manager as `info` and `inspect` call it: podman knows no "disabled"."""
+    try:
+        chosen = manager(context)
+    except UsageError:
+        chosen = str(context.flags.get("cgroup_manager") or "")
+    return "systemd" if chosen == "systemd" else "cgroupfs"
 
 
 def given(config: ContainerConfig) -> bool:
@@ -97,6 +110,10 @@ def plan(context: Context, config: ContainerConfig) -> Plan:
     chosen = manager(context, mode) if config.cgroups != "disabled" else "disabled"
     if chosen == "disabled":
         if given(config) and (unified or not context.rootless):
+            if config.cgroups == "disabled":
+                raise PypodError(
+                    "cannot set resource limits: --cgroups=disabled leaves the container without a cgroup"
+                )
             raise PypodError(
                 "cannot set resource limits: this user has no cgroup of its own",
                 hint="log in through systemd (loginctl enable-linger), or run under systemd-run --user --scope",
@@ -108,7 +125,9 @@ def plan(context: Context, config: ContainerConfig) -> Plan:
             raise UsageError(f"did not receive systemd slice as cgroup parent when using systemd: {parent}")
         path = f"{os.path.basename(parent)}:libpod:{config.id}"
     elif context.rootless:
-        path = f"{(config.cgroup_parent or cgroups.own()).rstrip('/')}/libpod-{config.id}"
+        # We step aside in ours, see start._mover: it may not hold both processes and cgroups.
+        own = cgroups.own().removesuffix("/supervisor")
+        path = f"{(config.cgroup_parent or own).rstrip('/')}/libpod-{config.id}"
     else:
         path = f"/{(config.cgroup_parent or 'libpod_parent').strip('/')}/libpod-{config.id}"
     return Plan(manager=chosen, path=path, resources=resources(context, config, unified), unified=unified)

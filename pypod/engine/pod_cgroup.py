@@ -50,10 +50,10 @@ def limits(context: Context, flags: Mapping[str, Any], path: str) -> dict[str, A
         from pypod.engine.limits import IGNORED
 
         report.warning(IGNORED, mark="")
-    elif not path.startswith("/"):
+    elif not path:
         raise UsageError(
-            "cannot limit the resources of a pod without a cgroup of its own that pypod makes",
-            hint="limit the containers in it, or use --cgroup-manager cgroupfs",
+            "cannot limit the resources of a pod: this user has no cgroup of its own",
+            hint="log in through systemd (loginctl enable-linger)",
         )
     return {key: found[field] for key, (field, _, _) in _V1.items() if found[field]}
 
@@ -64,7 +64,10 @@ def apply(context: Context, identity: str) -> None:
         pod = pods.load(context, identity)
     except NoSuchPod:
         return  # a killed `pod create` has left its infra container alone
-    if not pod.limits or not pod.cgroup_path.startswith("/"):
+    if not pod.limits or not pod.cgroup_path:
+        return
+    if not pod.cgroup_path.startswith("/"):
+        _apply_slice(context, pod.name, pod.cgroup_path, pod.limits)
         return
     mode = cgroups.mode()
     if context.rootless and mode != cgroups.UNIFIED:
@@ -76,6 +79,16 @@ def apply(context: Context, identity: str) -> None:
             _apply_v1(pod.cgroup_path, pod.limits)
     except OSError as error:
         raise PypodError(f"cannot limit pod {pod.name}: {error.filename}: {reason(error)}") from None
+
+
+def _apply_slice(context: Context, name: str, slice: str, wanted: Mapping[str, Any]) -> None:
+    from pypod.engine import scope_limits
+    from pypod.systemd.scope import ScopeError
+
+    try:
+        scope_limits.limit_pod(context, slice, wanted)
+    except ScopeError as error:
+        raise PypodError(f"cannot limit pod {name}: {error}") from None
 
 
 def _apply_v1(path: str, wanted: Mapping[str, Any]) -> None:

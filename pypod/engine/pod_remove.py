@@ -60,7 +60,7 @@ def remove(context: Context, store: Store, pod: Pod, *, force: bool = False, tim
                 )
             except NoSuchContainer:
                 continue
-        _remove_cgroup(pod)
+        _remove_cgroup(context, pod)
         for name in pod.volumes:
             _remove_volume(context, store, name)
         pods.forget(context, pod.id)
@@ -111,8 +111,13 @@ def _remove_volume(context: Context, store: Store, name: str) -> None:
         volumes.delete(context, name)
 
 
-def _remove_cgroup(pod: Pod) -> None:
-    """The pod's own cgroup, in every hierarchy; a slice is systemd's to remove."""
+def _remove_cgroup(context: Context, pod: Pod) -> None:
+    """The pod's own cgroup, in every hierarchy; a slice by systemd."""
+    if pod.cgroup_path.endswith(".slice"):
+        from pypod.engine import scope_limits
+
+        scope_limits.forget_pod(context, pod.cgroup_path)
+        return
     if not pod.cgroup_path.startswith("/"):
         return
     root = "/sys/fs/cgroup"

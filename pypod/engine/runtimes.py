@@ -56,4 +56,13 @@ def of(context: Context, container: Container | None = None, path: str = "", man
         log=log,
         cgroup_manager=manager,
         flags=[f"--{flag}" for flag in context.flags.get("runtime_flag") or ()],
+        env=_system_bus() if manager == "systemd" and not context.rootless else None,
     )
+
+
+def _system_bus() -> dict[str, str]:
+    """root's environment, in which "the default bus" is the system's.
+
+    In a login session of root crun would ask root's own user manager, which knows no unit of a container.
+    """
+    return {**os.environ, "DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/dbus/system_bus_socket"}

@@ -451,6 +451,10 @@ def _load_ahead() -> None:
 def _mover(context: Context, container: Container, state: State) -> Callable[[int], None] | None:
     """What moves the monitor to a cgroup of its own, on hosts where that is systemd's to give."""
     split = container.config.cgroups == "split"
+    if context.rootless and state.cgroup_manager == "cgroupfs" and not container.config.cgroup_parent:
+        from pypod.linux import cgroups
+
+        split = cgroups.own() != "/"
     if state.cgroup_manager != "systemd" and not split:
         return None
     from pypod.engine import cgroup_home
@@ -458,7 +462,7 @@ def _mover(context: Context, container: Container, state: State) -> Callable[[in
     if split:
         cgroup_home.split()
         return None
-    cgroup_home.enter(context)
+    cgroup_home.enter(context, None if state.supervised else container.config)
     return None if state.supervised else cgroup_home.monitor(context, container.config)
 
 

@@ -15,7 +15,7 @@ def read(id: str, pid: int) -> dict[str, int] | None:
 
     Raises OSError if it is gone meanwhile.
     """
-    places = _places(id, pid)
+    places = cgroups.of(pid, id)
     if cgroups.mode() == cgroups.UNIFIED:
         path = cgroups.ROOT + places.get("", "")
         if not places.get("") or not os.path.exists(path + "/memory.current"):
@@ -24,20 +24,6 @@ def read(id: str, pid: int) -> dict[str, int] | None:
     if not all(places.get(name) for name in ("memory", "cpuacct", "pids")):
         return None
     return _legacy({name: f"{cgroups.ROOT}/{name}{path}" for name, path in places.items() if name})
-
-
-def _places(id: str, pid: int) -> dict[str, str]:
-    """The container's cgroup by controller ("" for v2), without what the container has made below it."""
-    found = {}
-    for line in files.read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").splitlines():
-        _, _, rest = line.partition(":")
-        names, _, path = rest.partition(":")
-        parts = path.split("/")
-        own = next((index for index, part in enumerate(parts) if id in part), None)
-        if own is not None:
-            for name in names.split(","):
-                found[name] = "/".join(parts[: own + 1])
-    return found
 
 
 def _number(path: str) -> int:

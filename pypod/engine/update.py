@@ -112,9 +112,22 @@ def _limit(
     place = container.rundir + "/resources.json"
     try:
         files.replace(place, fastjson.dumps(wanted).encode())
+        # systemd's first: it may be told the old limit of the scope once more, and that binds too.
+        if state.cgroup_manager == "systemd":
+            _limit_scope(context, state, wanted)
         runtimes.of(context, container, state.runtime, state.cgroup_manager).update(container.id, place)
     finally:
         files.remove_tree(place)
+
+
+def _limit_scope(context: Context, state: State, wanted: Mapping[str, Any]) -> None:
+    from pypod.engine import scope_limits
+    from pypod.systemd.scope import ScopeError
+
+    try:
+        scope_limits.update(context, state.runtime, state.cgroup_path, wanted)
+    except ScopeError as error:
+        raise PypodError(f"cannot change the limits of {scope_limits.unit(state.cgroup_path)}: {error}") from None
 
 
 def _others(config: ContainerConfig, flags: Mapping[str, Any]) -> dict[str, Any]:

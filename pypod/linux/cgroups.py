@@ -34,6 +34,23 @@ def own(controller: str = "") -> str:
     return ""
 
 
+def of(pid: int, name: str) -> dict[str, str]:
+    """A process's cgroups by controller ("" for v2), up to the directory with ``name`` in its own name.
+
+    So what a container has made below its cgroup is left out. Raises OSError.
+    """
+    found = {}
+    for line in files.read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").splitlines():
+        _, _, rest = line.partition(":")
+        names, _, path = rest.partition(":")
+        parts = path.split("/")
+        own = next((index for index, part in enumerate(parts) if name in part), None)
+        if own is not None:
+            for controller in names.split(","):
+                found[controller] = "/".join(parts[: own + 1])
+    return found
+
+
 def controllers(path: str) -> list[str]:
     """The v2 controllers that a cgroup directory may hand to its children; [] if there is no such cgroup."""
     try:

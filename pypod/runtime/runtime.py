@@ -9,7 +9,7 @@ from pypod.errors import NotFound, RuntimeFailed, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 
@@ -28,12 +28,14 @@ class Runtime:
         *,
         cgroup_manager: str = "",
         flags: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.path = path
         self.root = root or ""
         self.log = log
         self.cgroup_manager = cgroup_manager
         self.flags = list(flags)
+        self.env = env  # of the calls made here; None: ours
 
     @property
     def name(self) -> str:
@@ -114,7 +116,7 @@ class Runtime:
 
     def start_delete(self, id: str) -> int:
         """Begin ``delete --force`` and return at once; its pid, for ``finish_delete``. Raises OSError."""
-        return process.spawn(self.argv("delete", "--force", id), stdin=-1, stdout=-1, stderr=-1)
+        return process.spawn(self.argv("delete", "--force", id), env=self.env, stdin=-1, stdout=-1, stderr=-1)
 
     def finish_delete(self, pid: int) -> None:
         process.wait(pid)
@@ -171,7 +173,7 @@ class Runtime:
 
     def _run(self, *words: str) -> process.Finished:
         try:
-            return process.run(self.argv(*words), stdin=-1)
+            return process.run(self.argv(*words), env=self.env, stdin=-1)
         except OSError as error:
             raise self._cannot_start(error) from None
 

@@ -1,7 +1,7 @@
-"""Ask systemd for a scope: a cgroup that is ours, with processes of ours in it (org.freedesktop.systemd1(5)).
+"""Ask systemd for a scope: a cgroup that is ours, with processes of ours in it; and for limits of scopes and slices.
 
-One method call on systemd's private socket, in the D-Bus wire format (D-Bus specification, "Message Protocol"),
-so that neither a bus nor a library is needed.
+One method call (org.freedesktop.systemd1(5)) on systemd's private socket, in the D-Bus wire format (D-Bus
+specification, "Message Protocol"), so that neither a bus nor a library is needed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pypod.base import files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 else:
     import _socket
 
@@ -43,20 +43,10 @@ def _signature(data: bytearray, value: str) -> None:
     data += bytes([len(value)]) + value.encode() + b"\0"
 
 
-def message(unit: str, pids: Sequence[int], slice: str, description: str) -> bytes:
-    """The call of Manager.StartTransientUnit."""
-    properties: list[tuple[str, str, object]] = [
-        ("Description", "s", description),
-        ("Slice", "s", slice),
-        ("PIDs", "au", pids),
-        ("Delegate", "b", True),
-        ("CollectMode", "s", "inactive-or-failed"),
-    ]
-    body = bytearray()
-    _text(body, unit)
-    _text(body, "fail")
+def _properties(values: Sequence[tuple[str, str, object]]) -> bytearray:
+    """An array of (name, variant), made as if it began at a multiple of 8. Kinds: s, b, t (64 bits), ay, au."""
     array = bytearray()
-    for name, kind, value in properties:
+    for name, kind, value in values:
         _align(array, 8)
         _text(array, name)
         _signature(array, kind)
@@ -64,26 +54,36 @@ def message(unit: str, pids: Sequence[int], slice: str, description: str) -> byt
             _text(array, str(value))
         elif kind == "b":
             _number(array, int(bool(value)))
+        elif kind == "t":
+            _align(array, 8)
+            array += int(str(value)).to_bytes(8, "little")
+        elif isinstance(value, bytes):
+            _number(array, len(value))
+            array += value
         else:
-            numbers = list(pids)
+            numbers: Sequence[int] = value  # type: ignore[assignment]
             _number(array, 4 * len(numbers))
             for number in numbers:
                 _number(array, number)
+    return array
+
+
+def _append(body: bytearray, array: bytearray) -> None:
+    """The array of structs: its length, and its elements from a multiple of 8 on; the padding does not count."""
     _number(body, len(array))
-    # The elements of an array of structs begin at a multiple of 8; the padding does not count. ``array`` was made
-    # as if it began there.
     _align(body, 8)
     body += array
-    _number(body, 0)  # no auxiliary units
-    _align(body, 8)
 
+
+def _call(member: str, signature: str, body: bytes) -> bytes:
+    """The call of a method of the Manager."""
     fields = bytearray()
     for code, kind, text in (
         (1, "o", "/org/freedesktop/systemd1"),
         (2, "s", "org.freedesktop.systemd1.Manager"),
-        (3, "s", "StartTransientUnit"),
+        (3, "s", member),
         (6, "s", "org.freedesktop.systemd1"),
-        (8, "g", "ssa(sv)a(sa(sv))"),
+        (8, "g", signature),
     ):
         _align(fields, 8)
         fields.append(code)
@@ -101,11 +101,75 @@ def message(unit: str, pids: Sequence[int], slice: str, description: str) -> byt
     return bytes(header + body)
 
 
+def _transient(unit: str, values: Sequence[tuple[str, str, object]]) -> bytes:
+    body = bytearray()
+    _text(body, unit)
+    _text(body, "fail")
+    _append(body, _properties(values))
+    _number(body, 0)  # no auxiliary units
+    _align(body, 8)
+    return _call("StartTransientUnit", "ssa(sv)a(sa(sv))", bytes(body))
+
+
+def message(unit: str, pids: Sequence[int], slice: str, description: str) -> bytes:
+    """The call of Manager.StartTransientUnit."""
+    return _transient(
+        unit,
+        [
+            ("Description", "s", description),
+            ("Slice", "s", slice),
+            ("PIDs", "au", pids),
+            ("Delegate", "b", True),
+            ("CollectMode", "s", "inactive-or-failed"),
+        ],
+    )
+
+
+def _limits(values: Mapping[str, int | bytes]) -> list[tuple[str, str, object]]:
+    return [(name, "ay" if isinstance(value, bytes) else "t", value) for name, value in values.items()]
+
+
+def properties_message(unit: str, values: Mapping[str, int | bytes]) -> bytes:
+    """The call of Manager.SetUnitProperties, until the next boot."""
+    body = bytearray()
+    _text(body, unit)
+    _number(body, 1)
+    _append(body, _properties(_limits(values)))
+    return _call("SetUnitProperties", "sba(sv)", bytes(body))
+
+
 def start(socket_path: str, uid: int, unit: str, pids: Sequence[int], *, slice: str, description: str = "") -> None:
     """Make the scope ``unit`` with ``pids`` in it, and wait until they are there.
 
     ``socket_path`` is the manager's private socket, ``uid`` the caller as the manager sees it. Raises ScopeError.
     """
+    _ask(socket_path, uid, message(unit, pids, slice, description or unit))
+    deadline = time.monotonic() + PATIENCE
+    while not all(_is_in(pid, unit) for pid in pids):
+        if time.monotonic() > deadline:
+            raise ScopeError(f"systemd did not move the processes to {unit}")
+        time.sleep(0.001)
+
+
+def set_properties(socket_path: str, uid: int, unit: str, values: Mapping[str, int | bytes]) -> None:
+    """Give a unit other limits (systemd.resource-control(5), by their names on the bus). Raises ScopeError."""
+    _ask(socket_path, uid, properties_message(unit, values))
+
+
+def start_slice(socket_path: str, uid: int, unit: str, values: Mapping[str, int | bytes]) -> None:
+    """Start a slice with limits; systemd does it after the answer. Raises ScopeError, also if it is there already."""
+    _ask(socket_path, uid, _transient(unit, _limits(values)))
+
+
+def stop(socket_path: str, uid: int, unit: str) -> None:
+    """Stop a unit, and what runs in it. Raises ScopeError."""
+    body = bytearray()
+    _text(body, unit)
+    _text(body, "replace")
+    _ask(socket_path, uid, _call("StopUnit", "ss", bytes(body)))
+
+
+def _ask(socket_path: str, uid: int, call: bytes) -> None:
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         connection.settimeout(PATIENCE)
@@ -115,17 +179,12 @@ def start(socket_path: str, uid: int, unit: str, pids: Sequence[int], *, slice: 
         answer = connection.recv(4096)
         if not answer.startswith(b"OK "):
             raise ScopeError(f"systemd refused the connection: {answer[:100]!r}")
-        connection.sendall(b"BEGIN\r\n" + message(unit, pids, slice, description or unit))
+        connection.sendall(b"BEGIN\r\n" + call)
         _reply(connection)
     except OSError as error:
         raise ScopeError(f"cannot talk to systemd at {socket_path}: {error.strerror or error}") from None
     finally:
         connection.close()
-    deadline = time.monotonic() + PATIENCE
-    while not all(_is_in(pid, unit) for pid in pids):
-        if time.monotonic() > deadline:
-            raise ScopeError(f"systemd did not move the processes to {unit}")
-        time.sleep(0.001)
 
 
 def _is_in(pid: int, unit: str) -> bool:

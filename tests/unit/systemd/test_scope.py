@@ -46,6 +46,14 @@ class Reader:
             return self.signature()
         if kind == "b":
             return bool(self.number())
+        if kind == "t":
+            self.align(8)
+            self.at += 8
+            return int.from_bytes(self.data[self.at - 8 : self.at], "little")
+        if kind == "ay":
+            size = self.number()
+            self.at += size
+            return self.data[self.at - size : self.at]
         assert kind == "au"
         end = self.number() + self.at
         found = []
@@ -67,8 +75,8 @@ class Reader:
         return found
 
 
-def test_message() -> None:
-    data = scope.message("pypod-1.scope", [7, 8], "user.slice", "what it is")
+def opened(data: bytes, member: str, signature: str) -> Reader:
+    """The body of a call of a method of the manager."""
     reader = Reader(data)
     assert data[:4] == b"l\x01\x00\x01"
     reader.at = 4
@@ -82,11 +90,17 @@ def test_message() -> None:
         reader.at += 1
         fields[code] = reader.value(reader.signature())
     assert fields[1] == "/org/freedesktop/systemd1"
-    assert fields[3] == "StartTransientUnit"
-    assert fields[8] == "ssa(sv)a(sa(sv))"
+    assert fields[3] == member
+    assert fields[8] == signature
     reader.align(8)
     body = Reader(data[reader.at :])
     assert len(body.data) == body_size
+    return body
+
+
+def test_message() -> None:
+    data = scope.message("pypod-1.scope", [7, 8], "user.slice", "what it is")
+    body = opened(data, "StartTransientUnit", "ssa(sv)a(sa(sv))")
     assert (body.text(), body.text()) == ("pypod-1.scope", "fail")
     assert body.pairs() == {
         "Description": "what it is",
@@ -97,7 +111,15 @@ def test_message() -> None:
     }
     assert body.number() == 0
     body.align(8)
-    assert body.at == body_size
+    assert body.at == len(body.data)
+
+
+def test_limits_of_a_unit() -> None:
+    wanted = {"MemoryMax": 64 << 20, "TasksMax": (1 << 64) - 1, "AllowedCPUs": b"\5"}
+    body = opened(scope.properties_message("a.scope", wanted), "SetUnitProperties", "sba(sv)")
+    assert (body.text(), body.number()) == ("a.scope", 1)
+    assert body.pairs() == wanted
+    assert body.at == len(body.data)
 
 
 @pytest.fixture

@@ -1,0 +1,185 @@
+"""cgroup v2 under a real systemd: where containers and monitors are, and that limits hold and are seen by systemd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from support.runner import Result
+from support.vm import Machine
+
+Run = Callable[..., Result]
+
+# For scripts of both users: $u is systemctl's --user, $top the cgroup of what the manager makes.
+BOTH = """
+u=--user top=/user.slice/user-1000.slice/user@1000.service/user.slice
+[ "$(id -u)" != 0 ] || u= top=/machine.slice
+own() { cut -d: -f3 "/proc/$(pypod inspect "$1" --format "{{.State.$2}}")/cgroup"; }
+"""
+
+
+def told(result: Result) -> dict[str, str]:
+    """The lines KEY=VALUE of a script that went well."""
+    lines = result.ok().lines
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def test_a_scope_with_the_limits(run: Run) -> None:
+    """systemd knows of the limits, also of changed ones; stats, top, pause and exec work on the cgroup."""
+    found = told(
+        run(
+            f"""{BOTH} set -e
+            pypod run -d --name a --memory 64m --cpus 0.5 --pids-limit 3000 localhost/bb:1 sleep 1000 >/dev/null
+            id=$(pypod inspect a --format '{{{{.Id}}}}')
+            scope=libpod-$id.scope
+            pypod inspect a --format 'manager={{{{.HostConfig.CgroupManager}}}} path={{{{.State.CgroupPath}}}}'
+            echo "expected=systemd path=$top/$scope"
+            echo "payload=$(own a Pid)"
+            [ "$(own a ConmonPid)" = "$top/libpod-conmon-$id.scope" ] && echo monitor=beside
+            systemctl $u show $scope -p MemoryMax,MemorySwapMax,CPUQuotaPerSecUSec,TasksMax,Delegate
+            systemctl $u status --no-pager $scope | grep -q 'sleep 1000' && echo status=shown
+            systemd-cgls --no-pager $top/$scope | grep -q 'sleep 1000' && echo cgls=shown
+            echo "stats=$(pypod stats --no-stream --format '{{{{.MemUsage}}}} {{{{.PIDs}}}}' a)"
+            echo "top=$(pypod top a comm | tail -1)"
+            pypod pause a >/dev/null
+            grep -r -h frozen /sys/fs/cgroup$top/$scope/container/cgroup.events | tr ' ' =
+            pypod unpause a >/dev/null
+            echo "exec=$(pypod exec a cat /proc/self/cgroup)"
+            pypod update --memory 100m --cpus 1 --pids-limit 60 a >/dev/null
+            systemctl $u show $scope -p MemoryMax,CPUQuotaPerSecUSec,TasksMax | sed 's/^/new/'
+            cd /sys/fs/cgroup$top/$scope/container
+            echo "inside=$(cat memory.max cpu.max pids.max | tr '\\n' ' ')"
+            cd /
+            pypod rm -f -t 0 a >/dev/null
+            sleep 0.5
+            echo "left=$(systemctl $u list-units --all --no-pager --no-legend "*$id*")"
+            """
+        )
+    )
+    assert found["manager"] == found["expected"]
+    assert found["payload"].startswith(found["manager"].removeprefix("systemd path="))
+    assert found["monitor"] == "beside"
+    assert found["MemoryMax"] == found["MemorySwapMax"] == str(64 << 20)
+    assert (found["CPUQuotaPerSecUSec"], found["TasksMax"], found["Delegate"]) == ("500ms", "3000", "yes")
+    assert found["status"] == found["cgls"] == "shown"
+    assert found["stats"].endswith("/ 67.11MB 1")
+    assert (found["top"], found["frozen"], found["exec"]) == ("sleep", "1", "0::/")
+    assert (found["newMemoryMax"], found["newCPUQuotaPerSecUSec"], found["newTasksMax"]) == ("104857600", "1s", "60")
+    assert found["inside"].split() == ["104857600", "100000", "100000", "60"]
+    assert found["left"] == ""
+
+
+def test_killed_for_want_of_memory(run: Run) -> None:
+    script = """
+    pypod run --name oom --memory 64m localhost/bb:1 sh -c 'head -c 128m /dev/zero | tail' 2>/dev/null
+    echo exit=$?
+    pypod inspect oom --format 'state={{.State.OOMKilled}} {{.State.ExitCode}}'
+    echo "events=$(pypod events --stream=false --since 5m --filter container=oom --format '{{.Status}}' | xargs)"
+    pypod rm oom
+    """
+    found = told(run(script))
+    assert found["exit"] == "137"
+    assert found["state"] == "true 137"
+    assert "oom died" in found["events"]
+
+
+def test_limits_hold(run: Run) -> None:
+    script = """
+    pypod run --rm --pids-limit 5 localhost/bb:1 sh -c \\
+        'for i in 1 2 3 4 5 6 7 8; do sleep 9 & done; sleep 9' 2>&1 | grep -q "can't fork" && echo pids=held
+    pypod run --rm --cpus 0.1 localhost/bb:1 sh -c \\
+        'i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; sed -n "s/^nr_throttled /cpu=/p" /sys/fs/cgroup/cpu.stat'
+    """
+    found = told(run(script))
+    assert found["pids"] == "held"
+    assert int(found["cpu"]) > 0
+
+
+def test_io_limits_hold(vm: Machine) -> None:
+    """Only root's: systemd gives users no io controller."""
+    script = """
+    pypod run --rm --blkio-weight 500 --cgroup-conf 'io.max=259:0 wbps=1048576' localhost/bb:1 sh -c '
+        cat /sys/fs/cgroup/io.max; cut -d" " -f1 /proc/uptime
+        dd if=/dev/zero of=/big bs=1M count=3 conv=fsync oflag=direct 2>/dev/null; cut -d" " -f1 /proc/uptime'
+    """
+    limit, before, after = vm.root(script).ok().lines
+    assert limit == "259:0 rbps=max wbps=1048576 riops=max wiops=max"
+    assert float(after) - float(before) >= 1.5
+
+
+def test_a_pod_has_a_slice(run: Run) -> None:
+    """Its limits are the slice's; its containers are in there, the monitors are not; it goes with the pod."""
+    found = told(
+        run(
+            f"""{BOTH} set -e
+            pypod pod create --name p --memory 96m --cpus 0.5 >/dev/null
+            pypod run -d --pod p --name m localhost/bb:1 sleep 1000 >/dev/null
+            slice=$(pypod pod inspect p --format '{{{{.CgroupPath}}}}')
+            echo "payload=$(own m Pid)"
+            echo "slice=$top/$slice/libpod"
+            echo "monitor=$(own m ConmonPid)"
+            systemctl $u show $slice -p MemoryMax,CPUQuotaPerSecUSec
+            pypod pod rm -f -t 0 p >/dev/null
+            sleep 0.5
+            echo "left=$(systemctl $u list-units --all --no-pager --no-legend $slice)"
+            """
+        )
+    )
+    assert found["payload"].startswith(found["slice"])
+    assert "libpod_pod" not in found["monitor"]
+    assert (found["MemoryMax"], found["CPUQuotaPerSecUSec"]) == (str(96 << 20), "500ms")
+    assert found["left"] == ""
+
+
+def test_the_modes(run: Run) -> None:
+    """--cgroups=split in a unit with Delegate, no-conmon, disabled; --cgroup-parent; --cgroup-manager cgroupfs."""
+    found = told(
+        run(
+            f"""{BOTH}
+            systemd-run $u -q --unit spl -p Delegate=yes -p Type=notify -p NotifyAccess=all \\
+                pypod run -d --cgroups=split --sdnotify=conmon --memory 64m --name s localhost/bb:1 sleep 1000
+            echo "split=$(own s Pid | grep -c '/spl.service/libpod-payload-')"
+            echo "beside=$(own s ConmonPid | grep -o '[^/]*/[^/]*$')"
+            echo "splitlimit=$(cat /sys/fs/cgroup$(own s Pid)/memory.max)"
+            echo "splitexec=$(pypod exec s echo in it)"
+            pypod rm -f -t 0 s >/dev/null
+            pypod run --rm --cgroups=split localhost/bb:1 true 2>&1 | sed -n 's/^Error: /nosplit=/p'
+            pypod run -d --cgroups=no-conmon --name n localhost/bb:1 sleep 1000 >/dev/null
+            echo "noconmon=$(own n ConmonPid | grep -c libpod-)"
+            pypod run -d --cgroup-parent test-a.slice --name c localhost/bb:1 sleep 1000 >/dev/null
+            echo "parent=$(own c Pid | grep -o '/test.slice/test-a.slice/libpod-' )"
+            pypod run --rm --cgroup-parent /foo localhost/bb:1 true 2>&1 | sed -n 's/^Error: /noslice=/p'
+            pypod run -d --cgroups=disabled --name d localhost/bb:1 sleep 1000 >/dev/null
+            echo "disabled=$(own d Pid | grep -c libpod-$(pypod inspect d --format '{{{{.Id}}}}'))"
+            systemd-run $u -q --pipe --wait -p Delegate=yes \\
+                pypod --cgroup-manager cgroupfs run --rm --memory 64m localhost/bb:1 \\
+                sed 's/^/cgroupfs=/' /sys/fs/cgroup/memory.max
+            pypod rm -f -t 0 -a >/dev/null
+            """
+        )
+    )
+    assert (found["split"], found["beside"], found["splitlimit"]) == ("1", "spl.service/supervisor", str(64 << 20))
+    assert found["splitexec"] == "in it"
+    assert found["noconmon"] == found["disabled"] == "0"
+    assert found["parent"] == "/test.slice/test-a.slice/libpod-"
+    assert found["noslice"].startswith("did not receive systemd slice as cgroup parent")
+    assert found["cgroupfs"] == str(64 << 20)
+
+
+@pytest.mark.parametrize("runtime", ["runc"])
+def test_another_runtime(run: Run, runtime: str) -> None:
+    found = told(
+        run(
+            f"""{BOTH} set -e
+            pypod --runtime {runtime} run -d --name a --memory 64m localhost/bb:1 sleep 1000 >/dev/null
+            systemctl $u show libpod-$(pypod inspect a --format '{{{{.Id}}}}').scope -p MemoryMax
+            pypod update --memory 100m a >/dev/null
+            systemctl $u show libpod-$(pypod inspect a --format '{{{{.Id}}}}').scope -p MemoryMax | sed 's/^/new/'
+            pypod rm -f -t 0 a >/dev/null
+            pypod info --format 'manager={{{{.Host.CgroupManager}}}} {{{{.Host.EventLogger}}}}'
+            """
+        )
+    )
+    assert (found["MemoryMax"], found["newMemoryMax"]) == (str(64 << 20), "104857600")
+    assert found["manager"] == "systemd file"
