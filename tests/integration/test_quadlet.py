@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -168,13 +169,34 @@ def test_the_generator_that_systemd_calls(pypod: Pypod, place: Path, shared_dir:
     assert "---a.service---" in generate("-dryrun").fails(1, "b.container").out
 
 
+def store(pypod: Pypod, *kinds: str) -> dict[str, str]:
+    """Drop-ins for all files of these kinds that name the store of these tests."""
+    words = " ".join(pypod.argv()[1:])
+    return {f"{kind.lower()}.d/store.conf": f"[{kind}]\nGlobalArgs={words}\n" for kind in kinds}
+
+
+def runner(pypod: Pypod, source: Path, shared_dir: Path) -> Callable[[str, str], None]:
+    """Makes the units of ``source``; what is returned runs the commands of a service's setting."""
+    out = shared_dir / "out"
+    out.mkdir()
+    out.chmod(0o777)  # the user makes files in it, as in /run/user/UID
+    pypod("quadlet", "generator", "--user", out, env={"QUADLET_UNIT_DIRS": str(source)}).ok()
+
+    def run(service: str, key: str) -> None:
+        unit, _ = unit_file.parse((out / f"{service}.service").read_text())
+        for entry in unit.entries("Service", key):
+            (words,) = systemd_words.exec_words(entry.value.lstrip("-"), {"t": str(out), "N": service})
+            pypod.as_user(*(word.decode() for word in words)).ok()
+
+    return run
+
+
 def test_the_commands_of_a_unit_run(pypod: Pypod, image: str, shared_dir: Path) -> None:
     """Without systemd: in its order, with its words, twice. tests/vm lets systemd do it."""
-    globals = f"GlobalArgs={' '.join(pypod.argv()[1:])}\n"  # the store of these tests
     source = put(
         shared_dir / "in",
         {
-            **{f"{kind.lower()}.d/store.conf": f"[{kind}]\n{globals}" for kind in ("Container", "Network", "Volume")},
+            **store(pypod, "Container", "Network", "Volume"),
             "qd-data.volume": "[Volume]\nLabel=a='b c'\n",
             "qd-net.network": "[Network]\nNetworkDeleteOnStop=true\n",
             # Outside of a unit there is no cgroup to split.
@@ -186,18 +208,7 @@ def test_the_commands_of_a_unit_run(pypod: Pypod, image: str, shared_dir: Path) 
             ),
         },
     )
-    out = shared_dir / "out"
-    out.mkdir()
-    out.chmod(0o777)
-    # A directory in which the user may make files, in place of /run/user/UID.
-    pypod("quadlet", "generator", "--user", out, env={"QUADLET_UNIT_DIRS": str(source)}).ok()
-
-    def run(service: str, key: str) -> None:
-        unit, _ = unit_file.parse((out / f"{service}.service").read_text())
-        for entry in unit.entries("Service", key):
-            (words,) = systemd_words.exec_words(entry.value.lstrip("-"), {"t": str(out), "N": service})
-            pypod.as_user(*(word.decode() for word in words)).ok()
-
+    run = runner(pypod, source, shared_dir)
     for service in ("qd-data-volume", "qd-net-network"):
         run(service, "ExecStart")
         run(service, "ExecStart")
@@ -210,3 +221,19 @@ def test_the_commands_of_a_unit_run(pypod: Pypod, image: str, shared_dir: Path) 
     run("qd-net-network", "ExecStopPost")
     assert pypod("network", "exists", "systemd-qd-net").code == 1
     pypod("volume", "rm", "systemd-qd-data").ok()
+
+
+def test_the_commands_of_a_pods_units_run(pypod: Pypod, image: str, shared_dir: Path) -> None:
+    member = f"[Container]\nImage={image}\nCgroupsMode=enabled\nPod=qd-p.pod\nExec=sleep 60\nStopTimeout=0\n"
+    files = {**store(pypod, "Container", "Pod"), "qd-p.pod": "[Pod]\nNetwork=none\nStopTimeout=0\n"}
+    run = runner(pypod, put(shared_dir / "in", {**files, "qd-a.container": member}), shared_dir)
+    for _ in range(2):
+        for service, key in (("qd-p-pod", "ExecStartPre"), ("qd-p-pod", "ExecStart"), ("qd-a", "ExecStart")):
+            run(service, key)
+        listed = pypod("ps", "--filter", "pod=systemd-qd-p", "--format", "{{.Names}} {{.State}}").ok().lines
+        assert "systemd-qd-a running" in listed and len(listed) == 2
+        for service, key in (("qd-a", "ExecStop"), ("qd-a", "ExecStopPost"), ("qd-p-pod", "ExecStop")):
+            run(service, key)
+        run("qd-p-pod", "ExecStopPost")
+        assert pypod("pod", "exists", "systemd-qd-p").code == 1
+        run("qd-a", "ExecStartPre")
