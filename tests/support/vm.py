@@ -76,7 +76,8 @@ class Machine:
         argv += ["-append", "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off systemd.show_status=error"]
         for number, disk in enumerate((self.image.disk, self.app)):
             argv += ["-drive", f"file={disk},if=none,id=d{number},format=raw,cache=unsafe,snapshot=on"]
-            argv += ["-device", f"nvme,drive=d{number},serial=d{number}"]
+        # Only one of this kind: two might be found in either order.
+        argv += ["-device", "nvme,drive=d0,serial=d0", "-device", "virtio-blk-pci,drive=d1"]
         argv += ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{self._port}-:22"]
         argv += ["-device", "virtio-net-pci,netdev=n0"]
         argv += ["-device", "virtio-rng-pci", "-serial", f"file:{self.console}"]
