@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.runner import Result
-from support.vm import Machine
+from support.vm import APP, Machine
 
 GENERATOR = Path(__file__).parents[2] / "contrib" / "systemd" / "generator.in"
 # The container says what it got, and ends with an exit code of its own.
@@ -56,6 +56,8 @@ def facts(result: Result) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def generators(vm_session: Machine) -> Machine:
     """The machine with the generators where `make install-systemd` puts them."""
+    # At boot generators run before /opt/pypod is mounted, so it has to be on the root file system as well, below.
+    vm_session.root(f"mount --bind / /mnt && cp -a {APP}/. /mnt{APP}/ && umount /mnt").ok()
     text = GENERATOR.read_text().replace("@PYPOD@", "/usr/local/bin/pypod")
     for kind in ("system", "user"):
         target = f"/usr/local/lib/systemd/{kind}-generators/pypod-{kind}-generator"
