@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 # Seconds with four files at once on two busy cores. What is not here takes fewer, or is new.
 SECONDS = {
-    "tests/vm": 240,
+    "tests/vm/test_units.py": 300,
+    "tests/vm/test_cgroups.py": 200,
+    "tests/vm/test_quadlet.py": 180,
     "tests/integration/test_run_flags.py": 160,
     "tests/integration/test_bad_input.py": 160,
     "tests/integration/test_registry_faults.py": 160,
@@ -53,12 +55,9 @@ SECONDS = {
 
 
 class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
-    """``--dist loadfile`` with another order; and all of tests/vm goes to one worker: the machine is booted once."""
+    """``--dist loadfile`` with another order."""
 
     _ordered = False
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "tests/vm" if nodeid.startswith("tests/vm/") else str(super()._split_scope(nodeid))
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if not self._ordered:

@@ -138,7 +138,7 @@ def test_the_modes(run: Run) -> None:
     found = told(
         run(
             f"""{BOTH}
-            systemd-run $u -q --unit spl -p Delegate=yes -p Type=notify -p NotifyAccess=all \\
+            systemd-run $u -q --collect --unit spl -p Delegate=yes -p Type=notify -p NotifyAccess=all \\
                 pypod run -d --cgroups=split --sdnotify=conmon --memory 64m --name s localhost/bb:1 sleep 1000
             echo "split=$(own s Pid | grep -c '/spl.service/libpod-payload-')"
             echo "beside=$(own s ConmonPid | grep -o '[^/]*/[^/]*$')"
@@ -153,7 +153,7 @@ def test_the_modes(run: Run) -> None:
             pypod run --rm --cgroup-parent /foo localhost/bb:1 true 2>&1 | sed -n 's/^Error: /noslice=/p'
             pypod run -d --cgroups=disabled --name d localhost/bb:1 sleep 1000 >/dev/null
             echo "disabled=$(own d Pid | grep -c libpod-$(pypod inspect d --format '{{{{.Id}}}}'))"
-            systemd-run $u -q --pipe --wait -p Delegate=yes \\
+            systemd-run $u -q --collect --pipe --wait -p Delegate=yes \\
                 pypod --cgroup-manager cgroupfs run --rm --memory 64m localhost/bb:1 \\
                 sed 's/^/cgroupfs=/' /sys/fs/cgroup/memory.max
             pypod rm -f -t 0 -a >/dev/null

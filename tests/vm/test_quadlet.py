@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.runner import Result
+from support.unit_scripts import HELPERS, facts
 from support.vm import APP, Machine
 
 GENERATOR = Path(__file__).parents[2] / "contrib" / "systemd" / "generator.in"
@@ -30,27 +31,21 @@ WantedBy=default.target
     "broken.container": "[Container]\nImgae=x\n",
 }
 PATIENCE = 400.0  # seconds: the script has a dozen pypod commands, of which some wait for systemd to run others
-PRELUDE = """
+PRELUDE = f"""{HELPERS}
 set -u
 if [ "$(id -u)" = 0 ]; then
     ctl="systemctl" units=/etc/containers/systemd log="journalctl -b -k --no-pager"
 else
     ctl="systemctl --user" units=$HOME/.config/containers/systemd log="journalctl -b --no-pager"
 fi
-show() { $ctl show -P $1 ${2:-web}; }
-field() { pypod inspect systemd-web --format "{{.State.$1}}"; }
-until_true() { for _ in $(seq 300); do if "$@"; then return; fi; sleep 0.2; done; echo "waited for: $*" >&2; exit 1; }
-restarted() { [ "$(show NRestarts)" = $1 ] && $ctl is-active -q web; }
-fact() { echo "$1 $2"; }
-described() {
+show() {{ $ctl show -P $1 ${{2:-web}}; }}
+field() {{ pypod inspect systemd-web --format "{{{{.State.$1}}}}"; }}
+restarted() {{ [ "$(show NRestarts)" = $1 ] && $ctl is-active -q web; }}
+described() {{
     fact $1 "$($ctl is-active web data-volume net-network | paste -sd ' ')"
     fact main_$1 "$(show MainPID) $(field ConmonPid)"
-}
+}}
 """
-
-
-def facts(result: Result) -> dict[str, str]:
-    return dict(line.split(" ", 1) for line in result.ok().lines if " " in line)
 
 
 @pytest.fixture(scope="module")

@@ -5,43 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
-
-import pytest
 
 from support import awkward
 from support.runner import Result
+from support.unit_scripts import ENDS, UNITS, facts
 from support.vm import APP, Machine
 
 REGISTRY = "/var/tmp/registry.yml"
-CONTRIB = Path(__file__).parents[2] / "contrib" / "systemd"
-
-# For every script: `ctl` talks to the manager, `units` is where it looks for units.
-PRELUDE = """
-set -u
-if [ "$(id -u)" = 0 ]; then
-    ctl="systemctl" units=/etc/systemd/system
-else
-    ctl="systemctl --user" units=$HOME/.config/systemd/user
-fi
-mkdir -p $units; cd $units
-show() { $ctl show -P $2 container-$1; }                  # show NAME PROPERTY
-field() { pypod inspect $1 --format "{{.State.$2}}"; }    # field NAME FIELD
-until_true() { for _ in $(seq 300); do if "$@"; then return; fi; sleep 0.2; done; echo "waited for: $*" >&2; exit 1; }
-restarted() { [ "$(show $1 NRestarts)" = $2 ] && $ctl is-active -q container-$1; }
-fact() { echo "$1 $2"; }
-"""
-# A container that a signal ends at once, with an exit code of its own.
-ENDS = """trap "exit 7" TERM; while :; do sleep 0.1; done"""
-
-
-def facts(result: Result) -> dict[str, str]:
-    return dict(line.split(" ", 1) for line in result.ok().lines if " " in line)
 
 
 def test_the_life_of_a_unit(run: Callable[..., Result]) -> None:
     """Active with the monitor as its main process; back after either is killed; ends as the container does."""
-    script = f"""{PRELUDE}
+    script = f"""{UNITS}
 pypod create --name life localhost/bb:1 sh -c '{ENDS}' >&2
 pypod generate systemd --new -n -f --stop-timeout 60 life >&2; pypod rm life >&2
 $ctl daemon-reload; $ctl start container-life
@@ -78,7 +53,7 @@ def test_who_says_ready(run: Callable[..., Result]) -> None:
         " --ready --status=fine;"
         f" {ENDS}"
     )
-    script = f"""{PRELUDE}
+    script = f"""{UNITS}
 out=$(mktemp -d); chmod 777 $out
 pypod create --name says --sdnotify=container {shared} localhost/bb:1 sh -c '{notify}' >&2
 pypod create --name well --sdnotify=healthy --health-cmd 'test -e /out/go' --health-interval 500ms {shared} \
@@ -100,7 +75,7 @@ rm -rf $out
 
 def test_kinds(run: Callable[..., Result]) -> None:
     """A container that exists, one that stays in the unit's cgroup, and a pod."""
-    script = f"""{PRELUDE}
+    script = f"""{UNITS}
 pypod create --name old localhost/bb:1 sh -c '{ENDS}' >&2; pypod generate systemd -n -f old >&2
 pypod create --name split --cgroups=split localhost/bb:1 sh -c '{ENDS}' >&2
 pypod generate systemd -f -n --new split >&2; pypod rm split >&2
@@ -144,7 +119,7 @@ def test_awkward_arguments(vm: Machine, run: Callable[..., Result]) -> None:
     where = "/var/tmp/awkward"
     vm.put(json.dumps(words).encode(), f"{where}/words.json")
     vm.put(MAKE.encode(), f"{where}/make.py")
-    script = f"""{PRELUDE}
+    script = f"""{UNITS}
 out=$(mktemp -d); chmod 777 $out
 python3 {where}/make.py {where}/words.json $out >&2
 pypod generate systemd --new -n -f --restart-policy no awkward >&2; pypod rm awkward >&2
@@ -164,7 +139,7 @@ def test_auto_update(vm: Machine, run: Callable[..., Result]) -> None:
     vm.root(
         f"systemctl is-active -q registry || systemd-run -q --unit registry docker-registry serve {REGISTRY}"
     ).ok()
-    script = f"""{PRELUDE}
+    script = f"""{UNITS}
 image=127.0.0.1:5000/$(id -un):1
 push() {{ # push VERSION WHAT-IT-DOES: another image, of which this store knows nothing
     pypod import -q -c "CMD [\\"sh\\", \\"-c\\", \\": $1; trap exit TERM; $2\\"]" {APP}/bb.tar $image >&2
@@ -196,48 +171,3 @@ $ctl stop container-up
         "third": f"{unit} rolled back",
         "still": "two; active",
     }
-
-
-@pytest.mark.parametrize("kind", ["system", "user"])
-def test_the_units_of_contrib_are_installed(vm: Machine, kind: str) -> None:
-    files = sorted([*CONTRIB.glob("*/*"), CONTRIB / "install"])
-    for path in files:
-        vm.put(path, f"/var/tmp/contrib/{path.relative_to(CONTRIB)}", mode="755" if path.name == "install" else "644")
-    call = vm.root if kind == "system" else vm.user
-    manager = "systemctl" if kind == "system" else "systemctl --user"
-    shown = call(
-        f"/var/tmp/contrib/install $(command -v pypod) >&2 && {manager} preset pypod-restart pypod-clean-transient"
-        f" && {manager} is-enabled pypod-restart pypod-clean-transient"
-    ).ok()
-    assert shown.lines == ["enabled", "enabled"]
-
-
-def test_after_a_boot(vm: Machine) -> None:
-    """Enabled units run, the system's and the lingering user's, and so do containers with a policy for it."""
-    script = f"""{PRELUDE}
-pypod create --name boot localhost/bb:1 sh -c '{ENDS}' >&2
-pypod generate systemd --new -n -f boot >&2; pypod rm boot >&2
-pypod run -d --name always --restart=always localhost/bb:1 sh -c '{ENDS}' >&2
-pypod run -d --name unless --restart=unless-stopped localhost/bb:1 sh -c '{ENDS}' >&2
-$ctl daemon-reload; $ctl enable container-boot
-"""
-    both = (vm.root, vm.user)
-    for call in both:
-        call(script).ok()
-    vm.reboot()
-    for call in both:
-        found = call(
-            f"""{PRELUDE}
-until_true $ctl is-active -q container-boot; until_true $ctl is-active -q pypod-restart
-fact main "$(show boot MainPID) $(field boot ConmonPid)"
-fact clean "$($ctl show -P Result pypod-clean-transient)"
-fact names "$(pypod ps --format '{{{{.Names}}}}' | sort | paste -sd ' ')"
-$ctl disable container-boot; $ctl stop container-boot pypod-restart
-fact stopped "$(pypod ps --format '{{{{.Names}}}}' | paste -sd ' ')"
-"""
-        )
-        known = facts(found)
-        one, other = known["main"].split()
-        assert one == other != "0"
-        assert known["clean"] == "success" and known["names"] == "always boot unless"
-        assert known["stopped"] == "unless"
