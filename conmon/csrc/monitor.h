@@ -11,7 +11,7 @@
 
 #define PATH_ROOM 4096
 #define READ_SIZE 65536
-#define BATCH_SIZE 262144		   /* of one read under load */
+#define BATCH_SIZE 524288		   /* of one read under load */
 #define TAIL_MAX 16384			   /* an unfinished line is held back up to this size */
 #define LOG_ROOM (READ_SIZE + TAIL_MAX + 81920) /* of formatted text per write */
 /* Payload of one attach packet. Clients read 8193 bytes; but with its first byte and the kernel's own 320 a packet of

@@ -8,7 +8,7 @@
 #define SMALL_READ 32768 /* bytes; after MANY of them in a row naps pay */
 #define MANY 16
 #define NAP_MIN 100000 /* ns; far below what somebody notices who waits for a signal or a client's input */
-#define NAP_MAX 400000
+#define NAP_MAX 800000
 #define NAP_GAIN 1024 /* bytes; after ... */
 #define FUTILE 4      /* ... naps in a row that bring less the pipe is waited for again */
 #define BUSY_BYTES 524288 /* within BUSY_TIME ms: then the pipe grows */

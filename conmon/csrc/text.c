@@ -3,6 +3,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 static void digits(char *out, int width, long value)
 {
@@ -55,6 +58,16 @@ static uint64_t newlines(uint64_t word)
 static size_t copy_line(char *to, const char *from, size_t most)
 {
 	size_t at = 0;
+#ifdef __SSE2__
+	const __m128i newline = _mm_set1_epi8('\n');
+	for (__m128i part; most - at >= sizeof(part); at += sizeof(part)) {
+		part = _mm_loadu_si128((const __m128i_u *)(from + at));
+		_mm_storeu_si128((__m128i_u *)(to + at), part);
+		int found = _mm_movemask_epi8(_mm_cmpeq_epi8(part, newline));
+		if (found)
+			return at + (size_t)__builtin_ctz((unsigned)found) + 1;
+	}
+#endif
 	for (uint64_t word; most - at >= sizeof(word); at += sizeof(word)) {
 		memcpy(&word, from + at, sizeof(word));
 		memcpy(to + at, &word, sizeof(word));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from pypod.base.record import record
 from pypod.engine import cleanup, ended, stop, terminal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # The log drivers with which the container has the streams of the command that starts it: nothing to attach to.
 PASSTHROUGH = ("passthrough", "passthrough-tty")
+PATIENCE = 1000  # ms: with a runtime whose process does not become the container's
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 
 
@@ -58,6 +60,15 @@ def choose_detach_keys(context: Context, given: str | None) -> str:
     return str(keys)
 
 
+def _program(pid: int) -> tuple[int, int] | None:
+    """What a process executes; None if that cannot be known."""
+    try:
+        status = os.stat(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def stay(
     container: Container,
     state: State,
@@ -84,11 +95,19 @@ def stay(
 
     # Until the command runs the process is the runtime's, and would die of them.
     early: list[int] | None = []
+    runtimes = _program(state.pid) if sig_proxy and state.status != "running" else None
 
     def passed_on(number: int) -> None:
+        nonlocal runtimes
         if early is not None:
             early.append(number)
             return
+        # The runtime's `start` returns a moment before the process executes the command.
+        patience = PATIENCE
+        while runtimes is not None and patience and _program(state.pid) == runtimes:
+            time.sleep(0.001)
+            patience -= 1
+        runtimes = None
         try:
             stop.send(container, state, number)
         except PypodError:

@@ -51,8 +51,6 @@ class Stand:
     """pypod with the runtime that stands in for criu."""
 
     def __init__(self, pypod: Pypod, place: Path) -> None:
-        if pypod.rootless:
-            pytest.skip("root only")
         box.need("criu")
         self.log, self.fail = place / "log", place / "fail"
         program = place / "runc"
@@ -90,18 +88,16 @@ def stand(pypod: Pypod, shared_dir: Path) -> Iterator[Stand]:
     pypod("rm", "-f", "-a", "-t", "0").ok()  # while their runtime is there
 
 
+@pytest.mark.parametrize("mode", ["rootless"], indirect=True)
 def test_rootless_is_refused(pypod: Pypod, image: str) -> None:
-    if not pypod.rootless:
-        pytest.skip("rootless only")
     pypod("run", "-d", "--name", "c", image, "sleep", "1000").ok()
     pypod("container", "checkpoint", "c").fails(125, "checkpointing a container requires root")
     pypod("container", "restore", "c").fails(125, "restoring a container requires root")
     assert pypod.state("c") == "running"
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_without_criu(pypod: Pypod, image: str) -> None:
-    if pypod.rootless:
-        pytest.skip("root only")
     criu = box.need("criu")
     pypod("run", "-d", "--name", "c", image, "sleep", "1000").ok()
     script = f'mount --bind /dev/null {criu} && exec "$@"'
@@ -121,9 +117,8 @@ def test_wrong_uses(pypod: Pypod) -> None:
     pypod("container", "restore", "-i", "x", "c").fails(125, "cannot use --import with a container")
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_a_real_criu_that_fails_harms_nothing(pypod: Pypod, image: str, shared_dir: Path) -> None:
-    if pypod.rootless:
-        pytest.skip("root only")
     if pypod.as_user(box.need("criu"), "check").code == 0:
         pytest.skip("criu works here: see tests/vm")
     pypod("run", "-d", "--name", "c", image, "sleep", "1000").ok()
@@ -136,6 +131,7 @@ def test_a_real_criu_that_fails_harms_nothing(pypod: Pypod, image: str, shared_d
     pypod("stop", "-t", "0", "c").ok()
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_the_states(stand: Stand, image: str) -> None:
     pypod = stand.pypod
     pypod("run", "-d", "--name", "c", "--restart", "always", image, "sleep", "1000").ok()
@@ -166,6 +162,7 @@ def test_the_states(stand: Stand, image: str) -> None:
     assert told.count("checkpoint") == 3 and told.count("restore") == 2
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_a_pre_checkpoint(stand: Stand, image: str) -> None:
     pypod = stand.pypod
     pypod("run", "-d", "--name", "c", "--network", "host", image, "sleep", "1000").ok()
@@ -178,6 +175,7 @@ def test_a_pre_checkpoint(stand: Stand, image: str) -> None:
     assert "--tcp-established" in stand.told("restore")
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_a_criu_that_fails(stand: Stand, image: str) -> None:
     pypod = stand.pypod
     pypod("run", "-d", "--name", "c", image, "sleep", "1000").ok()
@@ -195,6 +193,7 @@ def test_a_criu_that_fails(stand: Stand, image: str) -> None:
 
 
 @pytest.mark.parametrize("compress", ["zstd", "gzip", "none"])
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_the_archive(stand: Stand, image: str, shared_dir: Path, compress: str) -> None:
     pypod = stand.pypod
     path = shared_dir / "archive"
@@ -233,6 +232,7 @@ def test_the_archive(stand: Stand, image: str, shared_dir: Path, compress: str) 
         pypod("volume", "rm", "cvol").ok()
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_an_import_that_fails_leaves_nothing(stand: Stand, image: str, shared_dir: Path) -> None:
     pypod = stand.pypod
     path = shared_dir / "archive"
@@ -262,6 +262,7 @@ def test_an_import_that_fails_leaves_nothing(stand: Stand, image: str, shared_di
     assert pypod.names() == [] and not list(Path(str(pypod.graphroot), "pypod").glob("restoring-*"))
 
 
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_what_cannot_be_checkpointed(stand: Stand, image: str) -> None:
     pypod = stand.pypod
     pypod("run", "-d", "--name", "c", image, "sleep", "1000").ok()

@@ -188,10 +188,12 @@ def test_create_and_then_start(pypod: Pypod, image: str, ready: Path) -> None:
 
 
 @pytest.mark.parametrize("userns", ["keep-id", "nomap", "--uidmap=0:100:5000"])
-def test_an_id_mapping(pypod: Pypod, image: str, shared_dir: Path, userns: str) -> None:
+def test_an_id_mapping(pypod: Pypod, busybox_tar: Path, shared_dir: Path, userns: str) -> None:
     if not pypod.rootless and not userns.startswith("--"):
         return  # they are rootless users'
     flag = userns if userns.startswith("--") else f"--userns={userns}"
+    # An image of its own: of the others there may be a copy for these ids already.
+    image = pypod("import", "-q", "-c", f"ENV FOR={userns}", busybox_tar).ok().out.strip()
     words = ("--name", "x", "--network", "none", flag, "-v", "new:/v")
     first = foresee(pypod, "run", *words, image, *SLEEP, place=shared_dir)
     pypod("run", "-d", *words, image, *SLEEP).ok()
@@ -205,6 +207,7 @@ def test_an_id_mapping(pypod: Pypod, image: str, shared_dir: Path, userns: str) 
     assert not [one for one in foreseen["Actions"] if one["Do"].startswith("copy")]
     pypod("rm", "-f", "-t", "0", "x").ok()
     pypod("volume", "rm", "new").ok()
+    pypod("rmi", image).ok()
 
 
 @pytest.mark.parametrize("overlay", ["", ":O"])

@@ -11,7 +11,7 @@ import pytest
 
 from support.monitor_box import Box, until
 
-USUAL, LARGE = 65536, 262144
+USUAL, LARGE = 65536, 524288
 LINE = "x" * 99
 FLOOD = f"yes {LINE} | head -c 4000000"
 
