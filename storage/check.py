@@ -208,15 +208,28 @@ def damaged(store: Store, *, quick: bool = True) -> list[Damage]:
     if any(item.kind == _UNREADABLE for item in found):
         return found
     layers = store.layers()
+    amiss = _amiss(store, layers, quick)
+    if amiss:
+        # Now with the locks: a record and what it needs may have come between the reading of two tables.
+        with store.layers_lock(), store.images_lock(), store.containers_lock():
+            layers = store.layers()
+            amiss = _amiss(store, layers, quick)
+    found += amiss
+    gone = {item.id for item in found if item.kind != "link"}
     own = [layer for layer in layers.values() if layer.home in homes(store)]
-    for layer in own:
+    return found + _files(store, [layer for layer in own if layer.id not in gone], quick)
+
+
+def _amiss(store: Store, layers: dict[str, Layer], quick: bool) -> list[Damage]:
+    """What the records say that is not so."""
+    found = []
+    for layer in (layer for layer in layers.values() if layer.home in homes(store)):
         if not os.path.isdir(store.files_path(layer.home, layer.id)):
             found.append(Damage("layer", layer.id, "its files are missing"))
         if layer.parent and layer.parent not in layers:
             found.append(Damage("layer", layer.id, f"its parent {layer.parent} is missing"))
     gone = {item.id for item in found}
     found += [Damage("link", id, text) for id, text in links(store, layers).items() if id not in gone]
-    found += _files(store, [layer for layer in own if layer.id not in gone], quick)
     for image in store.images():
         found += [Damage("image", image.id, text) for text in _image(store, image, layers, quick)]
     for container in store.containers():

@@ -33,6 +33,7 @@ def vm_session(base: Path, program: Path, busybox_tar: Path) -> Iterator[Machine
 CLEAN = """
 pypod pod rm -f -a -t 0 >/dev/null
 pypod rm -f -a -t 0 >/dev/null
+systemctl $([ "$(id -u)" = 0 ] || echo --user) reset-failed
 if pgrep -u "$(id -u)" -x -a conmon; then echo 'monitors are left' >&2; exit 1; fi
 """
 

@@ -45,6 +45,7 @@ $ctl daemon-reload; $ctl enable container-boot
 until_true $ctl is-active -q container-boot; until_true $ctl is-active -q pypod-restart
 fact main "$(show boot MainPID) $(field boot ConmonPid)"
 fact clean "$($ctl show -P Result pypod-clean-transient)"
+fact said "$(journalctl -b -o cat --no-pager SYSLOG_IDENTIFIER=pypod | tail -20 | paste -sd ' ')"
 fact names "$(pypod ps --format '{{{{.Names}}}}' | sort | paste -sd ' ')"
 $ctl disable container-boot; $ctl stop container-boot pypod-restart
 fact stopped "$(pypod ps --format '{{{{.Names}}}}' | paste -sd ' ')"
@@ -53,5 +54,6 @@ fact stopped "$(pypod ps --format '{{{{.Names}}}}' | paste -sd ' ')"
         known = facts(found)
         one, other = known["main"].split()
         assert one == other != "0"
-        assert known["clean"] == "success" and known["names"] == "always boot unless"
+        assert known["clean"] == "success", known["said"]
+        assert known["names"] == "always boot unless"
         assert known["stopped"] == "unless"

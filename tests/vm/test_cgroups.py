@@ -72,7 +72,7 @@ def test_a_scope_with_the_limits(run: Run) -> None:
 
 def test_killed_for_want_of_memory(run: Run) -> None:
     script = """
-    pypod run --name oom --memory 64m localhost/bb:1 sh -c 'head -c 128m /dev/zero | tail' 2>/dev/null
+    pypod run --name oom --memory 64m localhost/bb:1 dd if=/dev/zero of=/dev/null bs=128M count=1
     echo exit=$?
     pypod inspect oom --format 'state={{.State.OOMKilled}} {{.State.ExitCode}}'
     echo "events=$(pypod events --stream=false --since 5m --filter container=oom --format '{{.Status}}' | xargs)"

@@ -7,10 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from archives import layer, tree
 
 from pypod.base import files
 from storage import archive, check, mend, trash
+from storage.records import Image
 from storage.store import Store
 from support import signalled
 
@@ -48,6 +50,19 @@ def test_a_signal_while_a_staging_area_is_made_leaves_none(store: Store) -> None
     assert os.path.isdir(area.path)
     area.__exit__(None, None, None)
     assert not os.path.exists(f"{store.home}/tempdirs")
+
+
+def test_a_container_that_is_made_meanwhile_is_not_damaged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = archive.import_stream(store, io.BytesIO(layer("a")).read, names=["localhost/a:1"])
+    images = store.images
+
+    def make_one_first() -> list[Image]:
+        if not store.containers():
+            Store(store.graphroot, store.runroot).create_container(id="c" * 64, names=["c"], image=image)
+        return images()
+
+    monkeypatch.setattr(store, "images", make_one_first)
+    assert check.damaged(store) == []
 
 
 def test_damage_is_told(store: Store) -> None:
