@@ -8,13 +8,13 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
-static void arm(struct stream *stream, int on)
+void stream_ask(struct stream *stream, int on)
 {
-	if (stream->armed == on)
+	if (stream->asked == on)
 		return;
 	/* Without memory for it the pipe is read again in the next turn. */
 	if (fcntl(stream->source.fd, F_SETFL, on ? O_NONBLOCK | O_ASYNC : O_NONBLOCK) == 0)
-		stream->armed = on;
+		stream->asked = on;
 }
 
 /* stdout's signal is SIGIO, stderr's SIGURG. */
@@ -26,9 +26,9 @@ void stream_signal(const struct monitor *m, const struct stream *stream)
 
 void stream_listen(struct monitor *m, struct stream *stream)
 {
-	if (stream->source.fd < 0 || stream->polled || stream->retry_at)
+	if (stream->source.fd < 0 || stream->listening || stream->retry_at)
 		return;
-	stream->polled = 1;
+	stream->listening = 1;
 	if (stream->tty)
 		watch(m, &stream->source, EPOLLIN);
 	else
@@ -37,19 +37,13 @@ void stream_listen(struct monitor *m, struct stream *stream)
 
 void stream_ignore(struct monitor *m, struct stream *stream)
 {
-	if (!stream->polled)
+	if (!stream->listening)
 		return;
 	if (stream->tty)
 		unwatch(m, &stream->source);
 	else
-		arm(stream, 0);
-	stream->polled = stream->pending = stream->resting = 0;
-}
-
-/* It is read anyway for now, without being told. */
-void stream_unasked(struct stream *stream)
-{
-	arm(stream, 0);
+		stream_ask(stream, 0);
+	stream->listening = stream->pending = stream->resting = 0;
 }
 
 /* A read has found nothing. What was written before a signal was asked for does not send one: look once more. */
@@ -57,20 +51,20 @@ void stream_empty(struct stream *stream)
 {
 	if (stream->tty)
 		return;
-	stream->pending = stream->polled && !stream->resting && !stream->armed;
+	stream->pending = stream->listening && !stream->resting && !stream->asked;
 	if (stream->pending)
-		arm(stream, 1);
+		stream_ask(stream, 1);
 }
 
 /* Comes once for several writes. */
 void stream_signalled(struct stream *stream)
 {
-	stream->pending |= stream->armed;
+	stream->pending |= stream->asked;
 }
 
 static int due(const struct stream *stream)
 {
-	return stream->pending && stream->polled && stream->source.fd >= 0;
+	return stream->pending && stream->listening && stream->source.fd >= 0;
 }
 
 int streams_due(const struct monitor *m)

@@ -38,8 +38,8 @@ struct stream {
 	struct source source;
 	int kind;	   /* STREAM_OUT or STREAM_ERR */
 	int tty;
-	int polled;
-	int pending, armed; /* a pipe: to be read in the next turn; sends a signal when it is written to */
+	int listening;
+	int pending, asked; /* a pipe: it is read in the next turn; it sends a signal when it is written to */
 	int resting;	   /* looked at so many times more, without being told */
 	int small_reads;   /* in a row, close together */
 	size_t last_got;   /* bytes of the last read */
@@ -194,7 +194,7 @@ void timeout_fire(struct monitor *m);
 /* listen.c: waiting for what the container writes. */
 void stream_listen(struct monitor *m, struct stream *stream);
 void stream_ignore(struct monitor *m, struct stream *stream);
-void stream_unasked(struct stream *stream);
+void stream_ask(struct stream *stream, int on); /* for a signal at the next write */
 void stream_empty(struct stream *stream);
 void stream_signal(const struct monitor *m, const struct stream *stream); /* which one it sends */
 void stream_signalled(struct stream *stream);

@@ -44,7 +44,7 @@ void stream_pace(const struct monitor *m, struct stream *stream, size_t got)
 	if (stream->burst >= BUSY_BYTES)
 		grow(stream);
 	if (got >= READ_SIZE)
-		stream_unasked(stream);
+		stream_ask(stream, 0); /* it is read anyway */
 	if (m->now - stream->last_read > CLOSE_READS)
 		stream->small_reads = 0;
 	else if (got < SMALL_READ && stream->small_reads < MANY)
@@ -63,11 +63,11 @@ size_t stream_batch(const struct monitor *m, const struct stream *stream)
 /* While many little pieces come, the pipe is not waited for but looked at now and then: then a write costs least. */
 static void rest(struct monitor *m, struct stream *stream)
 {
-	if (stream->resting || !stream->polled || stream->small_reads < MANY || stream->last_read != m->now)
+	if (stream->resting || !stream->listening || stream->small_reads < MANY || stream->last_read != m->now)
 		return;
 	stream->resting = FUTILE;
 	stream->pending = 0;
-	stream_unasked(stream);
+	stream_ask(stream, 0);
 }
 
 static void look(struct monitor *m, struct stream *stream)

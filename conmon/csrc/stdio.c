@@ -137,7 +137,7 @@ static void consume(struct monitor *m, struct stream *stream, size_t length)
 static void stream_end(struct monitor *m, struct stream *stream)
 {
 	flush(m, stream, stream->held);
-	stream->polled = stream->pending = stream->resting = 0;
+	stream->listening = stream->pending = stream->resting = 0;
 	stream->retry_at = 0;
 	drop(m, &stream->source);
 }
@@ -177,7 +177,7 @@ size_t stream_hear(struct monitor *m, struct stream *stream)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (got <= 0) {
-		stream->polled = 0;
+		stream->listening = 0;
 		drop(m, &stream->source);
 		return 0;
 	}
@@ -227,7 +227,7 @@ void stdio_heard(struct monitor *m)
  * comes after what led to it. The other way round only where much may be waiting. */
 static void catch_up(struct monitor *m, struct stream *other)
 {
-	if (other->polled && (other == &m->out || other->pipe_size))
+	if (other->listening && (other == &m->out || other->pipe_size))
 		take(m, other, stream_batch(m, other));
 }
 
@@ -235,7 +235,7 @@ void stream_ready(struct monitor *m, struct source *source, unsigned events)
 {
 	struct stream *stream = (struct stream *)source;
 	(void)events;
-	if (!stream->polled)
+	if (!stream->listening)
 		return;
 	catch_up(m, stream == &m->out ? &m->err : &m->out);
 	size_t got = take(m, stream, stream_batch(m, stream));
@@ -250,7 +250,7 @@ void stream_ready(struct monitor *m, struct source *source, unsigned events)
 static void stream_timer(struct monitor *m, struct stream *stream)
 {
 	if (stream->flush_at && m->now >= stream->flush_at) {
-		if ((stream->polled || stream->retry_at) && !stream->heard)
+		if ((stream->listening || stream->retry_at) && !stream->heard)
 			flush(m, stream, utf8_whole(stream->buffer, stream->held));
 		else /* not read just now for a client's sake: the rest of the line may be waiting */
 			stream->flush_at = m->now + FLUSH_AFTER;

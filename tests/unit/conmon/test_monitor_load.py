@@ -58,6 +58,24 @@ def test_the_buffers_of_a_trickle_are_given_back(box: Box) -> None:
     until(lambda: private(box) < most)
 
 
+def polled(box: Box) -> list[str]:
+    """What is in the monitor's epoll set."""
+    fds = Path(f"/proc/{box.pid}/fd")
+    epoll = next(fd.name for fd in fds.iterdir() if os.readlink(fd) == "anon_inode:[eventpoll]")
+    text = Path(f"/proc/{box.pid}/fdinfo/{epoll}").read_text()
+    return [os.readlink(fds / number) for number in re.findall(r"tfd: +(\d+)", text)]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_terminal_is_polled_and_a_pipe_never(box: Box, terminal: bool) -> None:
+    """A pipe that was polled once costs each later write to it more."""
+    box.start("while :; do echo a; sleep 0.05; done", terminal=terminal)
+    until(lambda: logged(box) > 2)
+    watched = polled(box)
+    assert any("ptmx" in link for link in watched) is terminal
+    assert not [link for link in watched if link.startswith("pipe:")]
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_short_lines_are_gathered_unless_they_come_from_a_terminal(box: Box, terminal: bool) -> None:
     box.start(f"while :; do echo {LINE}; done", terminal=terminal, log_size_max=10_000_000)
