@@ -111,12 +111,14 @@ def compare(mode: str, pypod: str, count: int, rounds: int, base: Path, runtime:
 
 
 def clean(tools: list[Tool], user: users.User, mode: str) -> None:
-    """End what runs; the files go with their directory. podman's own containers never ran."""
+    """End what runs; the files go with their directory. podman's containers hold locks of a pool on the machine."""
     for tool in tools:
         try:
             if tool.name == "pypod":
                 call(tool, user, "rm", "-f", "-t", "0", "idle")
-            elif mode != "root":
+                continue
+            call(tool, user, "rm", "-f", "-a")
+            if mode != "root":
                 call(tool, user, "system", "migrate")
         except (RuntimeError, subprocess.SubprocessError) as error:
             print(f"clean-up: {error}", file=sys.stderr)
