@@ -1,5 +1,5 @@
 # make demo     install what Debian lacks, build, and run a first container without network
-# make test     build if needed, then run every test that can run on this machine
+# make test     build if needed, then run every test that can run on this machine, but those of test-vm
 # make test-vm  boot a Debian with systemd under qemu, and run what only that can show (tests/vm/README.md)
 # make fuzz     throw changed archives, manifests and records at what reads them, for SECONDS (60)
 # make test-schedules  carry out 10,000 random schedules of the monitor that must lose nothing
