@@ -178,8 +178,10 @@ def _give(store: Store, layer: str, uid_map: list[list[int]], gid_map: list[list
 
 
 def _remove_directories(store: Store, id: str) -> None:
-    files.remove_tree(f"{store.runroot}/{store.driver}-containers/{id}")
+    # The run directory goes last: its lock holds back who waits for the container, and who finds no lock any more
+    # must not find userdata either and take it for a container after a reboot.
     files.remove_tree(f"{store.containers_dir}/{id}")
+    files.remove_tree(f"{store.runroot}/{store.driver}-containers/{id}")
 
 
 def rename(store: Store, id: str, name: str, metadata: str | None) -> None:
