@@ -19,6 +19,7 @@ static void no_descriptors(struct monitor *m)
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
 		sources[i]->fd = -1;
 	m->epoll = m->null_fd = m->bundle_fd = m->child_in = m->child_out = m->child_err = -1;
+	m->aside_in = m->aside_out = -1;
 	m->sync_fd = m->start_fd = m->attach_fd = m->notify_out = -1;
 	m->log.journal_fd = -1;
 	for (int i = 0; i < MAX_CLIENTS; i++)

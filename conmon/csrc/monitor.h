@@ -47,6 +47,7 @@ struct stream {
 	int64_t burst_at;  /* ms: since then ... */
 	size_t burst;	   /* ... so many bytes */
 	int pipe_size;	   /* before it was grown; 0: it has not been */
+	int pipe_now;	   /* as it has been grown */
 	int64_t flush_at;  /* ms: when the held tail is written as a partial line; 0: never */
 	int64_t retry_at;  /* ms: when a terminal that nobody had open is looked at again */
 	size_t held, heard; /* of an unfinished line; of the runtime */
@@ -102,6 +103,7 @@ struct monitor {
 	int64_t health_interval, health_at; /* ms; 0: none */
 	/* Standard streams. */
 	struct stream out, err;
+	int aside_in, aside_out; /* a pipe between a container's and us, under load; -1: none */
 	struct source input; /* the container's stdin */
 	int input_closing;
 	size_t input_at, input_held;
@@ -214,9 +216,11 @@ void stdio_resume(struct monitor *m);
 void stdio_rest(struct monitor *m); /* let short lines gather, if many come */
 int stdio_resting(const struct monitor *m);
 void stream_ready(struct monitor *m, struct source *source, unsigned events);
-void stream_pace(const struct monitor *m, struct stream *stream, size_t got); /* a read has brought so much */
+void stream_pace(struct monitor *m, struct stream *stream, size_t got); /* a read has brought so much */
 size_t stream_batch(const struct monitor *m, const struct stream *stream); /* how much to read at a time */
+ssize_t stream_read(struct monitor *m, struct stream *stream, char *to, size_t most); /* as read(2) */
 void stream_shrink(struct stream *stream);
+void aside_close(struct monitor *m);
 void buffers_touched(struct monitor *m, size_t length);
 void release_buffers(struct monitor *m);
 void stdio_drain(struct monitor *m);	 /* read what is there now */

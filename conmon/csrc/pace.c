@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CLOSE_READS 10	 /* ms between two reads of one burst */
 #define SMALL_READ 32768 /* bytes; after MANY of them in a row naps pay */
@@ -14,16 +15,47 @@
 #define BUSY_BYTES 524288 /* within BUSY_TIME ms: then the pipe grows */
 #define BUSY_TIME 100
 #define BUSY_PIPE BATCH_SIZE
+#define RESTING_PIPE 1048576 /* the most that who has no privilege may have (pipe-max-size) */
+
+void aside_close(struct monitor *m)
+{
+	close_fd(&m->aside_out);
+	close_fd(&m->aside_in);
+}
+
+/* read(2) keeps a pipe's writer out while it copies, which many little writes feel. So the pages are moved into a pipe
+ * of the monitor's own, which takes next to no time, and are copied from there. */
+static void aside_open(struct monitor *m)
+{
+	int ends[2];
+	if (m->aside_in >= 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return;
+	m->aside_out = ends[0];
+	m->aside_in = ends[1];
+	fcntl(m->aside_in, F_SETPIPE_SZ, RESTING_PIPE);
+}
+
+ssize_t stream_read(struct monitor *m, struct stream *stream, char *to, size_t most)
+{
+	if (!stream->resting || m->aside_in < 0)
+		return read(stream->source.fd, to, most);
+	ssize_t moved = splice(stream->source.fd, NULL, m->aside_in, NULL, most, SPLICE_F_NONBLOCK);
+	for (ssize_t at = 0, got; at < moved; at += got)
+		if ((got = read(m->aside_out, to + at, (size_t)(moved - at))) <= 0)
+			return at;
+	return moved;
+}
 
 /* With a larger pipe the writer goes on while the monitor writes. Only under load: all pipes of a user share one
  * allowance (pipe-user-pages-soft), and without it the pipe stays as it is. */
-static void grow(struct stream *stream)
+static void grow(struct stream *stream, int size)
 {
-	if (stream->pipe_size)
+	if (!stream->pipe_size)
+		stream->pipe_size = stream->pipe_now = fcntl(stream->source.fd, F_GETPIPE_SZ);
+	if (stream->pipe_size <= 0 || stream->pipe_now >= size)
 		return;
-	stream->pipe_size = fcntl(stream->source.fd, F_GETPIPE_SZ);
-	if (stream->pipe_size > 0 && stream->pipe_size < BUSY_PIPE)
-		fcntl(stream->source.fd, F_SETPIPE_SZ, BUSY_PIPE);
+	fcntl(stream->source.fd, F_SETPIPE_SZ, size);
+	stream->pipe_now = size; /* or it cannot have it */
 }
 
 void stream_shrink(struct stream *stream)
@@ -34,15 +66,18 @@ void stream_shrink(struct stream *stream)
 }
 
 /* How fast the container writes, and in how small pieces. */
-void stream_pace(const struct monitor *m, struct stream *stream, size_t got)
+void stream_pace(struct monitor *m, struct stream *stream, size_t got)
 {
 	if (m->now - stream->burst_at > BUSY_TIME) {
 		stream->burst_at = m->now;
 		stream->burst = 0;
 	}
 	stream->burst += got;
-	if (stream->burst >= BUSY_BYTES)
-		grow(stream);
+	if (stream->burst >= BUSY_BYTES) {
+		grow(stream, stream->resting ? RESTING_PIPE : BUSY_PIPE);
+		if (stream->resting)
+			aside_open(m);
+	}
 	if (got >= READ_SIZE)
 		stream_ask(stream, 0); /* it is read anyway */
 	if (m->now - stream->last_read > CLOSE_READS)

@@ -145,7 +145,7 @@ static void stream_end(struct monitor *m, struct stream *stream)
 /* One read. Returns what it brought, 0 if there is nothing more for now. */
 static size_t take(struct monitor *m, struct stream *stream, size_t most)
 {
-	ssize_t got = read(stream->source.fd, stream->buffer + stream->held, most);
+	ssize_t got = stream_read(m, stream, stream->buffer + stream->held, most);
 	if (got > 0) {
 		consume(m, stream, (size_t)got);
 		return (size_t)got;
@@ -323,6 +323,7 @@ void release_buffers(struct monitor *m)
 	m->idle_at = 0;
 	stream_shrink(&m->out);
 	stream_shrink(&m->err);
+	aside_close(m);
 	give_back(m->out_buffer, m->out.held, sizeof(m->out_buffer));
 	give_back(m->err_buffer, m->err.held + m->err.heard, sizeof(m->err_buffer));
 	give_back(m->log_buffer, 0, sizeof(m->log_buffer));
