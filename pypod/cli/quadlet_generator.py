@@ -85,27 +85,40 @@ def _to_people(level: int, text: str, hint: str) -> None:
 
 
 def _tell(problem: Problem, log: Callable[[int, str, str], None]) -> None:
-    place = f"{problem.path}:{problem.line}" if problem.line else problem.path
-    log(_ERROR if problem.fatal else _WARNING, f"{place}: {problem.text}", problem.hint)
+    log(_ERROR if problem.fatal else _WARNING, f"{problem.place}: {problem.text}", problem.hint)
 
 
 def verify(invocation: Invocation) -> int:
     """1 if anything is wrong with one of the files."""
-    outcome = installed.check(setting(invocation.options["user"]), _paths(invocation.args))
-    for problem in outcome.problems:
+    whom = setting(invocation.options["user"])
+    problems: list[Problem] = []
+    # A file may have the name of another one, and stands for itself.
+    rounds: list[dict[str, str]] = [{}]
+    for path in _paths(invocation.args, whom.user, problems):
+        name = os.path.basename(path)
+        place = next((one for one in rounds if name not in one), None)
+        if place is None:
+            rounds.append(place := {})
+        place[name] = path
+    for paths in rounds:
+        problems += installed.check(whom, list(paths.values()))
+    for problem in problems:
         _tell(problem, _to_people)
-    return int(bool(outcome.problems))
+    return int(bool(problems))
 
 
-def _paths(arguments: Sequence[str]) -> list[str]:
-    """Files as they are, of directories the Quadlet files in them. Raises PypodError."""
+def _paths(arguments: Sequence[str], user: bool, problems: list[Problem]) -> list[str]:
+    """Files as they are, of directories those that the generator would take if it looked there. Raises PypodError."""
     found: list[str] = []
     for path in arguments:
         if os.path.isdir(path):
-            found += [os.path.join(path, name) for name in sorted(os.listdir(path)) if engine.kind(name)]
+            inside = engine.by_name(list(engine.below(path, user, set())), problems)
+            if not inside and not problems:
+                raise PypodError(f"there is no Quadlet file in {path}")
+            found += inside.values()
         elif engine.kind(os.path.basename(path)):
             found.append(path)
         else:
             known = ", ".join("." + kind for kind in SECTIONS)
             raise PypodError(f"{path} is no Quadlet file", hint=f"its name must end in one of {known}")
-    return found
+    return list(dict.fromkeys(map(os.path.abspath, found)))

@@ -68,7 +68,7 @@ def directories(user: bool) -> list[str]:
     else:
         roots = list(_SYSTEM)
     seen: set[str] = set()
-    return [path for root in roots for path in _below(root, user, seen)]
+    return [path for root in roots for path in below(root, user, seen)]
 
 
 def config_directory(user: bool) -> str:
@@ -82,27 +82,33 @@ def config_directory(user: bool) -> str:
     return config + "/containers/systemd"
 
 
-def _below(path: str, user: bool, seen: set[str]) -> Iterator[str]:
-    """A directory and those in it, also by way of symbolic links; none twice, so that circles of links end."""
+def below(path: str, user: bool, seen: set[str]) -> Iterator[str]:
+    """A directory and those in it, also by way of symbolic links; none twice, so that circles of links end.
+
+    One that cannot be read is given all the same: ``load`` says so.
+    """
     real = os.path.realpath(path)
     if real in seen:
         return
     seen.add(real)
     try:
-        with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError:
+        names = sorted(os.listdir(path))
+    except FileNotFoundError:
         return
+    except OSError:
+        names = []
     yield path
     for name in names:
-        below = f"{path}/{name}"
+        inner = f"{path}/{name}"
+        if not os.path.isdir(inner):
+            continue
         if name.endswith(".d") and (kind(name[:-2]) or name[:-2] in SECTIONS):
             continue  # drop-ins
-        if below in _FOR_USERS and not user:
+        if inner in _FOR_USERS and not user:
             continue
         if path in _FOR_USERS and name.isdecimal():
             continue  # another user's, or listed by itself
-        yield from _below(below, user, seen)
+        yield from below(inner, user, seen)
 
 
 def load(paths: Sequence[str]) -> Loaded:
@@ -111,27 +117,33 @@ def load(paths: Sequence[str]) -> Loaded:
     A file that is empty, or a link to /dev/null, masks those of its name in later directories.
     """
     result = Loaded()
-    masked: set[str] = set()
-    for directory in paths:
-        for name in _names(directory, result.problems):
-            if not kind(name) or name in result.sources or name in masked:
-                continue
-            source = read(f"{directory}/{name}", paths, result.problems)
-            if source is None:
-                masked.add(name)
-            else:
-                result.sources[name] = source
+    for name, path in by_name(paths, result.problems).items():
+        source = read(path, paths, result.problems)
+        if source is not None:
+            result.sources[name] = source
     return result
+
+
+def by_name(paths: Sequence[str], problems: list[Problem]) -> dict[str, str]:
+    """The paths of the Quadlet files of directories in the order of precedence; of a name the first, a mask too."""
+    found: dict[str, str] = {}
+    for directory in paths:
+        for name in _names(directory, problems):
+            if kind(name):
+                found.setdefault(name, f"{directory}/{name}")
+    return found
 
 
 def _names(directory: str, problems: list[Problem]) -> list[str]:
     try:
         return sorted(os.listdir(directory))
     except FileNotFoundError:
-        return []
+        pass
     except OSError as error:
-        problems.append(Problem(directory, 0, f"cannot be read: {reason(error)}"))
-        return []
+        problem = Problem(directory, 0, f"cannot be read: {reason(error)}")
+        if problem not in problems:
+            problems.append(problem)
+    return []
 
 
 def read(path: str, paths: Sequence[str], problems: list[Problem]) -> Source | None:
@@ -141,7 +153,7 @@ def read(path: str, paths: Sequence[str], problems: list[Problem]) -> Source | N
     if not text:
         return None
     unit, complaints = unit_file.parse(text, path)
-    for drop_in in drop_ins(name, paths):
+    for drop_in in drop_ins(name, paths, problems):
         more, others = unit_file.parse(_text(drop_in, problems), drop_in)
         unit.merge(more)
         complaints += others
@@ -154,7 +166,7 @@ def _text(path: str, problems: list[Problem]) -> str:
     if os.path.realpath(path) == _NULL:
         return ""
     try:
-        return files.read(path).decode("utf-8", "surrogateescape")
+        return files.read_plain(path).decode("utf-8", "surrogateescape")
     except OSError as error:
         problems.append(Problem(path, 0, f"cannot be read: {reason(error)}"))
         return ""
@@ -173,18 +185,18 @@ def drop_in_directories(name: str) -> list[str]:
     return [*(f"{stem}.{suffix}.d" for stem in stems), suffix + ".d"]
 
 
-def drop_ins(name: str, paths: Sequence[str]) -> list[str]:
-    """The drop-ins of a file in the order of their names; of two with one name the more specific one is taken."""
+def drop_ins(name: str, paths: Sequence[str], problems: list[Problem]) -> list[str]:
+    """The drop-ins of a file in the order of their names.
+
+    Of two with one name that of the first of ``paths`` is taken, and there the more specific one.
+    """
     found: dict[str, str] = {}
-    for directory in drop_in_directories(name):
-        for path in paths:
-            try:
-                names = os.listdir(f"{path}/{directory}")
-            except OSError:
-                continue
-            for conf in names:
+    for path in paths:
+        for directory in drop_in_directories(name):
+            place = f"{path}/{directory}"
+            for conf in _names(place, problems) if os.path.isdir(place) else ():
                 if conf.endswith(".conf"):
-                    found.setdefault(conf, f"{path}/{directory}/{conf}")
+                    found.setdefault(conf, f"{place}/{conf}")
     return [found[conf] for conf in sorted(found)]
 
 

@@ -168,57 +168,52 @@ def _plain_files(directory: str) -> list[str]:
         raise PypodError(f"cannot read {directory}: {reason(error)}") from None
     found = []
     for name in names:
+        if name.startswith("."):
+            continue
         if os.path.isdir(f"{directory}/{name}"):
             raise UsageError(f"cannot install {directory}/{name}: only plain files of a directory are installed")
-        if not name.startswith("."):
-            found.append(name)
+        found.append(name)
     return found
 
 
 def _content(path: str) -> bytes:
     try:
-        return files.read(path)
+        return files.read_plain(path)
     except OSError as error:
         raise PypodError(f"cannot read {path}: {reason(error)}") from None
 
 
 def _verify(setting: Setting, wanted: dict[str, str]) -> None:
     """Raise ConfigError if one of the files would become no unit; warn of what else is wrong."""
-    paths = {name: place for name, place in wanted.items() if quadlet.kind(name)}
-    outcome = check(setting, list(paths.values()))
-    bad = [problem for problem in outcome.problems if problem.fatal]
-    for problem in outcome.problems:
+    problems = check(setting, [place for name, place in wanted.items() if quadlet.kind(name)])
+    bad = [problem for problem in problems if problem.fatal]
+    for problem in problems:
         if not problem.fatal:
             report.warning(str(problem))
     if bad:
         first, *others = bad
         for problem in others:
             report.warning(str(problem))
-        raise ConfigError(f"nothing was installed: {first.path}:{first.line}: {first.text}", hint=first.hint)
+        raise ConfigError(f"nothing was installed: {first.place}: {first.text}", hint=first.hint)
 
 
-def check(setting: Setting, paths: Sequence[str]) -> quadlet.Outcome:
-    """Convert ``paths`` as if they were installed, together with what is; only their own problems are returned."""
-    beside = list(dict.fromkeys(os.path.dirname(os.path.abspath(path)) for path in paths))
-    places = [*beside, *quadlet.directories(setting.user)]
-    loaded = quadlet.load(places)
+def check(setting: Setting, paths: Sequence[str]) -> list[Problem]:
+    """What is wrong with ``paths`` as if they were installed, together with what is; of a name only one."""
     problems: list[Problem] = []
-    chosen: dict[str, str] = {}
-    for path in paths:
-        path = os.path.abspath(path)
-        name = os.path.basename(path)
-        chosen[name] = path
+    paths = [os.path.abspath(path) for path in paths]
+    places = [*dict.fromkeys(map(os.path.dirname, paths)), *quadlet.directories(setting.user)]
+    loaded = quadlet.load(places)
+    chosen = {os.path.basename(path): path for path in paths}
+    for name, path in chosen.items():
+        loaded.sources.pop(name, None)
         source = quadlet.read(path, places, problems)
-        if source is not None:
+        if source is not None:  # an empty file masks others
             loaded.sources[name] = source
-        elif not problems:
-            loaded.sources.pop(name, None)  # an empty file masks others
-    outcome = quadlet.convert(loaded, setting)
+    quadlet.convert(loaded, setting)
     for name in chosen:
         if name in loaded.sources:
             problems += loaded.sources[name].problems
-    services = {name: service for name, service in outcome.services.items() if name in chosen}
-    return quadlet.Outcome(services, problems)
+    return problems
 
 
 # print, rm
@@ -226,15 +221,7 @@ def check(setting: Setting, paths: Sequence[str]) -> quadlet.Outcome:
 
 def find(setting: Setting, name: str) -> str:
     """The path of a Quadlet file that is in force. Raises NotFound."""
-    known: dict[str, str] = {}
-    for directory in quadlet.directories(setting.user):
-        try:
-            names = sorted(os.listdir(directory))
-        except OSError:
-            continue
-        for one in names:
-            if quadlet.kind(one):
-                known.setdefault(one, f"{directory}/{one}")
+    known = quadlet.by_name(quadlet.directories(setting.user), [])
     if name not in known:
         raise NotFound(f"no such quadlet: {name}", hint=close(name, known))
     return known[name]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pypod.engine import container as containers
 from pypod.engine import exit_command, pods
 from pypod.errors import NoSuchContainer, NoSuchPod, PypodError, UsageError
-from pypod.systemd import quoting, units
+from pypod.systemd import quoting, unit_name, units
 from pypod.systemd.quoting import Raw
 
 TYPE_CHECKING = False
@@ -34,17 +34,10 @@ _CIDFILE = Raw("%t/%n.ctr-id")
 _CIDFILE_FLAG = Raw("--cidfile=%t/%n.ctr-id")
 _MANUAL = "pypod-generate-systemd(1)"
 _PATIENCE = 60  # seconds that systemd waits beyond the container's own stop timeout
-# Signals from which systemd takes a main process's death for a clean exit (systemd.service(5), SuccessExitStatus=).
-_CLEAN_SIGNALS = (1, 2, 13, 15)
 # Of the old command line these are the unit's own to say.
 _OF_UNIT = ("attach", "cidfile", "detach", "replace", "restart", "rm", "sig_proxy")
 _OF_POD_UNIT = ("pod", "pod_id_file")
 _STAYS_IN_UNIT = ("disabled", "split")  # values of --cgroups that leave the monitor where it is, as no-conmon does
-
-_KINDS = (
-    *(".service", ".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope"),
-    ".device",
-)
 
 
 @dataclass(frozen=True)
@@ -92,6 +85,9 @@ def generate(
                     f"{reference} does not refer to a container or pod: {no_pod.message}: {no_container.message}"
                 ) from None
             services = made.pod(pod, pods.members(context, store, pod.id))
+        for service in services:
+            if not unit_name.valid(service.unit + ".service"):
+                raise UsageError(f"{service.unit}.service cannot be the name of a unit", hint=unit_name.RULE)
         return {service.unit: units.text(service) for service in services}, warnings
     except quoting.Unrepresentable as error:
         raise PypodError(f"cannot write a unit for {reference}: {error}") from None
@@ -100,7 +96,7 @@ def generate(
 def _listed(texts: Sequence[str]) -> tuple[str, ...]:
     """The names of units in lists with commas; as systemctl(1) has it, one without its kind is a service's."""
     names = [name for text in texts for name in text.split(",") if name]
-    return tuple(name if name.endswith(_KINDS) else name + ".service" for name in names)
+    return tuple(name if name.endswith(unit_name.KINDS) else name + ".service" for name in names)
 
 
 def _check(wanted: Wanted) -> None:
@@ -109,17 +105,21 @@ def _check(wanted: Wanted) -> None:
             f"{wanted.restart_policy} is not a valid restart policy",
             hint="one of " + ", ".join(units.RESTART_POLICIES),
         )
-    for flag, texts in (
-        ("wants", wanted.wants),
-        ("after", wanted.after),
-        ("requires", wanted.requires),
-        ("container-prefix", (wanted.container_prefix,)),
-        ("pod-prefix", (wanted.pod_prefix,)),
-        ("separator", (wanted.separator,)),
+    in_lists = unit_name.CHARACTERS | {"%"}  # %i is the instance of a template
+    in_ours = unit_name.CHARACTERS - {"\\"}  # which means something in the paths that the name is part of
+    for flag, texts, allowed in (
+        ("wants", wanted.wants, in_lists),
+        ("after", wanted.after, in_lists),
+        ("requires", wanted.requires, in_lists),
+        ("container-prefix", (wanted.container_prefix,), in_ours),
+        ("pod-prefix", (wanted.pod_prefix,), in_ours),
+        ("separator", (wanted.separator,), in_ours),
     ):
         for text in texts:
-            if not text.isprintable() or any(character.isspace() or character in "/\\" for character in text):
-                raise UsageError(f"invalid value {text!r} for --{flag}: it cannot be in the name of a unit")
+            if not allowed.issuperset(text):
+                raise UsageError(
+                    f"invalid value {text!r} for --{flag}: it cannot be in the name of a unit", hint=unit_name.RULE
+                )
 
 
 def _environment(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -253,7 +253,9 @@ class _Maker:
             service,
             notify=not config.infra and self._waits(config.create_command),
             pid_file=quoting.whole_path(pid_file),
-            mounts_for=tuple(quoting.path(place) for place in places),
+            mounts_for=tuple(
+                quoting.listed_path(quoting.specifiers(place)) for place in places if place.isprintable()
+            ),
             bound_to=pod,
             after=after,
         )
@@ -373,4 +375,4 @@ class _Maker:
 
 def _clean_exits(stop_signal: int) -> tuple[int, ...]:
     """The exit status of a container that died of the stop signal, where that death is clean to systemd."""
-    return (128 + stop_signal,) if stop_signal in _CLEAN_SIGNALS else ()
+    return (128 + stop_signal,) if stop_signal in units.CLEAN_SIGNALS else ()

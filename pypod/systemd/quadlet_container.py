@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 from pypod.systemd import quadlet_keys, quadlet_unit
 from pypod.systemd import quadlet_model as model
 from pypod.systemd.quadlet_keys import OWN
 from pypod.systemd.quadlet_references import Needs, resource
+from pypod.systemd.units import CLEAN_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,8 +114,6 @@ KEYS: Table = {
 }
 _ID_PATH = "%t/%N.cid"
 _CIDFILE = f"--cidfile={_ID_PATH}"
-# Signals from which systemd takes a main process's death for a clean exit (systemd.service(5), SuccessExitStatus=).
-_CLEAN_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM)
 
 
 def convert(source: Source, sources: Sources, setting: Setting) -> model.Service:
@@ -222,7 +220,7 @@ def _reload(source: Source, pypod: Callable[..., str]) -> list[tuple[str, str]]:
 def _clean_exit(source: Source) -> str:
     """The exit status of a container that died of its stop signal, where that death is clean to systemd."""
     name = source.value("StopSignal").upper() or "TERM"
-    for number in _CLEAN_SIGNALS:
+    for number in CLEAN_SIGNALS:
         if name in (str(int(number)), number.name, number.name.removeprefix("SIG")):
             return str(128 + number)
     return ""

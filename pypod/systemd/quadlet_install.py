@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pypod.systemd import unit_name
+
 if TYPE_CHECKING:
     from pypod.systemd.quadlet_model import Source
     from pypod.systemd.unit_file import Entry
 
 _DIRECTORIES = {"WantedBy": ".wants", "RequiredBy": ".requires", "UpheldBy": ".upholds"}
-_KINDS = (
-    *(".service", ".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope"),
-    ".device",
-)
 
 
 def links(source: Source, service: str) -> dict[str, str]:
@@ -22,19 +20,24 @@ def links(source: Source, service: str) -> dict[str, str]:
     noted.
     """
     found: dict[str, str] = {}
-    for alias in _names(source, "Alias", service):
-        found[alias] = service
+    for entry, alias in _names(source, "Alias", service):
+        if alias == service:
+            source.bad(entry, f"{alias} is the service itself", fatal=False)
+        elif _can_be_alias(alias, service):
+            found[alias] = service
+        else:
+            source.bad(entry, f"{alias} cannot be another name of {service}")
     default = source.unit.last("Install", "DefaultInstance")
     template = source.templated and not source.instance
     if default and not template:
         source.bad(default, "is only for templates, NAME@." + source.kind, fatal=False)
     pulled = service
     if template and default:
-        if not default.value.isprintable() or "/" in default.value or " " in default.value:
-            source.bad(default, f"{default.value!r} cannot be in the name of a unit")
         pulled = service.replace("@.service", f"@{default.value}.service")
+        if not unit_name.valid(pulled):
+            source.bad(default, f"{default.value!r} cannot be in the name of a unit", unit_name.RULE)
     for key, suffix in _DIRECTORIES.items():
-        for name in _names(source, key, pulled):
+        for _, name in _names(source, key, pulled):
             if template and not default:
                 continue
             found[f"{name}{suffix}/{pulled}"] = f"../{service}"
@@ -47,9 +50,16 @@ def links(source: Source, service: str) -> dict[str, str]:
     return found
 
 
-def _names(source: Source, key: str, service: str) -> list[str]:
+def _can_be_alias(alias: str, service: str) -> bool:
+    """Of a template all instances may be aliases, of an instance only ones called the same."""
+    _, at, instance = service.removesuffix(".service").partition("@")
+    _, alias_at, alias_instance = alias.removesuffix(".service").partition("@")
+    return alias.endswith(".service") and at == alias_at and (not instance or instance == alias_instance)
+
+
+def _names(source: Source, key: str, service: str) -> list[tuple[Entry, str]]:
     return [
-        name
+        (entry, name)
         for entry in source.unit.entries("Install", key)
         for word in entry.value.split()
         if (name := _expanded(source, entry, word, service))
@@ -74,8 +84,8 @@ def _expanded(source: Source, entry: Entry, word: str, service: str) -> str:
             return ""
         result += meanings[letter]
         at += 2
-    if "/" in result or not result.isprintable() or not result.endswith(_KINDS):
-        hint = f"{result}.service?" if "/" not in result and "." not in result else ""
+    if not unit_name.valid(result):
+        hint = f"{result}.service?" if "." not in result and unit_name.valid(f"{result}.service") else ""
         source.bad(entry, f"{word!r} is no name of a unit", hint)
         return ""
     return result

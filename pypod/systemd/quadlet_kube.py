@@ -67,7 +67,7 @@ def convert(source: Source, sources: Sources, setting: Setting) -> model.Service
         ("ExecStopPost", model.command(setting, down, before)),
     ]
     if directory := _directory(source, files):
-        settings.append(("WorkingDirectory", directory.replace("$$", "$")))
+        settings.append(("WorkingDirectory", quadlet_unit.directory(directory)))
     return quadlet_unit.service(source, sources, setting, needs, settings)
 
 

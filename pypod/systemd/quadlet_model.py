@@ -39,9 +39,12 @@ class Problem:
     hint: str = ""
     fatal: bool = True  # there is no unit
 
+    @property
+    def place(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.text}" + (f" ({self.hint})" if self.hint else "")
+        return f"{self.place}: {self.text}" + (f" ({self.hint})" if self.hint else "")
 
 
 @dataclass

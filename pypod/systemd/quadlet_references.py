@@ -37,6 +37,12 @@ class Needs:
 
     requires: list[str] = field(default_factory=list)
     binds_to: list[str] = field(default_factory=list)
+    mounts: list[str] = field(default_factory=list)  # paths of the host, as words of a command
+
+    def path(self, path: str) -> None:
+        """A path of the host has to be there, which may be on a file system of its own."""
+        if path.startswith("/") and path not in self.mounts:
+            self.mounts.append(path)
 
 
 class Sources:
@@ -99,8 +105,9 @@ class Sources:
             return value
         if head.startswith("."):
             head = quadlet_keys.absolute(source, head)
-        elif head.endswith(".volume"):
-            head = self.need(source, entry, head, needs)
+        elif head.endswith(".volume") and not head.startswith("/"):
+            return self.need(source, entry, head, needs) + colon + rest
+        needs.path(head)
         return head + colon + rest
 
     def mount(self, source: Source, entry: Entry, value: str, needs: Needs) -> str:
@@ -111,8 +118,11 @@ class Sources:
             key, equals, path = part.partition("=")
             if key not in ("source", "src") or not equals:
                 continue
-            if kind in ("bind", "glob") and path.startswith("."):
-                path = quadlet_keys.absolute(source, path)
+            if kind in ("bind", "glob"):
+                if path.startswith("."):
+                    path = quadlet_keys.absolute(source, path)
+                if kind == "bind":
+                    needs.path(path)
             elif (kind == "volume" and path.endswith(".volume")) or (
                 kind == "image" and path.endswith((".image", ".build"))
             ):
@@ -134,15 +144,15 @@ class Sources:
 
 def resource(source: Source, instance: str | None = None) -> str:
     """The name of what a file makes, as a word of a command in any unit; ``instance`` of a template."""
-    if source.kind == "image":
-        return source.value("ImageTag") or source.value("Image")
-    if source.kind == "build":
-        tags = source.unit.entries("Build", "ImageTag")
-        return unit_file.whole(tags[0].value) if tags else ""
     if instance is None:
         instance = source.instance
     given = source.value(_NAME_KEYS.get(source.kind, ""))
-    if given:
+    if source.kind == "image":
+        given = source.value("ImageTag") or source.value("Image")
+    elif source.kind == "build":
+        tags = source.unit.entries("Build", "ImageTag")
+        given = unit_file.whole(tags[0].value) if tags else ""
+    if given or source.kind in ("image", "build"):
         return _elsewhere(source, given, instance)
     stem = source.service if source.kind == "container" and not source.templated else source.stem
     if not source.templated:

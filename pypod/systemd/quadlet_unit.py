@@ -42,7 +42,7 @@ def service(
         shown = f"X-{section.name}" if section.name in (source.section, "Quadlet") else section.name
         sections.append(_section(shown, [(entry.key, entry.value) for entry in section.entries]))
     own = source.unit.entries("Service")
-    given = {entry.key for entry in own}
+    given = {entry.key for entry in own if source.unit.last("Service", entry.key)}
     lines = [(entry.key, entry.value) for entry in own]
     lines += [(key, value) for key, value in settings if key in _ADDED or key not in given]
     sections.append(_section("Service", lines))
@@ -71,6 +71,9 @@ def _unit(
     except quoting.Unrepresentable:
         pass  # it only tells people where to look
     lines.append(("RequiresMountsFor", "%t/containers"))
+    # What a variable holds is not known here, and a path with a control character cannot be said.
+    places = [path.replace("$$", "$") for path in needs.mounts if "$" not in path.replace("$$", "")]
+    lines += [("RequiresMountsFor", quoting.listed_path(path)) for path in places if path.isprintable()]
     for key, services in (("Requires", needs.requires), ("BindsTo", needs.binds_to)):
         for needed in services:
             shown = needed.replace("$$", "$") + ".service"
@@ -85,6 +88,11 @@ def oneshot(source: Source, start: str) -> list[tuple[str, str]]:
             source.bad(entry, f"{entry.value} cannot be: the service of a .{source.kind} file is oneshot")
     own_start(source)
     return [("ExecStart", start), ("Type", "oneshot"), ("RemainAfterExit", "yes"), ("SyslogIdentifier", "%N")]
+
+
+def directory(path: str) -> str:
+    """The value of WorkingDirectory= for a path as a word of a command. Raises Unrepresentable."""
+    return quoting.whole(path.replace("$$", "$"))
 
 
 def own_start(source: Source) -> None:

@@ -35,7 +35,7 @@ def convert(source: Source, sources: Sources, setting: Setting) -> model.Service
     """The service. What is wrong is noted in ``source``; then the service is of no use."""
     needs = Needs()
     words = ["volume", "create", "--ignore", *quadlet_keys.flags(source, KEYS)]
-    words += _image(source, sources, needs) if source.value("Driver") == "image" else _local(source)
+    words += _image(source, sources, needs) if source.value("Driver") == "image" else _local(source, needs)
     words += quadlet_keys.words(source, "PodmanArgs")
     words.append(source.value("VolumeName") or resource(source))
     start = model.command(setting, words, quadlet_keys.before(source))
@@ -50,7 +50,7 @@ def _image(source: Source, sources: Sources, needs: Needs) -> list[str]:
     return ["--opt", "image=" + sources.image(source, entry, source.value("Image"), needs)]
 
 
-def _local(source: Source) -> list[str]:
+def _local(source: Source, needs: Needs) -> list[str]:
     words: list[str] = []
     device, kind, options = source.value("Device"), source.value("Type"), source.value("Options")
     if source.entry("Copy"):
@@ -62,6 +62,8 @@ def _local(source: Source) -> list[str]:
         source.bad(entry, "needs Driver=image")
     if device:
         words += ["--opt", "device=" + device]
+        if kind == "bind":
+            needs.path(device)
     if kind:
         words += ["--opt", "type=" + kind]
     shown = []

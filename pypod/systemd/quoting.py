@@ -100,13 +100,25 @@ def assignment(name: str, value: str) -> str:
     return quoted(specifiers(f"{name}={value}"))
 
 
-def path(text: str) -> str:
-    """An item of a setting that lists paths, such as RequiresMountsFor=. Raises Unrepresentable."""
-    return quoted(specifiers(text))
+def listed_path(text: str) -> str:
+    """An item of a setting that lists paths, such as RequiresMountsFor=; its specifiers are meant.
+
+    Quotes work there, but no escapes of C. Raises Unrepresentable.
+    """
+    if not text.isprintable():
+        raise Unrepresentable(f"systemd cannot read this path: {text!r}")
+    if _PLAIN.issuperset(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def whole_path(text: str) -> str:
     """The value of a setting that is one path and knows no quotes, such as PIDFile=. Raises Unrepresentable."""
+    return whole(specifiers(text))
+
+
+def whole(text: str) -> str:
+    """The same; specifiers in it are meant. Raises Unrepresentable."""
     if not text.isprintable() or text != text.strip() or text.endswith("\\"):
         raise Unrepresentable(f"systemd cannot read this path: {text!r}")
-    return specifiers(text)
+    return text

@@ -6,6 +6,7 @@ surrogates (PEP 383).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 _COMMENTS = "#;"
@@ -143,11 +144,11 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     joined = ""
     start = 0
-    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+    # As for systemd, a carriage return alone ends a line too.
+    for number, raw in enumerate(re.split("\r\n|[\r\n]", text.removeprefix("\ufeff")), 1):
         if raw.lstrip(_BLANK)[:1] in (*_COMMENTS,):
             continue  # also within a continued line
         start = start or number
-        raw = raw.removesuffix("\r")
         if (len(raw) - len(raw.rstrip("\\"))) % 2:
             joined += raw[:-1] + " "
             continue

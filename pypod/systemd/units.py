@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 
 from pypod.systemd import quoting
 
+# Signals from which systemd takes a main process's death for a clean exit (systemd.service(5), SuccessExitStatus=).
+CLEAN_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM)
 RESTART_POLICIES = ("no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always")
 
 
@@ -14,7 +17,7 @@ class Service:
     """One service whose main process is a container's monitor.
 
     Of ``commands`` each is a setting (ExecStart) and its words, quoted already; all other text is plain, but for
-    ``pid_file`` and ``mounts_for``, whose specifiers the caller has dealt with. Times in seconds, None: systemd's
+    ``pid_file`` and ``mounts_for``, which the caller has quoted. Times in seconds, None: systemd's
     default.
     """
 

@@ -222,6 +222,10 @@ def test_refusals(made: Pypod, image: str) -> None:
         (["--format", "yaml", "gs-a"], "unknown --format argument: yaml"),
         (["--wants", "a b", "gs-a"], "--wants"),
         (["--separator", "/", "gs-a"], "--separator"),
+        (["--container-prefix", "é", "gs-a"], "--container-prefix"),
+        (["--container-prefix", "%", "gs-a"], "--container-prefix"),
+        (["--container-prefix", "@", "gs-a"], "@-"),
+        (["--container-prefix", "p" * 240, "gs-a"], "cannot be the name of a unit"),
         (["-e", "A-B=1", "gs-a"], "A-B"),
         ([], "accepts 1 arg(s), received 0"),
         (["gs-a", "gs-b"], "accepts 1 arg(s), received 2"),
@@ -248,10 +252,10 @@ def test_environment(made: Pypod) -> None:
 
 def test_dependencies(made: Pypod) -> None:
     """As systemctl has it, a name without the kind of unit means a service."""
-    flags = ("--wants", "w1,w2.socket", "--after", "a.target", "--after=b", "--requires", "r@x")
+    flags = ("--wants", "w1,w2.socket", "--after", "a.target", "--after=b", "--requires", "r@x,m\\x2dn.mount")
     unit = made("generate", "systemd", "--new", *flags, "gs-a").ok().out
     assert "\n\n# User-defined dependencies\nWants=w1.service w2.socket\nAfter=a.target b.service\n" in unit
-    assert get(unit, "Requires") == ["r@x.service"]
+    assert get(unit, "Requires") == ["r@x.service m\\x2dn.mount"]
 
 
 def test_a_unit_finds_its_store_and_its_program(made: Pypod) -> None:

@@ -76,7 +76,7 @@ def test_life(pypod: Pypod, place: Path, shared_dir: Path) -> None:
 
 def test_a_directory_is_installed_as_a_whole(pypod: Pypod, place: Path, shared_dir: Path) -> None:
     files = {"a.container": GOOD, "b.container": GOOD, "conf": "x", "p.pod": "[Pod]\n"}
-    source = put(shared_dir / "shop", files)
+    source = put(shared_dir / "shop", {**files, ".git/config": "x"})
     call(pypod, place, "install", source).ok()
     assert names(place) == [".shop.app", *sorted(files)]
     assert {one["App"] for one in call(pypod, place, "list", "--format", "json").ok().json} == {"shop"}
@@ -89,7 +89,8 @@ def test_a_directory_is_installed_as_a_whole(pypod: Pypod, place: Path, shared_d
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.container": GOOD.replace("Image", "Imgae")}, "nothing was installed"),
+        ({"a.container": GOOD.replace("Image", "Imgae")}, "in/a.container:2: Imgae= is no key"),
+        ({"a.container": "[Container]\n"}, "in/a.container: [Container] has neither Image= nor Rootfs="),
         ({"a.txt": "x"}, "is no Quadlet file"),
         ({"a.container": GOOD, "missing": ""}, "cannot read"),
     ],
@@ -113,6 +114,12 @@ def test_verify(pypod: Pypod, place: Path, shared_dir: Path) -> None:
     call(pypod, place, "verify", source).fails(1, "b.container:3")
     call(pypod, place, "verify", source / "c.txt").fails(125, "is no Quadlet file")
     call(pypod, place, "verify", source / "c.container").fails(1, "cannot be read")
+    # Of a directory, also what is below; files of one name each stand for themselves.
+    deep = put(shared_dir / "deep", {"x/b.container": "[Container]\nImage=x\nVolumes=z\n"})
+    call(pypod, place, "verify", deep).fails(1, f"{deep}/x/b.container:3: Volumes=")
+    done = call(pypod, place, "verify", deep / "x/b.container", source / "b.container", deep)
+    assert done.code == 1 and done.err.count("Error: ") == 2
+    call(pypod, place, "verify", put(shared_dir / "none", {})).fails(125, "there is no Quadlet file in")
 
 
 def test_drop_ins_precedence_and_masks(pypod: Pypod, place: Path, shared_dir: Path) -> None:

@@ -1,4 +1,5 @@
-"""How systemd itself reads an Exec line: its own functions, called as its load-fragment.c and execute.c call them.
+"""How systemd itself reads Exec lines, paths and names of units: its own functions, called as its load-fragment.c and
+execute.c call them.
 
 They are in libsystemd-shared, which comes with the package systemd; no manager has to run.
 """
@@ -34,6 +35,30 @@ def library() -> ctypes.CDLL:
             return ctypes.CDLL(str(path))
     box.missing("libsystemd-shared is not installed (package systemd)")
     raise AssertionError("unreachable")
+
+
+def is_unit(name: str) -> bool:
+    """Whether a unit can have this name (unit_name_is_valid, of any kind)."""
+    lib = library()
+    lib.unit_name_is_valid.restype = ctypes.c_bool
+    return bool(lib.unit_name_is_valid(name.encode(), 7))
+
+
+def can_alias(alias: str, unit: str) -> bool:
+    """Whether a link of the one name to the other names the same unit."""
+    lib = library()
+    return int(lib.unit_validate_alias_symlink_or_warn(7, f"/u/{alias}".encode(), f"/u/{unit}".encode())) == 0
+
+
+def listed_paths(setting: str, values: dict[str, str] | None = None) -> list[str]:
+    """The paths of RequiresMountsFor= (config_parse_unit_requires_mounts_for)."""
+    lib = library()
+    at = ctypes.c_char_p(joined(setting))
+    found: list[str] = []
+    word = ctypes.c_void_p()
+    while lib.extract_first_word(ctypes.byref(at), ctypes.byref(word), None, _UNQUOTE) > 0:
+        found.append(_specifiers(lib, ctypes.cast(word, ctypes.c_char_p).value or b"", values or {}).decode())
+    return found
 
 
 def joined(setting: str) -> bytes:

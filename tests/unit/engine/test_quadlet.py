@@ -51,6 +51,39 @@ def test_as_the_environment_says(root: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert below(root, quadlet.directories(user)) == ["etc/b", "etc/b/c"]
 
 
+def test_one_link_that_leads_nowhere_hides_nothing(root: str) -> None:
+    os.symlink("loop", root + "/etc/loop")
+    os.symlink("missing", root + "/etc/gone")
+    assert below(root, quadlet.directories(False)) == ["etc", "etc/a", "etc/b", "etc/b/c", "etc/name.d"]
+
+
+def test_what_cannot_be_read_is_told(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(f"{root}/file").write_text("")
+    monkeypatch.setenv("QUADLET_UNIT_DIRS", f"{root}/file:{root}/etc/b")
+    os.mkfifo(f"{root}/etc/b/f.container")  # nobody waits for a writer
+    os.mkdir(f"{root}/etc/b/d.pod")
+    os.symlink("/dev/zero", f"{root}/etc/b/z.volume")
+    Path(f"{root}/etc/b/x.pod").write_text("[Pod]\n")
+    Path(f"{root}/etc/b/pod.d").write_text("")
+    loaded = quadlet.load(quadlet.directories(False))
+    assert list(loaded.sources) == ["x.pod"]
+    assert [str(problem).removeprefix(root + "/") for problem in loaded.problems] == [
+        "file: cannot be read: Not a directory",
+        "etc/b/d.pod: cannot be read: Not a regular file",
+        "etc/b/f.container: cannot be read: Not a regular file",
+        "etc/b/z.volume: cannot be read: Not a regular file",
+    ]
+
+
+def test_of_two_drop_ins_the_first_directorys_counts(root: str) -> None:
+    for place, name in (("b", "pod.d"), ("b", "a-.pod.d"), ("a", "a-b.pod.d")):
+        os.mkdir(f"{root}/etc/{place}/{name}")
+        Path(f"{root}/etc/{place}/{name}/1.conf").write_text("")
+    Path(f"{root}/etc/a/a-b.pod.d/0.conf").write_text("")
+    places = [root + "/etc/b", root + "/etc/a"]
+    assert below(root, quadlet.drop_ins("a-b.pod", places, [])) == ["etc/a/a-b.pod.d/0.conf", "etc/b/a-.pod.d/1.conf"]
+
+
 def test_names() -> None:
     assert quadlet.kind("a.container") == "container" and quadlet.kind("a.b@c.pod") == "pod"
     for name in ("a.conf", ".container", ".a.container", "container", "a.container.d"):

@@ -230,6 +230,51 @@ def test_a_pod_and_its_containers() -> None:
         assert get(member, "Unit", "BindsTo") == ["p-pod.service"]
 
 
+def test_templates_in_pods() -> None:
+    """A pod wants the services that are there when it is: of a template those of its own instance."""
+    found = services(
+        {
+            "p@.pod": "[Pod]\n",
+            "q.pod": "[Pod]\n",
+            "a@.container": "[Container]\nImage=img\nPod=p@%i.pod\n",
+            "b.container": "[Container]\nImage=img\nPod=p@one.pod\n",
+            "c@.container": "[Container]\nImage=img\nPod=q.pod\n",
+            "c@one.container": "[Container]\nImage=img\nPod=q.pod\n",
+        }
+    )
+    for pod, member in (("p@.pod", "a@%i.service"), ("q.pod", "c@one.service")):
+        assert get(found[pod], "Unit", "Wants")[1:] == get(found[pod], "Unit", "Before") == [member]
+
+
+def test_file_systems_of_the_host_are_mounted_before() -> None:
+    lines = (
+        *("Volume=/srv/a b:/x", "Volume=/srv/a b:/y:ro", "Volume=./c:/c", "Volume=/d.volume:/d", "Volume=name:/e"),
+        *("Mount=type=bind,src=/f%%,dst=/f", "Mount=type=tmpfs,dst=/g", "Volume=/$$h:/h", "Volume=/${I}:/i"),
+    )
+    expected = ["/run/containers", "/srv/a b", "/q/c", "/d.volume", "/$h", "/f%"]
+    for service in (one("container", "Image=img", *lines), one("pod", *lines[:4], *lines[7:])):
+        values = get(service, "Unit", "RequiresMountsFor")
+        found = [path for value in values for path in systemd_words.listed_paths(value, {"t": "/run"})]
+        assert found == [path for path in expected if path != "/f%" or "Image=img" in service.text]
+    volume = one("volume", "Type=bind", "Device=/srv/v", "Options=rbind")
+    assert get(volume, "Unit", "RequiresMountsFor") == ["%t/containers", "/srv/v"]
+
+
+def test_an_images_tag_means_the_same_elsewhere() -> None:
+    found = services(
+        {
+            "i.image": "[Image]\nImage=quay.io/x\nImageTag=localhost/%N\n",
+            "j@.image": "[Image]\nImage=quay.io/%i\n",
+            "b.build": "[Build]\nImageTag=localhost/%p\nFile=./f\n",
+            "i.container": "[Container]\nImage=i.image\n",
+            "j.container": "[Container]\nImage=j@y.image\n",
+            "b.container": "[Container]\nImage=b.build\n",
+        }
+    )
+    images = [words(found[f"{name}.container"])[-1] for name in "ijb"]
+    assert images == ["localhost/i-image", "quay.io/y", "localhost/b-build"]
+
+
 def test_templates() -> None:
     found = services(
         {
@@ -269,7 +314,39 @@ def test_install() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["../x.target", "x", "%H.target", "a/b.target", "%"])
+NAMES = ("b.service", "b.target", "b@.service", "b@i.service", "b@j.service")
+
+
+@pytest.mark.parametrize("name", ["a", "a@", "a@i"])
+def test_an_alias_is_one_that_systemd_takes(name: str) -> None:
+    for alias in NAMES:
+        file = f"{name}.container"
+        made, problems = convert({file: f"[Container]\nImage=img\n[Install]\nAlias={alias}\n"})
+        if systemd_words.can_alias(alias, name + ".service"):
+            assert not problems and made[file].links == {alias: name + ".service"}
+        else:
+            assert not made and f":4: Alias= {alias} cannot be another name of {name}.service" in problems[0]
+
+
+def test_an_alias_takes_no_units_place() -> None:
+    alias = "[Container]\nImage=img\n[Install]\nAlias="
+    made, problems = convert(
+        {
+            "a.container": alias + "a.service x.service\n",
+            "b.container": alias + "a.service c.service x.service\n",
+            "c.container": "[Container]\nImage=img\n",
+        }
+    )
+    assert [service.links for service in made.values()] == [{"x.service": "a.service"}, {}, {}]
+    assert problems == [
+        "/q/a.container:4: Alias= a.service is the service itself",
+        "/q/b.container:4: Alias= a.service is left out: /q/a.container has that name",
+        "/q/b.container:4: Alias= c.service is left out: /q/c.container has that name",
+        "/q/b.container:4: Alias= x.service is left out: /q/a.container has that name",
+    ]
+
+
+@pytest.mark.parametrize("name", ["../x.target", "x", "%H.target", "a/b.target", "%", "é.target", "a+b.target"])
 def test_links_lead_nowhere_else(name: str) -> None:
     made, problems = convert({"a.container": f"[Container]\nImage=img\n[Install]\nWantedBy={name}\nAlias={name}\n"})
     assert not made and len(problems) == 2
@@ -298,6 +375,11 @@ def test_the_administrators_settings_stand() -> None:
     assert words(service)[:5] == ["--module", "/m.conf", "--log-level", "debug", "run"]
     assert words(service, "ExecReload")[4:] == ["kill", "--cidfile=/run/a.cid", "--signal", "HUP"]
     assert not get(service, "Unit", "After") and not get(service, "Service", "SuccessExitStatus")
+
+
+def test_what_is_reset_is_ours_again() -> None:
+    service = one("container", "Image=img", more="[Service]\nType=oneshot\nKillMode=none\nType=\nKillMode=")
+    assert get(service, "Service", "Type") == ["notify"] and get(service, "Service", "KillMode") == ["mixed"]
 
 
 def test_devices_that_need_not_be_there() -> None:
@@ -349,7 +431,11 @@ def test_volumes_and_networks() -> None:
         ("a.container", "[Container]\nImage=x\n[Service]\nKillMode=none\n", ":4: KillMode= none cannot be"),
         ("a.container", "[Container]\nImage=x\n[Service]\nExecStart=x\n", ":4: ExecStart= cannot be"),
         ("a.container", "[Container]\nImage=x\nServiceName=a/b\n", ":3: ServiceName= 'a/b' cannot be"),
+        ("a+b.container", "[Container]\nImage=x\n", "/q/a+b.container: 'a+b' cannot be the name of a unit"),
+        ("a.container", "[Container]\nImage=x\nServiceName=50%\n", ":3: ServiceName= '50%' cannot be"),
+        ("é@.container", "[Container]\nImage=x\n", "'é@' cannot be the name of a unit"),
         ("a.container", "[Container]\nImage=x\n[Unit]\nAfter=n.network\n", ":4: After= names n.network"),
+        ("a.kube", "[Kube]\nYaml=x\nSetWorkingDirectory=/a\x07\n", "systemd cannot read this path: '/a\\x07'"),
         ("a.volume", "[Volume]\nType=ext4\n", ":2: Type= needs Device="),
         ("a.volume", "[Volume]\nUser=me\n", ":2: User= must be a number: 'me'"),
         ("a.network", "[Network]\nGateway=10.0.0.1\n", ":2: Gateway= needs a Subnet="),

@@ -112,6 +112,13 @@ def test_nul_and_bad_names() -> None:
             quoting.assignment(name, "x")
 
 
+@pytest.mark.parametrize("path", ["/a", "/a b", "/100%", "/a\\x41", '/say "a"', "/it's", "/é/日", "/a\\"])
+def test_listed_paths(path: str) -> None:
+    assert systemd_words.listed_paths(quoting.listed_path(quoting.specifiers(path))) == [path]
+    with pytest.raises(quoting.Unrepresentable):
+        quoting.listed_path(path + "\n")
+
+
 def test_whole_paths() -> None:
     assert quoting.whole_path("/a b/100%") == "/a b/100%%"
     for path in ("/a\n", "/a ", "/a\\"):
