@@ -305,7 +305,7 @@ def _annotations(config: ContainerConfig) -> dict[str, str]:
     if config.ulimits:
         found[annotated.ULIMIT] = ",".join(config.ulimits)
     if config.pids_limit:
-        found[annotated.PREFIX + "pids-limit"] = str(config.pids_limit)
+        found[annotated.PIDS_LIMIT] = str(config.pids_limit)
     if config.cpuset_cpus:
         found[annotated.PREFIX + "cpuset"] = config.cpuset_cpus
     if config.cpuset_mems:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pypod.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,6 +20,7 @@ INIT_TYPE = PREFIX + "init.container.type"
 INFRA_NAME = PREFIX + "infra.name"
 USERNS = PREFIX + "userns"
 ULIMIT = PREFIX + "ulimit"
+PIDS_LIMIT = PREFIX + "pids-limit"
 ON_FAILURE = "io.pypod.health-on-failure"  # ours: what becomes of a container that is unhealthy
 # What the specification of each container says of it anyway.
 _MADE = (
@@ -48,14 +51,14 @@ class OfContainer:
 class Split:
     """The annotations of a pod, sorted."""
 
+    where: str  # the pod in the document, for errors
     userns: str = ""
     infra_name: str = ""
     everybody: Mapping[str, str] = field(default_factory=dict)
     single: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by container
-    warnings: tuple[str, ...] = ()
 
     def of(self, *names: str) -> OfContainer:
-        """What is said of the container that has one of ``names``."""
+        """What is said of the container that has one of ``names``. Raises UsageError."""
         said = dict(self.everybody)
         for name in names:
             said.update(self.single.get(name, {}))
@@ -68,7 +71,9 @@ class Split:
                 init_type = value
             elif key == ULIMIT:
                 flags["ulimit"] = [word for word in value.split(",") if word]
-            elif key == PREFIX + "pids-limit" and value.lstrip("-").isdecimal():
+            elif key == PIDS_LIMIT:
+                if not value.removeprefix("-").isdecimal():
+                    raise UsageError(f"{self.where}: metadata.annotations.{key}: {value!r} is no number")
                 flags["pids_limit"] = int(value)
             elif key in _TEXTS:
                 flags[_TEXTS[key]] = value
@@ -103,4 +108,4 @@ def split(pod: Pod, given: Mapping[str, str], where: str) -> Split:
             single.setdefault(name, {})[stem] = value
         else:
             everybody[key] = value
-    return Split(userns=userns, infra_name=infra, everybody=everybody, single=single)
+    return Split(where=where, userns=userns, infra_name=infra, everybody=everybody, single=single)

@@ -9,33 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_REFERENCE = re.compile(r"\$(\$|\(([^)]*)\))")
+
+
 def expand(text: str, env: Mapping[str, str]) -> str:
     """``$(NAME)`` is replaced by what ``env`` has; one that it has not stays as it is, and ``$$`` is a ``$``."""
-    if "$" not in text:
-        return text
-    result = []
-    rest = text
-    while rest:
-        before, dollar, rest = rest.partition("$")
-        result.append(before)
-        if not dollar:
-            break
-        if rest.startswith("$"):
-            result.append("$")
-            rest = rest[1:]
-        elif rest.startswith("("):
-            name, closed, after = rest[1:].partition(")")
-            if closed and name in env:
-                result.append(env[name])
-                rest = after
-            elif closed:
-                result.append(f"$({name})")
-                rest = after
-            else:
-                result.append("$")
-        else:
-            result.append("$")
-    return "".join(result)
+    return _REFERENCE.sub(lambda found: "$" if found[1] == "$" else env.get(found[2], found[0]), text)
 
 
 def escape(text: str) -> str:

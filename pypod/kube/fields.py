@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pypod.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
+
+
+_UNKNOWN = 100  # fields of an object: more are not those of a newer Kubernetes
 
 
 @dataclass(kw_only=True)
@@ -40,7 +43,8 @@ class Fields:
         self._value: dict[str, Any] = value
 
     def at(self, key: str) -> str:
-        return f"{self.path}.{key}" if self.path and key else self.path or key
+        word = key if key.isprintable() else repr(key)  # a message is one line
+        return f"{self.path}.{word}" if self.path and word else self.path or word
 
     def wrong(self, key: str, cause: str, hint: str = "") -> NoReturn:
         """Raise UsageError for one field."""
@@ -77,7 +81,8 @@ class Fields:
         return found
 
     def choice(self, key: str, known: Collection[str], default: str = "") -> str:
-        found = self.text(key, default)
+        """One of the words that are ``known``; "" is the default, as for Kubernetes."""
+        found = self.text(key) or default
         if found and found not in known:
             self.wrong(key, f"{found!r} is none of {', '.join(sorted(known))}", meant(found, known))
         return found
@@ -145,7 +150,8 @@ class Fields:
         """Judge the fields that nobody asked for.
 
         ``quiet`` are fields of Kubernetes that mean nothing on one machine, ``without`` those that are missed here.
-        Raises UsageError for one that is a known one mistyped; others, which a newer Kubernetes may have, are noted.
+        Raises UsageError for one that is a known one mistyped; others, which a newer Kubernetes may have, are noted,
+        unless there are too many.
         """
         silent, missed = set(quiet.split()), set(without.split())
         known = self._asked | silent | missed
@@ -159,6 +165,8 @@ class Fields:
             if hint:
                 self.wrong(key, "no such field", hint)
             self.notes.unknown.append(self.at(key))
+            if len(self.notes.unknown) > _UNKNOWN:
+                self.wrong("", f"more than {_UNKNOWN} fields are unknown")
 
 
 def _simple(value: object) -> bool:
@@ -175,6 +183,16 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         return f"the text {value[:40]!r}"
     return "a list" if isinstance(value, list) else "a mapping"
+
+
+def repeated(names: Iterable[str]) -> str:
+    """The first name that is there twice, "" if there is none."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def meant(word: str, known: Collection[str], least: float = 0.8) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pypod.errors import UsageError
 from pypod.kube import read_pod, yamltext
-from pypod.kube.fields import Fields, Notes, meant
+from pypod.kube.fields import Fields, Notes, meant, repeated
 from pypod.kube.objects import Claim, ConfigMap, File, Pod, Secret
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def file(content: bytes) -> File:
         kind = top.text("kind")
         top.text("apiVersion")
         if kind not in KINDS:
-            if kind:
-                warnings.append(f"document {document.number}: kube kind {kind} is not supported, skipped")
+            what = f"kube kind {kind} is not supported" if kind else "has no kind"
+            warnings.append(f"document {document.number}: {what}, skipped")
             continue
         found[kind] += _READERS[kind](top, notes)
         warnings += notes.warnings()
@@ -72,9 +73,9 @@ def _close_kind(content: bytes) -> str:
 
 
 def _check_names(kind: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"{kind} {name} is described twice")
+    twice = repeated(names)
+    if twice:
+        raise UsageError(f"{kind} {twice} is described twice")
 
 
 def _metadata(top: Fields, notes: Notes, kind: str) -> Fields:
@@ -91,6 +92,7 @@ _QUIET_METADATA = (
     "creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generateName generation managedFields"
     " ownerReferences resourceVersion selfLink uid"
 )
+_NO_MATTER = " annotations labels namespace"  # of what becomes nothing of its own
 
 
 def _pods(top: Fields, notes: Notes) -> list[Pod]:
@@ -116,16 +118,12 @@ def _deployment(top: Fields, notes: Notes) -> list[Pod]:
         spec.wrong("template", "is missing")
     inner = template.mapping("metadata") or Fields({}, notes, template.at("metadata"))
     inner.text("name")
-    silent = Notes(document=notes.document, name=notes.name)  # one set of warnings is enough
-    pods = [
-        read_pod.pod(template, inner, notes if number == 0 else silent, name=f"{name}-pod-{number}")
-        for number in range(max(replicas, 1))  # without replicas it is read all the same
-    ]
+    pod = read_pod.pod(template, inner, notes, name=name)
     inner.done(quiet=_QUIET_METADATA)
     template.done()
     spec.done(quiet="minReadySeconds paused progressDeadlineSeconds revisionHistoryLimit selector strategy")
     top.done(quiet="status")
-    return pods[:replicas]
+    return [replace(pod, name=f"{name}-pod-{number}") for number in range(replicas)]
 
 
 def _config_map(top: Fields, notes: Notes) -> list[ConfigMap]:
@@ -135,6 +133,7 @@ def _config_map(top: Fields, notes: Notes) -> list[ConfigMap]:
     for key in binary.keys() if binary is not None else ():
         assert binary is not None
         data[key] = _decoded(binary, key)
+    metadata.done(quiet=_QUIET_METADATA + _NO_MATTER)
     top.done(quiet="immutable")
     return [ConfigMap(document=notes.document, name=metadata.text("name"), data=data)]
 
@@ -143,6 +142,7 @@ def _secret(top: Fields, notes: Notes) -> list[Secret]:
     metadata = _metadata(top, notes, "Secret")
     data = _data(top)
     immutable = top.flag("immutable")
+    metadata.done(quiet=_QUIET_METADATA + _NO_MATTER)
     top.done(quiet="type")
     return [Secret(document=notes.document, name=metadata.text("name"), data=data, immutable=bool(immutable))]
 
@@ -164,15 +164,15 @@ def _decoded(fields: Fields, key: str) -> bytes:
 
 def _claim(top: Fields, notes: Notes) -> list[Claim]:
     metadata = _metadata(top, notes, "PersistentVolumeClaim")
+    made = Claim(
+        document=notes.document,
+        name=metadata.text("name"),
+        labels=metadata.table("labels"),
+        annotations=metadata.table("annotations"),
+    )
+    metadata.done(quiet=_QUIET_METADATA + " namespace")
     top.done(quiet="spec status")
-    return [
-        Claim(
-            document=notes.document,
-            name=metadata.text("name"),
-            labels=metadata.table("labels"),
-            annotations=metadata.table("annotations"),
-        )
-    ]
+    return [made]
 
 
 _READERS: dict[str, Callable[[Fields, Notes], list[Any]]] = {

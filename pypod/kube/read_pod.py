@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pypod.kube import quantity
-from pypod.kube.fields import meant
+from pypod.kube.fields import meant, repeated
 from pypod.kube.objects import (
     Container,
     EnvFrom,
@@ -56,15 +56,12 @@ def pod(top: Fields, metadata: Fields, notes: Notes, *, name: str) -> Pod:
     restart = spec.choice("restartPolicy", ("Always", "OnFailure", "Never"), "Always")
     containers = [_container(item, init=True) for item in spec.each("initContainers")]
     containers += [_container(item) for item in spec.each("containers")]
-    names = [item.name for item in containers]
-    for item in containers:
-        if names.count(item.name) > 1:
-            spec.wrong("containers", f"two are called {item.name}")
     volumes = [_volume(item) for item in spec.each("volumes")]
-    known = [item.name for item in volumes]
-    for volume in volumes:
-        if known.count(volume.name) > 1:
-            spec.wrong("volumes", f"two are called {volume.name}")
+    for key, items in (("containers", containers), ("volumes", volumes)):
+        twice = repeated(item.name for item in items)
+        if twice:
+            spec.wrong(key, f"two are called {twice}")
+    known = {item.name for item in volumes}
     for item in containers:
         for mount in item.mounts:
             if mount.name not in known:

@@ -89,7 +89,7 @@ def pod(wanted: Pod, sources: Sources, wishes: Wishes) -> PodPlan:
     noted = annotated.split(wanted, wishes.annotations, where)
     own: dict[str, OwnVolume] = {}
     paths: list[HostPath] = []
-    warnings: list[str] = list(noted.warnings)
+    warnings: list[str] = []
     for volume in wanted.volumes:
         if volume.kind == "hostPath":
             if "/" in volume.source:

@@ -120,12 +120,14 @@ def test_what_means_nothing_here_is_a_warning_or_nothing() -> None:
     found = file(
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}},
         changed("spec.runtimeClassName", "gvisor"),
-        {**changed("spec.fancyNewThing", 1), "metadata": {"name": "other"}},
+        {**changed("spec.fancy\nNewThing", 1), "metadata": {"name": "other"}},
+        {"knd": "Pod"},
     )
     assert list(found.warnings) == [
         "document 1: kube kind Service is not supported, skipped",
         "document 2 (Pod web): no effect here: spec.runtimeClassName",
-        "document 3 (Pod other): spec.fancyNewThing: no such field, ignored",
+        "document 3 (Pod other): spec.'fancy\\nNewThing': no such field, ignored",
+        "document 4: has no kind, skipped",
     ]
 
 
@@ -158,6 +160,26 @@ def test_a_deployment_is_its_pods() -> None:
         UsageError, match=r"document 1 \(Deployment d\): spec\.template\.spec\.hostPid: no such field"
     ):
         file(whole)
+
+
+def test_large_files_are_read_at_once() -> None:
+    maps = b"---\n".join(b"{kind: ConfigMap, metadata: {name: a%d}}\n" % number for number in range(20_000))
+    with pytest.raises(UsageError, match="ConfigMap a0 is described twice"):
+        read.file(maps + b"---\n{kind: ConfigMap, metadata: {name: a0}}\n")
+    containers = b"".join(b"  - {name: c%d, image: x}\n" % number for number in range(5000))
+    whole = b"kind: Deployment\nmetadata: {name: d}\nspec: {replicas: 1000, template: {spec: {containers: [\n"
+    whole += containers.replace(b"\n", b",\n").replace(b"  - ", b"") + b"]}}}\n"
+    assert len(read.file(whole).pods) == 1000
+    with pytest.raises(UsageError, match=r"document 1 \(Pod web\): spec: more than 100 fields are unknown"):
+        file({**POD, "spec": {f"zk{number}": 1 for number in range(20_000)}})
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret", "PersistentVolumeClaim"])
+def test_metadata_is_read_whole(kind: str) -> None:
+    assert not file({"kind": kind, "metadata": {"name": "a", "namespace": "n", "labels": {}, "uid": "1"}}).warnings
+    with pytest.raises(UsageError, match=r"metadata\.lables: no such field") as caught:
+        file({"kind": kind, "metadata": {"name": "a", "lables": {"a": "b"}}})
+    assert caught.value.hint == "did you mean labels?"
 
 
 def test_data_of_config_maps_and_secrets() -> None:

@@ -103,6 +103,15 @@ def test_volumes() -> None:
     ]
 
 
+def test_an_empty_choice_is_the_default() -> None:
+    made = plan(
+        "restartPolicy: '', containers: [{name: c, image: x, ports: [{hostPort: 9, protocol: ''}],"
+        " livenessProbe: {httpGet: {port: 9, scheme: ''}}}]"
+    )
+    assert made.containers[0].flags["restart"] == "always" and made.flags["publish"] == ["9:9/tcp"]
+    assert "http://localhost:9/" in made.containers[0].flags["health_cmd"]
+
+
 def test_the_pod() -> None:
     made = plan(
         "containers: [{name: c, image: x, ports: [{containerPort: 80, hostPort: 8080, hostIP: '::1'},"
@@ -187,6 +196,13 @@ def test_annotations() -> None:
     assert second.flags["annotation"] == ["all=z", "mine=x"] and "init_ctr" not in second.flags
     assert second.flags["init"] is True and "privileged" not in second.flags
     assert second.flags["pids_limit"] == 5 and second.flags["ulimit"] == ["nofile=1:2", "core=0"]
+
+
+@pytest.mark.parametrize("value", ["--5", "many", "5.0", ""])
+def test_a_limit_that_is_no_number(value: str) -> None:
+    head = f"annotations: {{io.podman.annotations.pids-limit: '{value}'}}"
+    with pytest.raises(UsageError, match="pids-limit: '.*' is no number"):
+        plan("containers: [{name: c, image: x}]", head=head)
 
 
 @pytest.mark.parametrize(
