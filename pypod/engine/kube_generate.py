@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pypod.engine import container as containers
-from pypod.engine import kube_container, kube_volumes, pods, volumes
+from pypod.engine import kube_container, kube_volumes, pods, rootless, volumes
 from pypod.errors import NoSuchContainer, NoSuchPod, NoSuchVolume, NotFound, UsageError
 from pypod.kube import annotated, yamltext
 from pypod.oci import spec as oci
@@ -318,6 +318,7 @@ def _volumes(context: Context, book: kube_container.Volumes) -> tuple[list[dict[
         elif kind == "secret":
             source = {"secret": {"secretName": of, "optional": False}}
         elif kind == "configMap":
+            rootless.enter_user(context)
             place = volumes.mountpoint(context, source["persistentVolumeClaim"]["claimName"])
             maps[of] = _config_map(of, place)
             source = {"configMap": {"name": of}}
@@ -335,7 +336,10 @@ def _labels(context: Context, name: str) -> dict[str, str]:
 
 
 def _config_map(name: str, place: str) -> dict[str, Any]:
-    """The config map whose keys are the files in a directory. Files in directories were keys with other names."""
+    """The config map whose keys are the files in a directory. Files in directories were keys with other names.
+
+    In the user namespace: the files are those of the pod's root.
+    """
     data: dict[str, str] = {}
     binary: dict[str, str] = {}
     for file in sorted(os.listdir(place)):

@@ -97,24 +97,24 @@ def claim(context: Context, store: Store, item: Claim, undo: list[Callable[[], o
 
 
 def secret(context: Context, item: Secret, undo: list[Callable[[], object]]) -> str:
-    """Keep a Secret in podman's form, as the whole document; one of this name gets the new data. Its id."""
+    """Keep a Secret in podman's form, as the whole document; one of this name gets the new data. Its id.
+
+    Raises UsageError if that one is no Kubernetes Secret.
+    """
     content = _document(item)
-    old = None
-    for known in secrets.every(context):
-        if known.name == item.name:
-            old = secrets.data(context, known)
-            if old == content:
-                return known.id
-            if stored_secret(context, item.name) is None:
-                raise InUse(f"{item.name}: secret name in use, by one that is no Kubernetes Secret")
-    made = secrets.create(context, item.name, content, labels={}, replace=True)
+    known = next((one for one in secrets.every(context) if one.name == item.name), None)
+    labels, old = ({}, None) if known is None else (known.labels, secrets.data(context, known))
+    if known is not None and old == content:
+        return known.id
+    stored_secret(context, item.name)  # it may be no Kubernetes Secret
+    made = secrets.create(context, item.name, content, labels=labels, replace=True)
     events.secret(context, "create", made.id, made.name)
 
     def restore() -> None:
         if old is None:
             secrets.remove(context, made.id)
         else:
-            secrets.create(context, item.name, old, labels={}, replace=True)
+            secrets.create(context, item.name, old, labels=labels, replace=True)
 
     undo.append(restore)
     return made.id
@@ -197,11 +197,12 @@ def host_path(item: HostPath, undo: list[Callable[[], object]]) -> None:
     path = os.path.abspath(item.path)
     try:
         if item.kind == "DirectoryOrCreate" and not os.path.lexists(path):
-            missing = path
-            while not os.path.lexists(os.path.dirname(missing)):
-                missing = os.path.dirname(missing)
-            os.makedirs(path, 0o755)
-            undo.append(lambda: _remove_directories(path, missing))
+            missing = [path]
+            while not os.path.lexists(os.path.dirname(missing[-1])):
+                missing.append(os.path.dirname(missing[-1]))
+            for place in reversed(missing):
+                os.mkdir(place, 0o755)
+                undo.append(lambda place=place: os.rmdir(place))
             return
         if item.kind == "FileOrCreate" and not os.path.lexists(path):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
@@ -213,12 +214,3 @@ def host_path(item: HostPath, undo: list[Callable[[], object]]) -> None:
     wanted = item.kind.removesuffix("OrCreate")
     if wanted and not _KINDS[wanted](mode):
         raise UsageError(f"{item.where}: {path} is no {wanted}")
-
-
-def _remove_directories(path: str, top: str) -> None:
-    """Remove the empty directories from ``path`` up to ``top``."""
-    while True:
-        os.rmdir(path)
-        if path == top:
-            return
-        path = os.path.dirname(path)

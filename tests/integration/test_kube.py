@@ -123,15 +123,22 @@ def test_play_and_down(pypod: Pypod, image: str, shared_dir: Path) -> None:
 
 def test_a_play_that_fails_leaves_nothing(pypod: Pypod, image: str, shared_dir: Path) -> None:
     pypod("volume", "create", "mine").ok()
-    pypod("secret", "create", "sec", "-", input="kind: Secret\ndata: {old: b2xk}\n").ok()
-    old = pypod("secret", "inspect", "--showsecret", "--format", "{{.SecretData}}", "sec").ok().out
+    pypod("secret", "create", "-l", "a=b", "sec", "-", input="kind: Secret\ndata: {old: b2xk}\n").ok()
+    shown = ("secret", "inspect", "--showsecret", "--format", "{{.SecretData}} {{.Spec.Labels}}", "sec")
+    old = pypod(*shown).ok().out
+    assert "a:b" in old
     before = made(pypod)
     first = pod("first", f"volumes: [{{name: h, hostPath: {{path: {shared_dir}/a/b, type: DirectoryOrCreate}}}}]")
     whole = MAP + SECRET + CLAIM + first
+    too_long = f"{shared_dir}/a/c/{'n' * 300}"
     late = {
         pod("bad", command="[/no/such/program]"): (127, "/no/such/program"),
         pod("bad", "initContainers: [{name: i, image: 'localhost/bb:1', command: ['false']}]"): (125, "bad-i: it ex"),
         pod("bad", imagePullPolicy="Never").replace("bb:1", "none:1"): (125, "none:1"),
+        pod("bad", f"volumes: [{{name: h, hostPath: {{path: {too_long}, type: DirectoryOrCreate}}}}]"): (
+            125,
+            "File name too long",
+        ),
     }
     early = {
         pod("bad", volumeMounts="[{name: x, mountPath: /x}]", spec="volumes: [{name: x, hostPath: {path: /no}}]"): (
@@ -147,8 +154,7 @@ def test_a_play_that_fails_leaves_nothing(pypod: Pypod, image: str, shared_dir: 
     def nothing(text: str) -> None:
         now = made(pypod)
         assert (now[:3], now[4]) == (before[:3], before[4]), text
-        shown = pypod("secret", "inspect", "--showsecret", "--format", "{{.SecretData}}", "sec").ok().out
-        assert shown == old, text
+        assert pypod(*shown).ok().out == old, text
         assert not (shared_dir / "a").exists(), text
 
     for text, (code, cause) in late.items():
@@ -323,6 +329,14 @@ def test_generate_and_play_again(pypod: Pypod, image: str, shared_dir: Path) -> 
 
     assert still(again) == still(first)
     assert pypod("volume", "inspect", "vol").ok().json[0]["UID"] == 3
+
+
+def test_generate_reads_files_of_others(pypod: Pypod, image: str) -> None:
+    """A pod's ids need not be those of who asks, and nobody else may read the file."""
+    spec = "volumes: [{name: v, configMap: {name: cm, defaultMode: 0400}}]"
+    text = MAP + pod(spec=spec, volumeMounts="[{name: v, mountPath: /v}]")
+    play(pypod, text, "--userns", "keep-id" if pypod.rootless else "host", "--start=false").ok()
+    assert "file: hello" in pypod("kube", "generate", "web").ok().out
 
 
 def test_generate_other_forms(pypod: Pypod, image: str) -> None:
