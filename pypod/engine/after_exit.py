@@ -28,7 +28,7 @@ def settle(context: Context, store: Store, container: Container, *, remove: bool
         from pypod.engine import start  # most containers are not restarted
 
         start.restart_after_exit(context, store, container, state)
-    elif remove or container.config.auto_remove:
+    elif remove or cleanup.goes(container, state):
         delete.delete(context, store, container)
     return state
 

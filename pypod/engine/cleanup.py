@@ -59,6 +59,14 @@ class ExitLock:
         self.lock.release()
 
 
+def goes(container: Container, state: State) -> bool:
+    """Whether a container that has ended is to be removed now (--rm).
+
+    Not one that was checkpointed: until its archive is written, it is in no other place.
+    """
+    return container.config.auto_remove and not state.checkpointed
+
+
 def finish(context: Context, store: Store, container: Container) -> State:
     """Record how the container ended and undo what its start made. The caller holds its lock and is in its namespace.
 
@@ -94,7 +102,7 @@ def finish(context: Context, store: Store, container: Container) -> State:
     )
     if final.status == "created":
         files.remove_tree(container.userdata + "/config.json")
-    if not container.config.auto_remove:
+    if not goes(container, final):
         if container.config.restarts:
             # The next start overwrites what is known of this end, and somebody may be about to ask.
             ended.note(context, container.id, final.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -202,7 +203,7 @@ def host_path(item: HostPath, undo: list[Callable[[], object]]) -> None:
                 missing.append(os.path.dirname(missing[-1]))
             for place in reversed(missing):
                 os.mkdir(place, 0o755)
-                undo.append(lambda place=place: os.rmdir(place))
+                undo.append(functools.partial(os.rmdir, place))
             return
         if item.kind == "FileOrCreate" and not os.path.lexists(path):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))

@@ -12,6 +12,7 @@ from pypod.engine.checkpoint import DIRECTORY, PREVIOUS, RESTORE_LOG, RESTORE_ST
 from pypod.engine.container import Container, observe, save_state
 from pypod.errors import BadState, InUse, NoSuchImage, NotFound, RuntimeFailed
 from pypod.runtime import criu
+from storage import lookup, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,6 +122,13 @@ def import_archive(context: Context, store: Store, wanted: Wanted) -> tuple[Cont
                 hint="of a pre-checkpoint alone nothing can be restored",
             )
         config = _config(context, checkpoint_archive.described(place, wanted.source), wanted)
+        there = lookup.by_id(store, config.id)
+        if there is not None:
+            name = records.container(there).name or config.id[:12]
+            raise InUse(
+                f"cannot restore container {config.name} from {wanted.source}: it is here already, as {name}",
+                hint="remove that container, or make another one with --name",
+            )
         filled = _volumes(context, config, place, wanted)
         image = None
         if not config.rootfs:

@@ -110,8 +110,7 @@ def _prepare(context: Context, store: Store, container: Container, preserve_fds:
 
 
 def _clean(context: Context, store: Store, container: Container) -> None:
-    cleanup.finish(context, store, container)
-    if container.config.auto_remove:
+    if cleanup.goes(container, cleanup.finish(context, store, container)):
         delete.delete(context, store, container)
 
 

@@ -156,8 +156,8 @@ def _kill_all(context: Context, container: Container, state: State) -> None:
 
 def _finish(context: Context, store: Store, container: Container, remove: bool) -> None:
     with container.lock:
-        cleanup.finish(context, store, container)
-        if remove and container.config.auto_remove:
+        state = cleanup.finish(context, store, container)
+        if remove and cleanup.goes(container, state):
             delete.delete(context, store, container)
 
 

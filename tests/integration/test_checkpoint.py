@@ -263,6 +263,36 @@ def test_an_import_that_fails_leaves_nothing(stand: Stand, image: str, shared_di
 
 
 @pytest.mark.parametrize("mode", ["root"], indirect=True)
+def test_an_import_leaves_the_container_that_is_there(stand: Stand, image: str, shared_dir: Path) -> None:
+    pypod = stand.pypod
+    path = shared_dir / "archive"
+    pypod("run", "-d", "--name", "c", image, "sh", "-c", "echo mine >/mine; exec sleep 1000").ok()
+    pypod("container", "checkpoint", "-e", path, "c").ok()
+    pypod("rename", "c", "renamed").ok()
+    pypod("container", "restore", "-i", path).fails(125, "here already, as renamed", "--name")
+    assert pypod.inspect("renamed")["State"]["Checkpointed"]
+    pypod("container", "restore", "renamed").ok()
+    pypod("container", "restore", "-i", path).fails(125, "here already, as renamed")
+    assert pypod("exec", "renamed", "cat", "/mine").ok().out == "mine\n"
+
+
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
+def test_an_export_that_fails_keeps_the_checkpoint(stand: Stand, image: str, shared_dir: Path) -> None:
+    """What has been checkpointed runs no more: if its archive cannot be written, it must not be removed, too."""
+    pypod = stand.pypod
+    pypod("run", "-d", "--rm", "--name", "c", image, "sleep", "1000").ok()
+    place = shared_dir / "small"
+    place.mkdir()
+    script = f'mount -t tmpfs -o size=4k small {place} && exec "$@"'
+    words = pypod.argv("container", "checkpoint", "-e", place / "archive", "c")
+    pypod.as_user("unshare", "-m", "sh", "-c", script, "sh", *words).fails(125, "No space left")
+    pypod("container", "cleanup", "c").ok()  # as the exit command does
+    assert pypod.inspect("c")["State"]["Checkpointed"]
+    pypod("container", "restore", "c").ok()
+    assert pypod.state("c") == "running"
+
+
+@pytest.mark.parametrize("mode", ["root"], indirect=True)
 def test_what_cannot_be_checkpointed(stand: Stand, image: str) -> None:
     pypod = stand.pypod
     pypod("run", "-d", "--name", "c", image, "sleep", "1000").ok()
