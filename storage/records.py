@@ -12,7 +12,7 @@ from pypod.base.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeGuard
 
     Row = dict[str, Any]
 
@@ -169,6 +169,11 @@ def tidy(row: object) -> object:
         elif value is not None:
             result[known] = value
     return result
+
+
+def sound(row: object) -> TypeGuard[Row]:
+    """Whether a row can be used."""
+    return not fault(row)
 
 
 def fault(row: object) -> str:

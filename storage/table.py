@@ -14,7 +14,7 @@ import time
 from pypod.base import fastjson, files
 from pypod.errors import StorageError, reason
 from pypod.linux import syscalls
-from storage.records import fault, tidy
+from storage.records import fault, sound, tidy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ class Table:
         self._read()
         if self._rows is None:
             tidied = [tidy(row) for row in self._parse() if row is not None]
-            sound: list[Row] = [row for row in tidied if not fault(row)]  # type: ignore[misc]
-            self.broken = [row for row in tidied if fault(row)] if len(sound) < len(tidied) else []
-            self._rows = sound
+            self._rows = [row for row in tidied if sound(row)]
+            self.broken = [row for row in tidied if fault(row)] if len(self._rows) < len(tidied) else []
         return self._rows
 
     def row(self, id: str) -> Row | None:
@@ -205,7 +204,7 @@ class Table:
         except fastjson.BadJson:
             return None
         row = tidy(value)
-        return None if end <= inside or fault(row) else row  # type: ignore[return-value]
+        return row if end > inside and sound(row) else None
 
     def _span(self, id: str) -> tuple[int, int] | None:
         """Where the text of the only row with this id begins and ends, with the comma that goes with it."""

@@ -68,6 +68,13 @@ def record(cls: type[T]) -> type[T]:
     return cls
 
 
+def fields_of(kind: type) -> dict[str, Any]:
+    """The names of a record's fields and their defaults; None also for those that must be given."""
+    known: Any = kind
+    found: dict[str, Any] = known.__record_fields__
+    return found
+
+
 def replace(value: T, **changes: object) -> T:
     """A copy of a record with some fields changed.
 
@@ -97,5 +104,5 @@ def to_json(value: object) -> Any:
 
 def from_json(cls: type[T], values: dict[str, Any]) -> T:
     """A flat record from a JSON object; keys of a newer version are ignored, missing ones get defaults."""
-    known: dict[str, Any] = cls.__record_fields__  # type: ignore[attr-defined]
+    known = fields_of(cls)
     return cls(**{key: item for key, item in values.items() if key in known})

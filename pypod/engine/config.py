@@ -6,7 +6,7 @@ Stored as ``container.json`` in the container's userdata directory under the gra
 
 from __future__ import annotations
 
-from pypod.base.record import record, replace
+from pypod.base.record import fields_of, record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def changed(config: ContainerConfig, values: dict[str, Any]) -> ContainerConfig:
 
 def _fields(values: dict[str, Any]) -> dict[str, Any]:
     """Those of ``values`` that a configuration has, with records in place of objects."""
-    known: dict[str, Any] = ContainerConfig.__record_fields__  # type: ignore[attr-defined]
+    known = fields_of(ContainerConfig)
     fields = {key: item for key, item in values.items() if key in known}
     for key in _NAMESPACES:
         if key in fields:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pypod.base import fastjson
 from pypod.base.kept import Kept
-from pypod.base.record import from_json, replace
+from pypod.base.record import fields_of, from_json, replace
 from pypod.engine import config as configuration
 from pypod.engine import container as containers
 from pypod.engine.container import Container, State
@@ -63,5 +63,5 @@ def observed(context: Context, store: Store, found: Sequence[Container]) -> Iter
 
 
 def _known(values: dict[str, object]) -> dict[str, object]:
-    known = State.__record_fields__  # type: ignore[attr-defined]
+    known = fields_of(State)
     return {key: item for key, item in values.items() if key in known}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pypod.base.record import fields_of
 from pypod.engine import sizes
 from pypod.errors import ConfigError
 from storage.limits import Limits
@@ -20,7 +21,7 @@ def parse(options: Mapping[str, Any]) -> Limits:
 
     Raises ConfigError for an unknown name or a value that is no size.
     """
-    known: Mapping[str, int] = Limits.__record_fields__  # type: ignore[attr-defined]
+    known = fields_of(Limits)
     values: dict[str, int] = {}
     for name, value in options.items():
         if name not in known:

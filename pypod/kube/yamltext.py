@@ -19,12 +19,15 @@ from pypod.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from yaml import SafeDumper as _Dumper
+else:
+    _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 SIZE = 4 << 20  # bytes of text
 DEPTH = 64  # of nesting, aliases followed
 VALUES = 200_000  # with aliases followed; 64 characters of text count as one more
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*|0o?[0-7]+|0x[0-9a-fA-F]+)")
 # Text that no reader takes for anything else is written without quotes.
@@ -175,7 +178,7 @@ def _scalar(node: yaml.ScalarNode, where: str) -> Any:
     raise UsageError(f"{where}: tag {node.tag} makes no plain data")
 
 
-class _Writer(_Dumper):  # type: ignore[misc]
+class _Writer(_Dumper):
     def ignore_aliases(self, data: object) -> bool:
         return True
 

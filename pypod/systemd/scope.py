@@ -60,11 +60,12 @@ def _properties(values: Sequence[tuple[str, str, object]]) -> bytearray:
         elif isinstance(value, bytes):
             _number(array, len(value))
             array += value
-        else:
-            numbers: Sequence[int] = value  # type: ignore[assignment]
-            _number(array, 4 * len(numbers))
-            for number in numbers:
+        elif isinstance(value, (list, tuple)):
+            _number(array, 4 * len(value))
+            for number in value:
                 _number(array, number)
+        else:
+            raise TypeError(f"{name}: {kind} of {type(value).__name__}")
     return array
 
 

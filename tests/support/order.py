@@ -54,7 +54,7 @@ SECONDS = {
 }
 
 
-class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
+class LongestFirst(LoadFileScheduling):
     """``--dist loadfile`` with another order."""
 
     _ordered = False

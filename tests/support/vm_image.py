@@ -106,8 +106,8 @@ def _as_fake_root(*argv: str | Path) -> list[str]:
     return [*prefix, *map(str, argv)]
 
 
-def _run(argv: list[str], **options: object) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+def _run(argv: list[str], *, timeout: float | None = None, env: dict[str, str] | None = None) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=timeout, env=env)
     if done.returncode:
         raise RuntimeError(f"{argv[0]} failed: {(done.stderr + done.stdout).strip()[-2000:]}")
 
