@@ -1,4 +1,4 @@
-/* A container's process that does what a plan says, and reports what it has done (tests/support/schedules.py).
+/* A container's process that does what a plan says, and reports what it has done (tests/support/schedule_plans.py).
  *
  * writer              carry out $WRITER_PLAN; the report is $WRITER_PLAN.report, mapped; echoed input $WRITER_PLAN.echo
  * writer append FILE  add one byte to FILE: an exit command that can be counted

@@ -1,7 +1,8 @@
 """Random schedules: nothing lost, nothing doubled, no hang, no descriptor left open.
 
 PYPOD_TEST_SCHEDULES=N (``make test-schedules``: 10,000) carries out N; else as many as fit in a few seconds.
-PYPOD_TEST_SEED makes them the same as in an earlier run; ``python tests/support/schedules.py --seed N`` runs one.
+PYPOD_TEST_SEED makes them the same as in an earlier run; ``PYTHONPATH=tests python -m support.schedules --seed N``
+runs one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import conmon
-from support import schedules
+from support import schedule_plans, schedules
 
 SECONDS = 8.0
 
@@ -31,4 +32,4 @@ def test_schedules(tmp_path: Path, say: Callable[[str], None]) -> None:
 
 
 def test_a_seed_is_a_schedule() -> None:
-    assert str(schedules.make(7)) == str(schedules.make(7)) != str(schedules.make(8))
+    assert str(schedule_plans.make(7)) == str(schedule_plans.make(7)) != str(schedule_plans.make(8))
