@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pypod.engine.config import Namespace
 
 
+_QUOTA = 1000  # microseconds: the kernel takes no smaller one
+
+
 def size(text: str, flag: str) -> int:
     """Bytes; raises UsageError that names the flag."""
     try:
@@ -58,13 +61,15 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any], spaces: Mappi
     if memory and not swap:
         swap = 2 * memory  # podman-run(1): --memory-swap
     cpus = float(options.get("cpus") or 0)
-    if cpus < 0 or cpus > 1_000_000:
+    if not 0 <= cpus <= 1_000_000:  # nan is neither
         raise UsageError(f"invalid value {options['cpus']} for --cpus: must be positive")
     period, quota = options.get("cpu_period") or 0, options.get("cpu_quota") or 0
     if cpus and (period or quota):
         raise UsageError("--cpu-period, --cpu-quota and --cpus cannot be set together")
     if cpus:
         period, quota = 100_000, int(cpus * 100_000)
+        if quota < _QUOTA:
+            raise UsageError(f"invalid value {options['cpus']} for --cpus: must be at least {_QUOTA / period}")
     if cpus and len(os.sched_getaffinity(0)) < cpus:
         from pypod.base import report
 
@@ -91,9 +96,16 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any], spaces: Mappi
         "ulimits": ulimits([*(settings.get("default_ulimits") or ()), *(options.get("ulimit") or ())]),
         "sysctl": _sysctl(options.get("sysctl") or (), settings.get("default_sysctls"), spaces),
         "cgroups": _cgroups(options.get("cgroups") or str(settings.get("cgroups") or "enabled")),
-        "cgroup_parent": options.get("cgroup_parent") or "",
+        "cgroup_parent": _inside(options.get("cgroup_parent") or ""),
         "cgroup_conf": _assignments(options.get("cgroup_conf") or (), "cgroup-conf"),
     }
+
+
+def _inside(parent: str) -> str:
+    """A cgroup: directories are made of its path, as root too, so it may not lead out of the cgroups."""
+    if ".." in parent.split("/"):
+        raise UsageError(f"invalid value {parent} for --cgroup-parent: it leads upwards")
+    return parent
 
 
 def _cgroups(mode: str) -> str:

@@ -295,7 +295,7 @@ def _resources(item: Container) -> dict[str, Any]:
     wanted = item.resources
     flags: dict[str, Any] = {}
     if wanted.cpu_limit:
-        flags["cpus"] = float(wanted.cpu_limit)
+        flags["cpus"] = max(0.01, float(wanted.cpu_limit))  # the kubelet gives no less either
     if wanted.memory_limit:
         flags["memory"] = str(quantity.whole(wanted.memory_limit))
     if wanted.memory_request:

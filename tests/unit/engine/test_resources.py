@@ -64,6 +64,11 @@ def test_what_only_one_cgroup_version_has() -> None:
         {"memory_swap": "32m"},
         {"memory": "32m", "memory_reservation": "64m"},
         {"cpus": -1.0},
+        {"cpus": float("nan")},
+        {"cpus": 0.009},
+        {"cpus": 0.000001},
+        {"cgroup_parent": "../../tmp"},
+        {"cgroup_parent": "/a/.."},
         {"cpus": 1.0, "cpu_quota": 1000},
         {"cpuset_cpus": "x"},
         {"cpuset_mems": "3-1"},
@@ -83,6 +88,11 @@ def test_what_only_one_cgroup_version_has() -> None:
 def test_nonsense(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         parse(**options)
+
+
+def test_the_least() -> None:
+    assert parse(cpus=0.01)["cpu_quota"] == 1000
+    assert parse(cgroup_parent="/a..b/c")["cgroup_parent"] == "/a..b/c"
 
 
 def test_split_needs_cgroup_v2(monkeypatch: pytest.MonkeyPatch) -> None:

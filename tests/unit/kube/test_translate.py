@@ -160,6 +160,7 @@ def test_security_and_resources() -> None:
     assert flags["memory_reservation"] == "1048576" and flags["user"] == "7:8" and flags["read_only"] is True
     assert flags["security_opt"] == ["no-new-privileges", "label=level:s0", "seccomp=/prof/p.json"]
     assert (flags["cap_add"], flags["cap_drop"]) == (["NET_ADMIN"], ["all"])
+    assert container("resources: {limits: {cpu: 1n}}").flags["cpus"] == 0.01
 
 
 def test_probes() -> None:
