@@ -167,6 +167,7 @@ _SECURITY = (
 
 _RESOURCES = (
     ("blkio-weight", "uint", None, "WEIGHT", "Relative block I/O weight, 10 to 1000"),
+    ("blkio-weight-device", "array", (), "DEVICE:WEIGHT", "Relative weight on one block device, 10 to 1000"),
     ("cgroup-conf", "list", (), "KEY=VALUE", "Write this to a file of the cgroup (cgroup v2)"),
     ("cgroup-parent", "str", None, "PATH", "The cgroup to make the container's cgroup in"),
     (
@@ -183,6 +184,22 @@ _RESOURCES = (
     ("cpus", "float", None, "NUMBER", "How many CPUs' worth of time the container may use"),
     ("cpuset-cpus", "str", None, "LIST", "The CPUs to run on: 0-3, 0,1"),
     ("cpuset-mems", "str", None, "LIST", "The memory nodes to use: 0-3, 0,1"),
+    (
+        "device-read-bps",
+        "list",
+        (),
+        "DEVICE:RATE",
+        "Limit reading from a block device: bytes a second, with the unit kb, mb or gb",
+    ),
+    ("device-read-iops", "list", (), "DEVICE:RATE", "Limit reading from a block device: operations a second"),
+    (
+        "device-write-bps",
+        "list",
+        (),
+        "DEVICE:RATE",
+        "Limit writing to a block device: bytes a second, with the unit kb, mb or gb",
+    ),
+    ("device-write-iops", "list", (), "DEVICE:RATE", "Limit writing to a block device: operations a second"),
     ("memory m", "str", None, "SIZE", "Memory limit, with the unit b, k, m or g"),
     ("memory-reservation", "str", None, "SIZE", "Soft memory limit"),
     ("memory-swap", "str", None, "SIZE", "Limit of memory and swap together; -1 means no limit"),

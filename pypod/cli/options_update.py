@@ -10,12 +10,17 @@ from pypod.cli.options_run import CREATE
 
 _LIMITS = (
     "blkio-weight",
+    "blkio-weight-device",
     "cpu-period",
     "cpu-quota",
     "cpu-shares",
     "cpus",
     "cpuset-cpus",
     "cpuset-mems",
+    "device-read-bps",
+    "device-read-iops",
+    "device-write-bps",
+    "device-write-iops",
     "memory",
     "memory-reservation",
     "memory-swap",

@@ -40,7 +40,7 @@ def clone(
         raise UsageError("cannot clone the infra container of a pod")
     if config.uid_map and config.userns.mode == "auto":
         raise UsageError("cannot clone a container with --userns=auto: it would have the other one's ids")
-    changed = update.limits_of(config, flags)
+    changed = update.settled(config, update.limits_of(config, flags))
     rootless.enter_user(context)
     journal.after_boot(store)
     image = None

@@ -177,6 +177,11 @@ class ContainerConfig:
     cpuset_mems: str = ""
     pids_limit: int = 0  # 0: not given, -1: no limit
     blkio_weight: int = 0
+    blkio_weight_device: dict[str, int] = {}  # by path, as the others
+    device_read_bps: dict[str, int] = {}
+    device_write_bps: dict[str, int] = {}
+    device_read_iops: dict[str, int] = {}
+    device_write_iops: dict[str, int] = {}
     oom_score_adj: int | None = None
     oom_kill_disable: bool = False
     cgroups: str = "enabled"

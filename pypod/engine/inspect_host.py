@@ -198,6 +198,18 @@ def host_config(context: Context, container: Container, spec: dict[str, Any]) ->
     return result
 
 
+def _of_devices(config: ContainerConfig) -> dict[str, Any]:
+    """All null without one of them, as in podman."""
+    from pypod.engine import device_limits
+
+    wanted = device_limits.of(config)
+    given = bool(wanted or config.blkio_weight)
+    return {
+        kind.inspect: device_limits.shown(flag, wanted.get(flag, {})) if given else None
+        for flag, kind in device_limits.KINDS.items()
+    }
+
+
 def _resources(config: ContainerConfig) -> dict[str, Any]:
     return {
         "CpuShares": config.cpu_shares,
@@ -205,11 +217,7 @@ def _resources(config: ContainerConfig) -> dict[str, Any]:
         "NanoCpus": int(config.cpus * 1_000_000_000),
         "CgroupParent": config.cgroup_parent,
         "BlkioWeight": config.blkio_weight,
-        "BlkioWeightDevice": None,
-        "BlkioDeviceReadBps": None,
-        "BlkioDeviceWriteBps": None,
-        "BlkioDeviceReadIOps": None,
-        "BlkioDeviceWriteIOps": None,
+        **_of_devices(config),
         "CpuPeriod": config.cpu_period,
         "CpuQuota": config.cpu_quota,
         "CpuRealtimePeriod": 0,

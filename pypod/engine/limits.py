@@ -15,6 +15,7 @@ from pypod.linux import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from pypod.engine.config import ContainerConfig
@@ -84,9 +85,45 @@ def given(config: ContainerConfig) -> bool:
         or config.cpuset_mems
         or config.pids_limit
         or config.blkio_weight
+        or of_devices(config)
         or config.oom_kill_disable
         or config.device_cgroup_rules
         or config.cgroup_conf
+    )
+
+
+def _controllers(config: ContainerConfig) -> list[str]:
+    """The controllers of cgroup v2 that the limits need which were asked for."""
+    wanted = {
+        "cpu": config.cpu_shares or config.cpu_period or config.cpu_quota,
+        "cpuset": config.cpuset_cpus or config.cpuset_mems,
+        "io": config.blkio_weight or of_devices(config),
+        "memory": config.memory or config.memory_reservation or config.memory_swap,
+        "pids": config.pids_limit > 0,
+    }
+    return [name for name, value in wanted.items() if value]
+
+
+def check_controllers(context: Context, wanted: Sequence[str]) -> None:
+    """Raise PypodError if systemd hands the user's manager not all these controllers of cgroup v2."""
+    uid = context.uid
+    there = cgroups.controllers(f"{cgroups.ROOT}/user.slice/user-{uid}.slice/user@{uid}.service")
+    missing = [name for name in wanted if name not in there]
+    if there and missing:
+        raise PypodError(
+            f"cannot set resource limits: systemd gives this user no cgroup controller {' and '.join(missing)}",
+            hint="as root, systemctl edit user@.service: [Service] Delegate=cpu cpuset io memory pids; reboot",
+        )
+
+
+def of_devices(config: ContainerConfig) -> bool:
+    """Whether a limit of a single block device was asked for."""
+    return bool(
+        config.blkio_weight_device
+        or config.device_read_bps
+        or config.device_write_bps
+        or config.device_read_iops
+        or config.device_write_iops
     )
 
 
@@ -124,6 +161,8 @@ def plan(context: Context, config: ContainerConfig) -> Plan:
         if not parent.endswith(".slice"):
             raise UsageError(f"did not receive systemd slice as cgroup parent when using systemd: {parent}")
         path = f"{os.path.basename(parent)}:libpod:{config.id}"
+        if context.rootless and given(config):
+            check_controllers(context, _controllers(config))
     elif context.rootless:
         # We step aside in ours, see start._mover: it may not hold both processes and cgroups.
         own = cgroups.own().removesuffix("/supervisor")
@@ -184,6 +223,11 @@ def resources(context: Context, config: ContainerConfig, unified: bool) -> dict[
         result["pids"] = {"limit": pids}
     if config.blkio_weight:
         result["blockIO"] = {"weight": config.blkio_weight}
+    if of_devices(config):
+        from pypod.engine import device_limits
+
+        more = device_limits.block_io(device_limits.of(config), unified)
+        result["blockIO"] = {**result.get("blockIO", {}), **more}
     if config.cgroup_conf:
         if not unified:
             raise PypodError("cannot set --cgroup-conf: it needs cgroup v2")

@@ -5,11 +5,10 @@ Made before the infra container is started, each time, since a reboot takes cgro
 
 from __future__ import annotations
 
-import os
-
 from pypod.base import files
-from pypod.engine import pods, resources
+from pypod.engine import device_limits, pods, resources
 from pypod.engine.config import Namespace
+from pypod.engine.limits import IGNORED, check_controllers
 from pypod.errors import NoSuchPod, PypodError, UsageError, reason
 from pypod.linux import cgroups
 
@@ -20,8 +19,16 @@ if TYPE_CHECKING:
 
     from pypod.engine.context import Context
 
-FLAGS = ("blkio_weight", "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "memory", "memory_swap")
-UNKNOWN = ("blkio_weight_device", "device_read_bps", "device_write_bps")
+DEVICE_FLAGS = ("blkio_weight_device", "device_read_bps", "device_write_bps")
+FLAGS = ("blkio_weight", "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "memory", "memory_swap", *DEVICE_FLAGS)
+_CONTROLLERS = {
+    "cpu_shares": "cpu",
+    "cpus": "cpu",
+    "cpuset_cpus": "cpuset",
+    "cpuset_mems": "cpuset",
+    "memory": "memory",
+    "memory_swap": "memory",
+}  # the others need io
 # pod inspect's key → the field of the resources, and the controller and its file in cgroup v1.
 _V1 = {
     "cpu_period": ("cpu_period", "cpu", "cpu.cfs_period_us"),
@@ -37,9 +44,6 @@ _V1 = {
 
 def limits(context: Context, flags: Mapping[str, Any], path: str) -> dict[str, Any]:
     """What was asked for, by pod inspect's keys. ``path`` is the pod's cgroup. Raises UsageError."""
-    for flag in UNKNOWN:
-        if flags.get(flag):
-            raise UsageError(f"--{flag.replace('_', '-')} is not supported yet")
     given = {flag: flags[flag] for flag in FLAGS if flags.get(flag)}
     if not given:
         return {}
@@ -47,7 +51,6 @@ def limits(context: Context, flags: Mapping[str, Any], path: str) -> dict[str, A
     found = resources.parse(given, {}, {"ipc": private, "network": private, "uts": private})
     if context.rootless and cgroups.mode() != cgroups.UNIFIED:
         from pypod.base import report
-        from pypod.engine.limits import IGNORED
 
         report.warning(IGNORED, mark="")
     elif not path:
@@ -55,7 +58,13 @@ def limits(context: Context, flags: Mapping[str, Any], path: str) -> dict[str, A
             "cannot limit the resources of a pod: this user has no cgroup of its own",
             hint="log in through systemd (loginctl enable-linger)",
         )
-    return {key: found[field] for key, (field, _, _) in _V1.items() if found[field]}
+    elif context.rootless and not path.startswith("/"):
+        check_controllers(context, sorted({_CONTROLLERS.get(flag, "io") for flag in given}))
+    wanted = {key: found[field] for key, (field, _, _) in _V1.items() if found[field]}
+    for flag in DEVICE_FLAGS:
+        if found.get(flag):
+            wanted[flag] = device_limits.shown(flag, found[flag])
+    return wanted
 
 
 def apply(context: Context, identity: str) -> None:
@@ -92,9 +101,7 @@ def _apply_slice(context: Context, name: str, slice: str, wanted: Mapping[str, A
 
 
 def _apply_v1(path: str, wanted: Mapping[str, Any]) -> None:
-    for key, (_, controller, file) in _V1.items():
-        if key not in wanted:
-            continue
+    for controller, file, value in _v1(wanted):
         place = f"{cgroups.ROOT}/{controller}"
         for name in path.strip("/").split("/"):
             parent, place = place, f"{place}/{name}"
@@ -102,20 +109,34 @@ def _apply_v1(path: str, wanted: Mapping[str, Any]) -> None:
             for inherited in ("cpuset.cpus", "cpuset.mems") if controller == "cpuset" else ():
                 # Empty in a new cgroup, in which then nothing can run.
                 if not files.read(f"{place}/{inherited}").strip():
-                    _write(f"{place}/{inherited}", files.read(f"{parent}/{inherited}").decode().strip())
-        _write(f"{place}/{file}", str(wanted[key]))
+                    cgroups.write(f"{place}/{inherited}", files.read(f"{parent}/{inherited}").decode().strip())
+        cgroups.write(f"{place}/{file}", value)
+
+
+def _v1(wanted: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Controllers of cgroup v1, their files, and what to write there. Raises PypodError."""
+    found = [(controller, file, str(wanted[key])) for key, (_, controller, file) in _V1.items() if key in wanted]
+    for file, line in device_limits.lines(_of_devices(wanted), False):
+        found.append(("blkio", file, line))
+    return found
+
+
+def _of_devices(wanted: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    return {flag: device_limits.listed(wanted[flag]) for flag in DEVICE_FLAGS if flag in wanted}
 
 
 def _apply_v2(path: str, wanted: Mapping[str, Any]) -> None:
-    values = _unified(wanted)
+    values, devices = _unified(wanted), device_limits.lines(_of_devices(wanted), True)
     place = cgroups.ROOT
     for name in path.strip("/").split("/"):
-        for controller in sorted({file.partition(".")[0] for file in values}):
-            _write(place + "/cgroup.subtree_control", "+" + controller)
+        for controller in sorted({file.partition(".")[0] for file in [*values, *(file for file, _ in devices)]}):
+            cgroups.write(place + "/cgroup.subtree_control", "+" + controller)
         place += "/" + name
         files.make_directory(place, 0o755)
     for file, value in values.items():
-        _write(f"{place}/{file}", value)
+        cgroups.write(f"{place}/{file}", value)
+    for file, value in devices:
+        cgroups.write(f"{place}/{file}", value)
 
 
 def _unified(wanted: Mapping[str, Any]) -> dict[str, str]:
@@ -135,14 +156,3 @@ def _unified(wanted: Mapping[str, Any]) -> dict[str, str]:
     if "blkio_weight" in wanted:
         values["io.weight"] = str(1 + (wanted["blkio_weight"] - 10) * 9999 // 990)
     return values
-
-
-def _write(path: str, value: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, value.encode())
-    except OSError as error:
-        error.filename = path
-        raise
-    finally:
-        os.close(fd)

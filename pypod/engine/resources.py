@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _QUOTA = 1000  # microseconds: the kernel takes no smaller one
+# As device_limits.KINDS has them, which is not loaded where none is given.
+DEVICE_FLAGS = ("blkio_weight_device", "device_read_bps", "device_write_bps", "device_read_iops", "device_write_iops")
 
 
 def size(text: str, flag: str) -> int:
@@ -89,6 +91,7 @@ def parse(options: Mapping[str, Any], settings: Mapping[str, Any], spaces: Mappi
         # 0 is podman's older word for no limit.
         "pids_limit": 0 if pids is None else (int(pids) or -1),
         "blkio_weight": _between(options, "blkio-weight", 10, 1000, 0),
+        **_devices(options),
         "oom_score_adj": None
         if options.get("oom_score_adj") is None
         else _between(options, "oom-score-adj", -1000, 1000, 1 << 31),
@@ -106,6 +109,16 @@ def _inside(parent: str) -> str:
     if ".." in parent.split("/"):
         raise UsageError(f"invalid value {parent} for --cgroup-parent: it leads upwards")
     return parent
+
+
+def _devices(options: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The limits of single devices, those that were asked for. Raises UsageError."""
+    given = [flag for flag in DEVICE_FLAGS if options.get(flag)]
+    if not given:
+        return {}
+    from pypod.engine import device_limits
+
+    return {flag: device_limits.settled({}, device_limits.parse(flag, options[flag])) for flag in given}
 
 
 def _cgroups(mode: str) -> str:

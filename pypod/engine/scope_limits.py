@@ -3,11 +3,16 @@
 crun sets them in a cgroup below the scope, of which systemd knows nothing: `systemctl show` would say "infinity", and
 the scope's own default for tasks would bind before ours. So the scope gets them too, by annotations that the runtime
 passes on to systemd when it asks for it. runc does it by itself.
+
+Limits of single devices are no annotations, and runc says nothing of them: systemd is told when the scope is there.
 """
 
 from __future__ import annotations
 
 import os
+
+from pypod.engine.resources import DEVICE_FLAGS
+from pypod.errors import PypodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pypod.engine.context import Context
+    from pypod.systemd.scope import Limit
 
 INFINITY = (1 << 64) - 1
 
@@ -50,7 +56,7 @@ def properties(resources: Mapping[str, Any]) -> dict[str, int]:
             found["CPUQuotaPeriodUSec"] = cpu["period"]
     if cpu.get("shares"):
         found["CPUWeight"] = 1 + (min(max(cpu["shares"], 2), 262_144) - 2) * 9999 // 262_142
-    if "blockIO" in resources:
+    if resources.get("blockIO", {}).get("weight"):
         found["IOWeight"] = 1 + (resources["blockIO"]["weight"] - 10) * 9999 // 990
     found["TasksMax"] = _bound(resources.get("pids", {}).get("limit", -1))
     return found
@@ -58,9 +64,11 @@ def properties(resources: Mapping[str, Any]) -> dict[str, int]:
 
 def for_runtime(runtime: str, resources: Mapping[str, Any]) -> dict[str, str]:
     """What makes a runtime that needs it ask systemd for the properties too."""
+    wanted = properties(resources)
     if os.path.basename(runtime) != "crun":
-        return {}
-    return {f"org.systemd.property.{name}": f"uint64 {value}" for name, value in properties(resources).items()}
+        # All that runc says nothing of: systemd would write its own there, sooner or later.
+        wanted = {name: value for name, value in wanted.items() if name == "IOWeight"}
+    return {f"org.systemd.property.{name}": f"uint64 {value}" for name, value in wanted.items()}
 
 
 def update(context: Context, runtime: str, cgroup_path: str, resources: Mapping[str, Any]) -> None:
@@ -68,13 +76,26 @@ def update(context: Context, runtime: str, cgroup_path: str, resources: Mapping[
     changed = properties(resources)
     if "pids" not in resources:
         del changed["TasksMax"]
-    if changed and os.path.basename(runtime) == "crun":
+    if os.path.basename(runtime) != "crun":
+        changed = {name: value for name, value in changed.items() if name == "IOWeight"}
+    if changed:
         from pypod.systemd import scope
 
         scope.set_properties(socket(context), context.uid, unit(cgroup_path), changed)
 
 
-def of_pod(limits: Mapping[str, Any]) -> dict[str, int | bytes]:
+def limit_devices(context: Context, wanted: Mapping[str, Mapping[str, int]], cgroup_path: str) -> None:
+    """Tell systemd of the limits of single devices, once the runtime has made the scope. Raises PypodError."""
+    from pypod.engine import device_limits
+    from pypod.systemd import scope
+
+    try:
+        scope.set_properties(socket(context), context.uid, unit(cgroup_path), device_limits.properties(wanted))
+    except scope.ScopeError as error:
+        raise PypodError(f"cannot limit devices of {unit(cgroup_path)}: {error}") from None
+
+
+def of_pod(limits: Mapping[str, Any]) -> dict[str, Limit]:
     """A pod's limits, by pod inspect's keys, as properties of its slice."""
     cpu = {"quota": limits.get("cpu_quota"), "period": limits.get("cpu_period"), "shares": limits.get("cpu_shares")}
     resources: dict[str, Any] = {"cpu": cpu}
@@ -82,8 +103,13 @@ def of_pod(limits: Mapping[str, Any]) -> dict[str, int | bytes]:
         resources["memory"] = {"limit": limits["memory_limit"], "swap": limits.get("memory_swap")}
     if limits.get("blkio_weight"):
         resources["blockIO"] = {"weight": limits["blkio_weight"]}
-    found: dict[str, int | bytes] = {**properties(resources)}
+    found: dict[str, Limit] = {**properties(resources)}
     del found["TasksMax"]
+    if any(flag in limits for flag in DEVICE_FLAGS):
+        from pypod.engine import device_limits
+
+        wanted = {flag: device_limits.listed(limits[flag]) for flag in DEVICE_FLAGS if flag in limits}
+        found.update(device_limits.properties(wanted))
     for key, name in (("cpuset_cpus", "AllowedCPUs"), ("cpuset_mems", "AllowedMemoryNodes")):
         if limits.get(key):
             found[name] = _mask(limits[key])

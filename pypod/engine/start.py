@@ -12,7 +12,7 @@ from conmon import spawn as monitors
 from pypod import network
 from pypod.base import files, times
 from pypod.base.record import replace, to_json
-from pypod.engine import bundle, cleanup, events, exit_command, netconfig, rootless, runtimes
+from pypod.engine import bundle, cleanup, events, exit_command, limits, netconfig, rootless, runtimes
 from pypod.engine import container as containers
 from pypod.engine.container import Container, State, observe, save_state, stored_state
 from pypod.engine.deeds import DEEDS
@@ -146,6 +146,10 @@ def initialize(
             checkpoint_archive.fill(container.userdata, container.rundir + "/shm")
         attempt = _spawn(context, container, attempt, preserve_fds, restored)
         save_state(container, attempt)
+        if attempt.cgroup_manager == "systemd" and limits.of_devices(config):
+            from pypod.engine import device_limits, scope_limits
+
+            scope_limits.limit_devices(context, device_limits.of(config), attempt.cgroup_path)
         status = network.setup(request, attempt.pid)
         if status is not None:
             attempt = replace(attempt, network=to_json(status))

@@ -6,11 +6,13 @@ container's lock, and written down only when the runtime has agreed.
 
 from __future__ import annotations
 
+import os
+
 from pypod.base import fastjson, files
 from pypod.base.record import replace
 from pypod.engine import container as containers
 from pypod.engine import events, limits, option_engine, resources, rootless, runtimes
-from pypod.errors import PypodError, UsageError
+from pypod.errors import PypodError, UsageError, reason
 from pypod.linux import cgroups
 
 TYPE_CHECKING = False
@@ -58,7 +60,7 @@ def update(context: Context, container: Container, flags: Mapping[str, Any]) -> 
         container = containers.reread(container)  # somebody else may have changed it before we had the lock
         changed = limits_of(container.config, flags)
         more = _others(container.config, flags)
-        config = replace(container.config, **changed, **more)
+        config = replace(container.config, **settled(container.config, changed), **more)
         state = containers.observe(container)
         if changed:
             _limit(context, container, state, config, changed)
@@ -70,7 +72,18 @@ def update(context: Context, container: Container, flags: Mapping[str, Any]) -> 
 
 
 def limits_of(config: ContainerConfig, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that the given flags of limits change. Raises UsageError."""
+    """The fields that the given flags of limits change; of those for single devices only what is new.
+
+    Raises UsageError.
+    """
+    devices = [flag for flag in resources.DEVICE_FLAGS if flags.get(flag)]
+    if devices:
+        from pypod.engine import device_limits
+
+        return {
+            **limits_of(config, {key: value for key, value in flags.items() if key not in devices}),
+            **{flag: device_limits.parse(flag, flags[flag]) for flag in devices},
+        }
     given = {key: flags[key] for key in _FIELDS if flags.get(key) is not None}
     if given.get("memory_swappiness") == -1:
         del given["memory_swappiness"]
@@ -84,6 +97,19 @@ def limits_of(config: ContainerConfig, flags: Mapping[str, Any]) -> dict[str, An
         options["memory_swap"] = "-1"
     parsed = resources.parse(options, {"default_sysctls": []}, {})
     return {field: parsed[field] for key in given for field in _FIELDS[key]}
+
+
+def settled(config: ContainerConfig, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as the configuration then has them."""
+    devices = [flag for flag in resources.DEVICE_FLAGS if flag in changed]
+    if not devices:
+        return dict(changed)
+    from pypod.engine import device_limits
+
+    return {
+        **changed,
+        **{flag: device_limits.settled(getattr(config, flag), changed[flag]) for flag in devices},
+    }
 
 
 def _limit(
@@ -115,9 +141,37 @@ def _limit(
         # systemd's first: it may be told the old limit of the scope once more, and that binds too.
         if state.cgroup_manager == "systemd":
             _limit_scope(context, state, wanted)
-        runtimes.of(context, container, state.runtime, state.cgroup_manager).update(container.id, place)
+        _call_runtime(context, container, state, place, changed)
     finally:
         files.remove_tree(place)
+
+
+def _call_runtime(
+    context: Context, container: Container, state: State, file: str, changed: Mapping[str, Any]
+) -> None:
+    """Have the runtime set the limits in ``file``, and those of single devices. Raises RuntimeFailed, PypodError."""
+    runtime = runtimes.of(context, container, state.runtime, state.cgroup_manager)
+    devices = {flag: changed[flag] for flag in resources.DEVICE_FLAGS if flag in changed}
+    if os.path.basename(state.runtime) == "crun":
+        runtime.update(container.id, file)
+        if devices:
+            _limit_devices(context, state, devices, "")
+        return
+    from pypod.engine import device_limits
+
+    unified = cgroups.mode() == cgroups.UNIFIED
+    try:
+        place = _place(container, state, unified)
+        before = device_limits.snapshot(place, unified)
+        runtime.update(container.id, file)
+        # runc sets those of the start again, whatever they have become, and takes no others.
+        device_limits.restore(place, before, unified)
+        if devices:
+            _limit_devices(context, state, devices, place)
+    except OSError as error:
+        raise PypodError(
+            f"cannot change the limits of container {container.name}: {error.filename}: {reason(error)}"
+        ) from None
 
 
 def _limit_scope(context: Context, state: State, wanted: Mapping[str, Any]) -> None:
@@ -128,6 +182,23 @@ def _limit_scope(context: Context, state: State, wanted: Mapping[str, Any]) -> N
         scope_limits.update(context, state.runtime, state.cgroup_path, wanted)
     except ScopeError as error:
         raise PypodError(f"cannot change the limits of {scope_limits.unit(state.cgroup_path)}: {error}") from None
+
+
+def _limit_devices(context: Context, state: State, wanted: Mapping[str, Mapping[str, int]], place: str) -> None:
+    """The limits of single devices; ``place``: the cgroup's directory, where the runtime does not write them."""
+    from pypod.engine import device_limits, scope_limits
+
+    if place:
+        for file, line in device_limits.lines(wanted, cgroups.mode() == cgroups.UNIFIED):
+            cgroups.write(f"{place}/{file}", line)
+    if state.cgroup_manager == "systemd":
+        scope_limits.limit_devices(context, wanted, state.cgroup_path)
+
+
+def _place(container: Container, state: State, unified: bool) -> str:
+    """The directory of a container's cgroup that has the limits of block devices. Raises OSError."""
+    path = cgroups.of(state.pid, container.id).get("" if unified else "blkio", "")
+    return cgroups.ROOT + ("" if unified else "/blkio") + path
 
 
 def _others(config: ContainerConfig, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,8 +224,6 @@ def _others(config: ContainerConfig, flags: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _environment(env: list[str], add: Any, drop: Any) -> list[str]:
-    import os
-
     known = dict(text.split("=", 1) for text in env)
     for name in drop:
         known.pop(name, None)

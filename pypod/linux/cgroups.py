@@ -51,6 +51,18 @@ def of(pid: int, name: str) -> dict[str, str]:
     return found
 
 
+def write(path: str, value: str) -> None:
+    """Write a setting of a cgroup. Raises OSError, with the path."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(fd)
+
+
 def controllers(path: str) -> list[str]:
     """The v2 controllers that a cgroup directory may hand to its children; [] if there is no such cgroup."""
     try:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
     from collections.abc import Mapping, Sequence
+
+    Limit = int | bytes | Sequence[tuple[str, int]]  # a number, a mask, or a number for each device
 else:
     import _socket
 
@@ -44,7 +46,7 @@ def _signature(data: bytearray, value: str) -> None:
 
 
 def _properties(values: Sequence[tuple[str, str, object]]) -> bytearray:
-    """An array of (name, variant), made as if it began at a multiple of 8. Kinds: s, b, t (64 bits), ay, au."""
+    """An array of (name, variant), made as if it began at a multiple of 8. Kinds: s b t (64 bits) ay au a(st)."""
     array = bytearray()
     for name, kind, value in values:
         _align(array, 8)
@@ -60,12 +62,25 @@ def _properties(values: Sequence[tuple[str, str, object]]) -> bytearray:
         elif isinstance(value, bytes):
             _number(array, len(value))
             array += value
+        elif isinstance(value, (list, tuple)) and kind == "a(st)":
+            _append(array, _pairs(value))
         elif isinstance(value, (list, tuple)):
             _number(array, 4 * len(value))
             for number in value:
                 _number(array, number)
         else:
             raise TypeError(f"{name}: {kind} of {type(value).__name__}")
+    return array
+
+
+def _pairs(values: Sequence[tuple[str, int]]) -> bytearray:
+    """The elements of an array of (text, number), made as if it began at a multiple of 8."""
+    array = bytearray()
+    for text, number in values:
+        _align(array, 8)
+        _text(array, text)
+        _align(array, 8)
+        array += number.to_bytes(8, "little")
     return array
 
 
@@ -126,11 +141,14 @@ def message(unit: str, pids: Sequence[int], slice: str, description: str) -> byt
     )
 
 
-def _limits(values: Mapping[str, int | bytes]) -> list[tuple[str, str, object]]:
-    return [(name, "ay" if isinstance(value, bytes) else "t", value) for name, value in values.items()]
+def _limits(values: Mapping[str, Limit]) -> list[tuple[str, str, object]]:
+    return [
+        (name, "ay" if isinstance(value, bytes) else "t" if isinstance(value, int) else "a(st)", value)
+        for name, value in values.items()
+    ]
 
 
-def properties_message(unit: str, values: Mapping[str, int | bytes]) -> bytes:
+def properties_message(unit: str, values: Mapping[str, Limit]) -> bytes:
     """The call of Manager.SetUnitProperties, until the next boot."""
     body = bytearray()
     _text(body, unit)
@@ -152,12 +170,12 @@ def start(socket_path: str, uid: int, unit: str, pids: Sequence[int], *, slice: 
         time.sleep(0.001)
 
 
-def set_properties(socket_path: str, uid: int, unit: str, values: Mapping[str, int | bytes]) -> None:
+def set_properties(socket_path: str, uid: int, unit: str, values: Mapping[str, Limit]) -> None:
     """Give a unit other limits (systemd.resource-control(5), by their names on the bus). Raises ScopeError."""
     _ask(socket_path, uid, properties_message(unit, values))
 
 
-def start_slice(socket_path: str, uid: int, unit: str, values: Mapping[str, int | bytes]) -> None:
+def start_slice(socket_path: str, uid: int, unit: str, values: Mapping[str, Limit]) -> None:
     """Start a slice with limits; systemd does it after the answer. Raises ScopeError, also if it is there already."""
     _ask(socket_path, uid, _transient(unit, _limits(values)))
 

@@ -26,6 +26,16 @@ def place() -> Path:
     return Path(os.environ.get(VARIABLE) or "/var/tmp")
 
 
+def block_device() -> str:
+    """A whole disk of this host, of which tests only say how fast it may be; skips where there is none."""
+    for name in sorted(os.listdir("/sys/block")):
+        path = Path("/dev") / name
+        if not name.startswith(("loop", "zram")) and path.is_block_device():
+            return str(path)
+    box.missing("this host has no disk")
+    raise AssertionError
+
+
 def make() -> Path | None:
     """Make the file system and have everything that knows TMPDIR use it; None where that cannot be done.
 

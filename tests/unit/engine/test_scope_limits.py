@@ -33,13 +33,19 @@ def test_no_limit() -> None:
 
 
 def test_for_the_runtime_that_needs_it() -> None:
-    assert scope_limits.for_runtime("/usr/bin/runc", {}) == {}
+    assert scope_limits.for_runtime("/usr/bin/runc", {"pids": {"limit": 7}, "blockIO": {}}) == {}
+    assert scope_limits.for_runtime("/usr/bin/runc", {"blockIO": {"weight": 100}}) == {
+        "org.systemd.property.IOWeight": "uint64 910"
+    }
     assert scope_limits.for_runtime("/usr/bin/crun", {"pids": {"limit": 7}}) == {
         "org.systemd.property.TasksMax": "uint64 7"
     }
 
 
 def test_of_a_pod() -> None:
+    assert scope_limits.of_pod({"device_write_bps": [{"Path": "/dev/sda", "Rate": 9}]}) == {
+        "IOWriteBandwidthMax": [("/dev/sda", 9)]
+    }
     assert scope_limits.of_pod({"memory_limit": 9, "cpu_quota": 1000, "cpuset_cpus": "0-2,8"}) == {
         "MemoryMax": 9,
         "CPUQuotaPerSecUSec": 10_000,

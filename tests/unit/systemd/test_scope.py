@@ -54,6 +54,16 @@ class Reader:
             size = self.number()
             self.at += size
             return self.data[self.at - size : self.at]
+        if kind == "a(st)":
+            size = self.number()
+            self.align(8)
+            end = self.at + size
+            pairs = []
+            while self.at < end:
+                self.align(8)
+                pairs.append((self.text(), self.value("t")))
+            assert self.at == end
+            return pairs
         assert kind == "au"
         end = self.number() + self.at
         found = []
@@ -116,6 +126,8 @@ def test_message() -> None:
 
 def test_limits_of_a_unit() -> None:
     wanted = {"MemoryMax": 64 << 20, "TasksMax": (1 << 64) - 1, "AllowedCPUs": b"\5"}
+    disks = [("/dev/sda", 1), ("/dev/nvme0n1", 1 << 40)]
+    wanted = {"IOReadBandwidthMax": disks, **wanted, "IOWriteIOPSMax": disks[1:]}
     body = opened(scope.properties_message("a.scope", wanted), "SetUnitProperties", "sba(sv)")
     assert (body.text(), body.number()) == ("a.scope", 1)
     assert body.pairs() == wanted
