@@ -268,15 +268,21 @@ class _Work:
         def find() -> Container:
             return containers.find(self.context, containers.open_store(self.context), container.name)
 
-        why = why or recreate.came_up(self.context, find)
+        try:
+            why = why or recreate.came_up(self.context, find)
+        except BaseException:
+            undo()
+            raise
         if not why:
             if not container.config.auto_remove:
                 recreate.settle(self.context, container)
             return ""
         if not self.wanted.rollback:
             raise PypodError(why)
-        self._give_back_name(task)
-        undo()
+        try:
+            self._give_back_name(task)
+        finally:  # whatever the image is called, the container that worked is there
+            undo()
         return why
 
     def _give_back_name(self, task: Task) -> None:

@@ -60,6 +60,8 @@ def came_up(context: Context, find: Callable[[], Container]) -> str:
             return "it ended, and was started again"
         identity = container.id
         state = containers.observe(container)
+        if state.restarts:  # by its restart policy
+            return "it ended, and was started again"
         if state.status == "exited" or state.unclean:
             return "" if state.exit_code == 0 else f"it exited with {state.exit_code}"
         if check is None and container.config.healthcheck is not None:
@@ -85,7 +87,7 @@ def recreate(context: Context, container: Container, dissect: Dissect) -> tuple[
     """Put a new container in the place of ``container``: "" or why it could not be started, and what undoes it.
 
     The new one may yet fail: then call that, when the image of before has its name back, and otherwise ``settle``.
-    Raises PypodError if it was not begun, or if the undoing fails.
+    Raises PypodError if it was not begun, or if the undoing fails. Who is interrupted meanwhile undoes it, too.
     """
     command = _command(context, container, dissect)
     name, aside = container.name, f"{container.name}-{container.id[:12]}"
@@ -103,12 +105,19 @@ def recreate(context: Context, container: Container, dissect: Dissect) -> tuple[
 
     call(context, "stop", name)
     if kept:
-        call(context, "rename", name, aside)
+        try:
+            call(context, "rename", name, aside)
+        except BaseException:
+            call(context, "start", container.id)
+            raise
     try:
         _renew_cidfile(container, "")
         call(context, *command)
     except PypodError as error:
         return error.message, undo
+    except BaseException:
+        undo()
+        raise
     return "", undo
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from support.registry import Registry
 from support.remote_images import Remote
-from support.runner import Pypod
+from support.runner import Pypod, until
 
 NO_TLS = "--tls-verify=false"
 HERE = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}.get(os.uname().machine, "linux/amd64")
@@ -120,6 +120,43 @@ def test_a_bad_image_rolls_back(fresh: Pypod, place: Place, how: str) -> None:
     fresh("exec", "kept", "test", "-e", "/mine").ok()
     assert fresh("image", "inspect", place.name).ok().json[0]["Id"] == first
     assert sorted(fresh.names()) == ["gone", "kept"]
+
+
+def test_one_that_is_started_again_and_again_is_not_up(fresh: Pypod, place: Place) -> None:
+    first = place.push("good")
+    flags = ("-d", NO_TLS, *NONE, "--label", f"{LABEL}=registry", "--restart=always")
+    fresh("run", *flags, "--name", "one", place.name).ok()
+    place.push("bad", "sleep 0.4; exit 3")
+    assert update(fresh)["one"]["Updated"] == "rolled back"
+    assert image_of(fresh, "one") == first and fresh.state("one") == "running"
+
+
+def test_a_container_that_cannot_be_put_aside_runs_on(fresh: Pypod, place: Place) -> None:
+    first = place.push("1")
+    fresh("run", "-d", NO_TLS, *NONE, "--label", f"{LABEL}=registry", "--name", "one", place.name).ok()
+    old = fresh.inspect("one")["Id"]
+    fresh("create", *NONE, "--name", f"one-{old[:12]}", place.name).ok()
+    place.push("2")
+    assert update(fresh, code=125)["one"]["Updated"] == "failed"
+    assert fresh.inspect("one")["Id"] == old and image_of(fresh, "one") == first and fresh.state("one") == "running"
+
+
+def test_who_is_interrupted_leaves_the_old_container(fresh: Pypod, place: Place) -> None:
+    place.push("1")
+    # The new one does not become healthy, and auto-update waits for that.
+    check = ("--health-cmd", "grep -q 1 /etc/version", "--health-interval", "300s", "--health-start-period", "300s")
+    fresh("run", "-d", NO_TLS, *NONE, *check, "--label", f"{LABEL}=registry", "--name", "one", place.name).ok()
+    old = fresh.inspect("one")["Id"]
+    place.push("2")
+    running = ("ps", "-q", "--no-trunc", "--filter", "name=^one$", "--filter", "status=running")
+    with fresh.popen("auto-update", NO_TLS) as updating:
+        try:
+            until(lambda: fresh(*running).ok().out.strip() not in ("", old), 60, "the new container")
+        finally:
+            updating.terminate()
+            updating.communicate(timeout=60)
+    assert updating.returncode == -15
+    assert fresh.inspect("one")["Id"] == old and fresh.state("one") == "running" and fresh.names() == ["one"]
 
 
 def test_without_rollback(fresh: Pypod, place: Place) -> None:
