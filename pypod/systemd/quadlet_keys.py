@@ -11,6 +11,7 @@ A table has for each key ``(kind, flag, prefix)``; what ``prefix`` has comes bef
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pypod.systemd import quadlet_model as model
@@ -119,9 +120,7 @@ def absolute(source: Source, path: str) -> str:
     """A path of the host as an absolute one: it is relative to the file, unless it begins with a specifier."""
     if not path or path[0] in "/%" or path.startswith("${"):
         return path
-    while path.startswith("./"):
-        path = path[2:].lstrip("/")
-    return model.literal(source.directory) + ("/" + path if path not in ("", ".") else "")
+    return os.path.normpath(f"{model.literal(source.directory)}/{path}")
 
 
 def before(source: Source) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class Needs:
 
     def path(self, path: str) -> None:
         """A path of the host has to be there, which may be on a file system of its own."""
-        if path.startswith("/") and path not in self.mounts:
+        if path.startswith("/") and (path := os.path.normpath(path)) not in self.mounts:
             self.mounts.append(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pypod.systemd import quadlet_install, quoting
@@ -92,7 +93,8 @@ def oneshot(source: Source, start: str) -> list[tuple[str, str]]:
 
 def directory(path: str) -> str:
     """The value of WorkingDirectory= for a path as a word of a command. Raises Unrepresentable."""
-    return quoting.whole(path.replace("$$", "$"))
+    path = path.replace("$$", "$")
+    return quoting.whole(os.path.normpath(path) if path.startswith("/") else path)
 
 
 def own_start(source: Source) -> None:

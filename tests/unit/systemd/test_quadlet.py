@@ -248,7 +248,7 @@ def test_templates_in_pods() -> None:
 
 def test_file_systems_of_the_host_are_mounted_before() -> None:
     lines = (
-        *("Volume=/srv/a b:/x", "Volume=/srv/a b:/y:ro", "Volume=./c:/c", "Volume=/d.volume:/d", "Volume=name:/e"),
+        *("Volume=/srv/a b:/x", "Volume=/srv/a b:/y:ro", "Volume=../q/./c:/c", "Volume=/d.volume:/d", "Volume=n:/e"),
         *("Mount=type=bind,src=/f%%,dst=/f", "Mount=type=tmpfs,dst=/g", "Volume=/$$h:/h", "Volume=/${I}:/i"),
     )
     expected = ["/run/containers", "/srv/a b", "/q/c", "/d.volume", "/$h", "/f%"]
@@ -256,7 +256,9 @@ def test_file_systems_of_the_host_are_mounted_before() -> None:
         values = get(service, "Unit", "RequiresMountsFor")
         found = [path for value in values for path in systemd_words.listed_paths(value, {"t": "/run"})]
         assert found == [path for path in expected if path != "/f%" or "Image=img" in service.text]
-    volume = one("volume", "Type=bind", "Device=/srv/v", "Options=rbind")
+    kube = one("kube", "Yaml=a.yaml", "SetWorkingDirectory=/a/../b/./c")
+    assert get(kube, "Service", "WorkingDirectory") == ["/b/c"]
+    volume = one("volume", "Type=bind", "Device=/srv/x/../v", "Options=rbind")
     assert get(volume, "Unit", "RequiresMountsFor") == ["%t/containers", "/srv/v"]
 
 
