@@ -150,6 +150,7 @@ def remove_damaged(
     """
     layers = store.layers()
     bad = {item.id for item in damage if item.kind == "layer"}
+    containers = {item.id for item in damage if item.kind == "container"}
     copies = {id for id in bad if id in layers and layers[id].raw.get("uidmap")}
     removed = []
 
@@ -163,7 +164,7 @@ def remove_damaged(
     for container in store.containers():
         broken = bool(container.layer) and (container.layer not in layers or uses(container.layer))
         image = any(item.kind == "image" and item.id == container.image for item in damage)
-        if force and (broken or image):
+        if force and (broken or image or container.id in containers):
             remove_container(container.id)
             removed.append(f"container {container.id}")
     _forget_copies(store, copies)

@@ -72,6 +72,10 @@ class Kept:
             self._read[key] = [found.st_ino, found.st_ctime_ns, found.st_size], document
         return False, document
 
+    def distrust(self) -> None:
+        """Believe nothing of what was kept: ``like`` turned out to be no such document."""
+        self.like, self._known = {}, {}
+
     def keep(self) -> None:
         """Write down what has been read, if that was much; what was not asked for is forgotten."""
         if len(self._read) < max(_WORTH, len(self._used) // 8):

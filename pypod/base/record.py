@@ -102,7 +102,44 @@ def to_json(value: object) -> Any:
     return value
 
 
-def from_json(cls: type[T], values: dict[str, Any]) -> T:
-    """A flat record from a JSON object; keys of a newer version are ignored, missing ones get defaults."""
-    known = fields_of(cls)
-    return cls(**{key: item for key, item in values.items() if key in known})
+def from_json(cls: type[T], values: object) -> T:
+    """A flat record from a JSON object; keys of a newer version are ignored, missing ones get defaults.
+
+    Raises BadJson for what cannot be one.
+    """
+    known = known_in(cls, values)
+    try:
+        return cls(**known)
+    except TypeError as error:
+        from pypod.base.fastjson import BadJson
+
+        raise BadJson(str(error)) from None
+
+
+def known_in(cls: type, values: object) -> dict[str, Any]:
+    """What a JSON object has of a record's fields. Raises BadJson for another value and for one of another type.
+
+    Types are looked at as far as JSON's own go: what is in a list or an object, nobody asks here.
+    """
+    from pypod.base.fastjson import BadJson
+
+    if not isinstance(values, dict):
+        raise BadJson(f"{cls.__name__} is not an object")
+    types = cls.__dict__.get("__record_types__") or _note_types(cls)
+    found = {key: item for key, item in values.items() if key in types}
+    for key, item in found.items():
+        if not isinstance(item, types[key]):
+            raise BadJson(f"{cls.__name__}: {key} is of type {type(item).__name__}")
+    return found
+
+
+def _note_types(cls: type) -> dict[str, type]:
+    """The types of a record's fields, which are noted there: ``object`` where JSON has no type for it."""
+    known: Any = cls
+    plain = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+    types: dict[str, type] = dict.fromkeys(fields_of(cls), object)
+    for base in reversed(cls.__mro__):
+        for name, text in base.__dict__.get("__annotations__", {}).items():
+            types[name] = object if "|" in text else plain.get(text.partition("[")[0], object)
+    known.__record_types__ = types
+    return types

@@ -9,7 +9,7 @@ from pypod.base import files
 from pypod.base.record import record
 from pypod.engine import container as containers
 from pypod.engine import journal, orphans, rootless
-from pypod.errors import NoSuchContainer, PypodError
+from pypod.errors import NoSuchContainer, PypodError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def check(
     removed: list[str] = []
     found = checking.damaged(store, quick=quick)
     readable = not any(item.kind == "file" for item in found)
+    if readable:
+        found += _unreadable(context, store)
     if repair and readable:
         journal.recover(context, store)
         mended = mend.relink(store)
@@ -85,6 +87,21 @@ def check(
         removed=removed,
         damage=[item.line for item in (_remaining(store, found) if repair and readable else found)],
     )
+
+
+def _unreadable(context: Context, store: Store) -> list[Damage]:
+    """Containers of which nobody can say what they are: lists leave them out."""
+    from storage.check import Damage
+
+    found = []
+    for one in store.containers():
+        try:
+            containers.load(context, store, one)
+        except NoSuchContainer:
+            continue  # another tool's, or just removed
+        except StorageError as error:
+            found.append(Damage("container", one.id, error.message))
+    return found
 
 
 def _pods(context: Context, store: Store, *, repair: bool) -> list[str]:
@@ -144,12 +161,14 @@ def _remaining(store: Store, found: list[Damage]) -> list[Damage]:
 
 
 def _remove_container(context: Context, store: Store, id: str) -> None:
-    """Remove a container of ours in the usual way, with its processes; of another tool, its record and files."""
+    """Remove a container of ours in the usual way, with its processes; of others, and of one that cannot be read, its
+    record and files.
+    """
     from pypod.engine import pod_remove
 
     try:
         container = containers.find(context, store, id)
-    except NoSuchContainer:
+    except (NoSuchContainer, StorageError):
         store.delete_container(id)
         return
     try:

@@ -6,7 +6,8 @@ Stored as ``container.json`` in the container's userdata directory under the gra
 
 from __future__ import annotations
 
-from pypod.base.record import fields_of, record, replace
+from pypod.base.record import from_json as record_from_json
+from pypod.base.record import known_in, record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -226,9 +227,12 @@ class ContainerConfig:
         return by_health or self.restart_policy not in ("", "no")
 
 
-def from_json(values: dict[str, Any]) -> ContainerConfig:
-    """The record of a ``container.json``; keys of a newer version are ignored."""
-    return ContainerConfig(**_fields(values))
+def from_json(values: object, **known: str) -> ContainerConfig:
+    """The record of a ``container.json``; keys of a newer version are ignored. ``known`` are fields known better.
+
+    Raises BadJson.
+    """
+    return record_from_json(ContainerConfig, {**_fields(values), **known})
 
 
 def changed(config: ContainerConfig, values: dict[str, Any]) -> ContainerConfig:
@@ -236,18 +240,17 @@ def changed(config: ContainerConfig, values: dict[str, Any]) -> ContainerConfig:
     return replace(config, **_fields(values))
 
 
-def _fields(values: dict[str, Any]) -> dict[str, Any]:
-    """Those of ``values`` that a configuration has, with records in place of objects."""
-    known = fields_of(ContainerConfig)
-    fields = {key: item for key, item in values.items() if key in known}
+def _fields(values: object) -> dict[str, Any]:
+    """Those of ``values`` that a configuration has, with records in place of objects. Raises BadJson."""
+    fields = known_in(ContainerConfig, values)
     for key in _NAMESPACES:
         if key in fields:
-            fields[key] = Namespace(**fields[key])
+            fields[key] = record_from_json(Namespace, fields[key])
     for key, kind in _LISTS:
         if key in fields:
-            fields[key] = [kind(**item) for item in fields[key]]
+            fields[key] = [record_from_json(kind, item) for item in fields[key]]
     if fields.get("healthcheck"):
-        fields["healthcheck"] = HealthCheck(**fields["healthcheck"])
+        fields["healthcheck"] = record_from_json(HealthCheck, fields["healthcheck"])
     return fields
 
 

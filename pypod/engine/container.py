@@ -177,9 +177,9 @@ def reread(container: Container) -> Container:
     """The container as it is on disk now: for who has waited for its lock. Raises StorageError."""
     try:
         values = files.read_json(container.userdata + "/container.json")
+        config = configuration.from_json(values, name=container.name, layer=container.config.layer)
     except (OSError, fastjson.BadJson) as error:
         raise StorageError(f"cannot read container {container.id[:12]}: {error}") from None
-    config = configuration.from_json({**values, "name": container.name, "layer": container.config.layer})
     return replace(container, config=config)
 
 
@@ -189,8 +189,9 @@ def load(context: Context, store: Store, found: StorageRecord) -> Container:
     Raises NoSuchContainer if it is another tool's, StorageError if its configuration cannot be read.
     """
     userdata = store.container_directory(found.id)
+    own = {"name": found.names[0]} if found.names else {}
     try:
-        values = files.read_json(userdata + "/container.json")
+        config = configuration.from_json(files.read_json(userdata + "/container.json"), **own, layer=found.layer)
     except FileNotFoundError:
         raise NoSuchContainer(
             f"container {found.id[:12]} in this store is not pypod's",
@@ -200,10 +201,7 @@ def load(context: Context, store: Store, found: StorageRecord) -> Container:
         raise StorageError(f"cannot read container {found.id[:12]}: {error.filename}: {reason(error)}") from None
     except fastjson.BadJson as error:
         raise StorageError(f"cannot read container {found.id[:12]}: {error}") from None
-    name = found.names[0] if found.names else values.get("name", "")
-    return assemble(
-        context, store, found, userdata, configuration.from_json({**values, "name": name, "layer": found.layer})
-    )
+    return assemble(context, store, found, userdata, config)
 
 
 def assemble(
@@ -269,12 +267,11 @@ def state_without_file(container: Container) -> State:
 
 def _after_reboot(container: Container) -> State:
     """The state of a container that was started once, when a reboot has emptied the runroot."""
-    ended: dict[str, Any] = {}
     try:
-        ended = files.read_json(container.userdata + "/exit.json")
+        state = record_from_json(State, files.read_json(container.userdata + "/exit.json"))
     except (OSError, fastjson.BadJson):
-        pass
-    state = record_from_json(State, {**ended, "status": "exited", "pid": 0, "conmon_pid": 0})
+        state = State()
+    state = replace(state, status="exited", pid=0, conmon_pid=0)
     started = os.stat(container.userdata + "/config.json").st_mtime_ns
     if started > state.finished_at:
         # It ran when the machine went down. Nobody saw it end: it was over when this boot began.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pypod.base import fastjson
 from pypod.base.kept import Kept
-from pypod.base.record import fields_of, from_json, replace
+from pypod.base.record import from_json, known_in, replace
 from pypod.engine import config as configuration
 from pypod.engine import container as containers
 from pypod.engine.container import Container, State
@@ -30,18 +30,23 @@ def directory(context: Context) -> str:
 def load(context: Context, store: Store, records: Iterable[StorageRecord]) -> list[Container]:
     """Those of the records' containers that are ours; what cannot be read is left out."""
     kept = Kept(directory(context) + "/containers", store.containers_dir)
-    like: ContainerConfig | None = configuration.from_json(kept.like) if kept.like else None
+    like: ContainerConfig | None = None
+    try:
+        like = configuration.from_json(kept.like) if kept.like else None
+    except fastjson.BadJson:
+        kept.distrust()
     result = []
     for found in records:
         userdata = store.container_directory(found.id)
+        own = {"name": found.names[0], "layer": found.layer} if found.names else {"layer": found.layer}
         try:
             partly, values = kept.read(found.id, userdata + "/container.json")
+            if partly and like:
+                config = configuration.changed(like, {**values, **own})
+            else:
+                config = configuration.from_json(values, **own)
         except (OSError, fastjson.BadJson):
             continue
-        own = {**values, "layer": found.layer}
-        if found.names:
-            own["name"] = found.names[0]
-        config = configuration.changed(like, own) if partly and like else configuration.from_json(own)
         result.append(containers.assemble(context, store, found, userdata, config))
     kept.keep()
     return result
@@ -50,18 +55,16 @@ def load(context: Context, store: Store, records: Iterable[StorageRecord]) -> li
 def observed(context: Context, store: Store, found: Sequence[Container]) -> Iterator[tuple[Container, State]]:
     """See ``container.observed``."""
     kept = Kept(directory(context) + "/states", store.runroot)
-    like = from_json(State, kept.like) if kept.like else State()
+    like = State()
+    try:
+        like = from_json(State, kept.like)
+    except fastjson.BadJson:
+        kept.distrust()
     for container in found:
         try:
             partly, values = kept.read(container.id, container.rundir + "/state.json")
+            stored = replace(like, **known_in(State, values)) if partly else from_json(State, values)
         except (OSError, fastjson.BadJson):
             stored = containers.state_without_file(container)
-        else:
-            stored = replace(like, **_known(values)) if partly else from_json(State, values)
         yield container, containers.observe(container, stored)
     kept.keep()
-
-
-def _known(values: dict[str, object]) -> dict[str, object]:
-    known = fields_of(State)
-    return {key: item for key, item in values.items() if key in known}

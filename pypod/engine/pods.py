@@ -68,7 +68,7 @@ def load(context: Context, identity: str) -> Pod:
         raise NoSuchPod(f"no pod with name or ID {identity} found: no such pod") from None
     except OSError as error:
         raise StorageError(f"cannot read pod {identity[:12]}: {error.filename}: {reason(error)}") from None
-    except (fastjson.BadJson, TypeError, AttributeError) as error:
+    except fastjson.BadJson as error:
         raise StorageError(f"cannot read pod {identity[:12]}: {error}") from None
 
 

@@ -66,7 +66,7 @@ def load(context: Context, name: str) -> Volume:
         raise NoSuchVolume(f'no volume with name "{name}" found: no such volume') from None
     except OSError as error:
         raise StorageError(f"cannot read volume {name}: {error.filename}: {reason(error)}") from None
-    except (fastjson.BadJson, TypeError, AttributeError) as error:
+    except fastjson.BadJson as error:
         raise StorageError(f"cannot read volume {name}: {error}") from None
 
 

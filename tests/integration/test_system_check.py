@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from support import leaks
 from support.runner import Pypod
 
@@ -129,6 +131,22 @@ def test_a_damaged_image_is_removed_by_repair(fresh: Pypod, busybox_tar: str) ->
     assert fresh("images", "-q").ok().out == ""
     fresh("import", busybox_tar, "bb").ok()
     assert fresh("system", "check", "-m", "0s").ok().out == ""
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"mounts": 5}'])
+def test_a_container_that_cannot_be_read_is_told(fresh: Pypod, busybox_tar: str, text: str) -> None:
+    fresh("import", busybox_tar, "bb").ok()
+    for name in ("good", "bad"):
+        fresh("create", "--name", name, "bb", "true").ok()
+    id = fresh.inspect("bad")["Id"]
+    Path(str(fresh.graphroot), "overlay-containers", id, "userdata", "container.json").write_text(text)
+    assert fresh.names() == ["good"]
+    fresh("rm", "-f", "bad").fails(125, f"cannot read container {id[:12]}")
+    for words in ((), ("--repair",)):
+        found = fresh("system", "check", *words)
+        assert found.code == 125 and found.out.startswith(f"damaged container {id}: cannot read container"), found
+    assert fresh("system", "check", "--repair", "--force").ok().lines == [f"removed container {id}"]
+    assert fresh("system", "check").ok().out == "" and fresh.names() == ["good"]
 
 
 def test_a_broken_file_of_records_is_told_and_left_alone(fresh: Pypod, busybox_tar: str) -> None:

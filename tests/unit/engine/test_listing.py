@@ -144,6 +144,41 @@ def test_what_cannot_be_read_is_left_out(place: Place) -> None:
     place.check()
 
 
+DAMAGED = [
+    "[]",
+    "null",
+    "{}",
+    '{"mounts": 5}',
+    '{"mounts": [5]}',
+    '{"id": 5, "created": 5}',
+    '{"userns": {"mode": 1}}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+@pytest.mark.parametrize("number", [0, 3])  # the first is the one that others are compared with
+def test_what_is_no_configuration_is_left_out(place: Place, text: str, number: int) -> None:
+    one = place.one(number)
+    Path(one.userdata, "container.json").write_text(text)
+    with pytest.raises(StorageError, match="cannot read container 0000"):
+        place.one(number)
+    with pytest.raises(StorageError, match="cannot read container 0000"):
+        containers.reread(one)
+    place.check()
+    assert len(place.listed()) == COUNT - 1
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '{"status": 5}', '{"network": []}'])
+def test_what_is_no_state_is_none(place: Place, text: str) -> None:
+    for number in range(COUNT):
+        files.make_directory(place.one(number).rundir)
+        Path(place.one(number).rundir, "state.json").write_text(text)
+    place.check()
+    Path(place.one(0).userdata, "config.json").write_text("{}")
+    Path(place.one(0).userdata, "exit.json").write_text(text)
+    assert containers.observe(place.one(0)).status == "exited"
+
+
 def test_states(place: Place) -> None:
     """Those of containers that were never started, that ended, that ended before a reboot, that seem to run."""
     for number in range(0, COUNT, 2):
