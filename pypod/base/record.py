@@ -7,6 +7,8 @@ generating code. mypy checks its constructor through ``dataclass_transform`` (PE
 
 from __future__ import annotations
 
+from pypod.base.fastjson import BadJson
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeVar, dataclass_transform
@@ -111,8 +113,6 @@ def from_json(cls: type[T], values: object) -> T:
     try:
         return cls(**known)
     except TypeError as error:
-        from pypod.base.fastjson import BadJson
-
         raise BadJson(str(error)) from None
 
 
@@ -121,15 +121,17 @@ def known_in(cls: type, values: object) -> dict[str, Any]:
 
     Types are looked at as far as JSON's own go: what is in a list or an object, nobody asks here.
     """
-    from pypod.base.fastjson import BadJson
-
     if not isinstance(values, dict):
         raise BadJson(f"{cls.__name__} is not an object")
     types = cls.__dict__.get("__record_types__") or _note_types(cls)
-    found = {key: item for key, item in values.items() if key in types}
-    for key, item in found.items():
-        if not isinstance(item, types[key]):
+    found = {}
+    for key, item in values.items():
+        kind = types.get(key)
+        if kind is None:
+            continue
+        if not isinstance(item, kind):
             raise BadJson(f"{cls.__name__}: {key} is of type {type(item).__name__}")
+        found[key] = item
     return found
 
 
