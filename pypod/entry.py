@@ -124,6 +124,11 @@ def run(argv: list[str]) -> int:
     except RecursionError:
         _report(PypodError("input is nested too deeply"))
         return 125
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        _report(PypodError("a number in the input has too many digits"))
+        return 125
     except OSError as error:
         if "--log-level=debug" in argv:
             raise

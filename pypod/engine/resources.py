@@ -32,7 +32,11 @@ def size(text: str, flag: str) -> int:
 def _cpuset(text: str, flag: str) -> str:
     for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and (not last.isdecimal() or int(last) < int(first))):
+        numbers = [first, last] if dash else [first]
+        # No kernel has so many, and who makes a mask of them needs a bit for each.
+        if not all(number.isdecimal() and number.isascii() and len(number) < 6 for number in numbers) or (
+            dash and int(last) < int(first)
+        ):
             raise UsageError(f"invalid value {text!r} for --{flag}: must be a list like 0-3,5")
     return text
 

@@ -144,6 +144,13 @@ BAD_VALUES = [
 ]
 
 
+def test_a_number_of_thousands_of_digits(unchanged: Pypod, image: str) -> None:
+    """int() refuses it, also where a table of flags has not looked."""
+    for flag in ("--stop-signal", "--publish", "--ulimit=nofile"):
+        name, equals, rest = flag.partition("=")
+        unchanged("create", name, f"{rest}{equals}{'9' * 5000}", image, "true").fails(125, "too many digits")
+
+
 @pytest.mark.parametrize("flags", BAD_VALUES, ids=" ".join)
 def test_a_bad_value_of_a_flag(unchanged: Pypod, image: str, flags: list[str]) -> None:
     done = unchanged("run", "--rm", *flags, image, "true")
