@@ -56,8 +56,9 @@ def run(invocation: Invocation) -> int:
 
 
 def _write(name: str, text: str) -> str:
-    path = os.path.join(os.getcwd(), name + ".service")
+    path = name + ".service"
     try:
+        path = os.path.join(os.getcwd(), path)
         files.replace(path, text.encode(), mode=0o644, durable=True)
     except OSError as error:
         raise PypodError(f"cannot write {path}: {reason(error)}") from None

@@ -90,15 +90,20 @@ def _unit(service: Service) -> list[str]:
     return [*lines, "", "# User-defined dependencies", *users] if users else lines
 
 
+def _seconds(number: int) -> str:
+    """systemd counts microseconds in 64 bits, and ignores what does not fit."""
+    return str(number) if number < 1 << 40 else "infinity"
+
+
 def _service(service: Service) -> list[str]:
     lines = ["Environment=PODMAN_SYSTEMD_UNIT=%n"]
     lines += [f"Environment={quoting.assignment(name, value)}" for name, value in service.environment]
     lines.append(f"Restart={service.restart}")
     if service.restart_sec is not None:
-        lines.append(f"RestartSec={service.restart_sec}")
+        lines.append(f"RestartSec={_seconds(service.restart_sec)}")
     if service.start_timeout is not None:
-        lines.append(f"TimeoutStartSec={service.start_timeout}")
-    lines.append(f"TimeoutStopSec={service.stop_timeout}")
+        lines.append(f"TimeoutStartSec={_seconds(service.start_timeout)}")
+    lines.append(f"TimeoutStopSec={_seconds(service.stop_timeout)}")
     lines += [f"{setting}={quoting.lines(words)}" for setting, words in service.commands]
     if service.clean_exits:
         lines.append("SuccessExitStatus=" + " ".join(map(str, service.clean_exits)))

@@ -57,6 +57,11 @@ def test_for_packagers(pypod: Pypod, shared_dir: Path) -> None:
     assert files(place) == []
 
 
+def test_help() -> None:
+    done = call(INSTALL, "--help").ok()
+    assert "install [--remove] [--system | --user] PYPOD" in done.out and "#" not in done.out
+
+
 def test_a_preset_names_units_that_are_there() -> None:
     lines = (ROOT / "contrib/systemd/preset/90-pypod.preset").read_text().splitlines()
     named = [line.split()[1] for line in lines if line and not line.startswith("#")]

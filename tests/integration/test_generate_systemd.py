@@ -239,6 +239,13 @@ def test_refusals(made: Pypod, image: str) -> None:
     assert not made("generate", "systemd", "--new", "gs-b").ok().err
 
 
+def test_times_that_systemd_cannot_count(made: Pypod) -> None:
+    flags = ("--stop-timeout", str(2**64 - 1), "--start-timeout", str(2**50), "--restart-sec", str(2**50))
+    unit = made("generate", "systemd", "--new", *flags, "gs-a").ok().out
+    for key in ("TimeoutStopSec", "TimeoutStartSec", "RestartSec"):
+        assert get(unit, key) == ["infinity"]
+
+
 def test_environment(made: Pypod) -> None:
     unit = made(
         *("generate", "systemd", "-e", "A=1 2", "-e", "GIVEN", "-e", "UNSET", "-e", "PRE_*", "gs-a"),
