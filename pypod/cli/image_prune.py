@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pypod.cli import output, targets
 from pypod.engine import image_names
-from pypod.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,12 +12,12 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     options = invocation.options
-    if options["build_cache"]:
-        raise UsageError("--build-cache is not supported: pypod builds nothing, so it keeps no cache of it")
     if not options["force"]:
         import os
 
         which = "images without at least one container associated with them" if options["all"] else "dangling images"
+        if options["build_cache"]:
+            which += " and persistent build cache"
         os.write(1, f"WARNING! This command removes all {which}.\n".encode())
         os.write(1, b"Are you sure you want to continue? [y/N] ")
         if os.read(0, 16)[:1].lower() != b"y":
@@ -29,4 +28,9 @@ def run(invocation: Invocation) -> int:
     ):
         for id in removed.deleted:
             output.line(id)
+    if options["build_cache"]:
+        from pypod.engine import build_leftovers, rootless
+
+        rootless.enter_user(context)
+        build_leftovers.remove_cache()
     return 0

@@ -28,8 +28,8 @@ def play(invocation: Invocation) -> int:
     stays = flags["wait"] or flags["service_container"]
     if flags["force"] and not stays:
         raise UsageError("--force may be specified only with --down or --wait")
-    if flags["build"] or flags["context_dir"]:
-        raise UsageError("--build is not supported: images come from registries, archives and the store")
+    if flags["context_dir"] is not None and not flags["build"]:
+        raise UsageError("--build must be specified when using --context-dir option")
     if stays and not flags["start"]:
         raise UsageError("--wait and --start=false contradict each other")
     from pypod.cli.late import Late, Puller
@@ -37,6 +37,7 @@ def play(invocation: Invocation) -> int:
 
     request = _request(flags, invocation.args)
     context, store = targets.open_engine(invocation)
+    _build(context, store, request, flags)
     with Late(quiet=flags["quiet"]) as seen:
         played = kube_play.play(
             context,
@@ -55,6 +56,18 @@ def play(invocation: Invocation) -> int:
     if flags["service_container"]:
         kube_play.tell_systemd()
     return _wait(context, store, played, force=flags["force"], failing=flags["service_exit_code_propagation"])
+
+
+def _build(context: Context, store: Store, request: Request, flags: dict[str, Any]) -> None:
+    from pypod.engine import kube_build
+    from pypod.kube import read
+
+    directory = os.path.abspath(flags["context_dir"] or ".")
+    if not os.path.isdir(directory):
+        raise UsageError(f"--context-dir {directory} is not a directory")
+    kube_build.build_images(
+        context, store, read.file(request.content), flags["build"], directory, quiet=flags["quiet"]
+    )
 
 
 def _read(paths: Sequence[str]) -> bytes:

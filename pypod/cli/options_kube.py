@@ -7,9 +7,9 @@ from pypod.cli.options import ACCESS, CREDS, RETRY
 PLAY = (
     ("annotation", "list", (), "KEY=VALUE", "Add an annotation to the pods' containers"),
     *ACCESS,
-    ("build", "bool", None, "", "Build the images that the YAML names"),
+    ("build", "bool", None, "", "Build images that have a directory of their name, also those that are here"),
     ("configmap", "list", (), "FILE", "Read more config maps from this file"),
-    ("context-dir", "str", None, "DIR", "Where images are built"),
+    ("context-dir", "str", None, "DIR", "Where these directories are (default the current one)"),
     *CREDS,
     ("down", "bool", False, "", "Take the pods of the YAML down: kube down"),
     ("force", "bool", False, "", "With --down or --wait, remove the volumes of claims too"),

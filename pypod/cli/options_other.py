@@ -92,7 +92,7 @@ SAVE = (
 )
 IMAGE_PRUNE = (
     ("all a", "bool", False, "", "Every image that no container uses, not only those without a name"),
-    ("build-cache", "bool", False, "", ""),
+    ("build-cache", "bool", False, "", "What RUN --mount=type=cache has kept, too"),
     ("external", "bool", False, "", "Those that only working containers of buildah use, with these containers"),
     ("filter", "array", (), "KEY=VALUE", "Only images that this describes: label, until"),
     *_FORCE,
@@ -189,7 +189,7 @@ EVENTS = (
 )
 SYSTEM_PRUNE = (
     ("all a", "bool", False, "", "Every image that no container uses, not only those without a name"),
-    ("build", "bool", False, "", "The cache of builds too"),
+    ("build", "bool", False, "", "Working containers of buildah too, but for those of a `pypod build` that goes on"),
     ("filter", "array", (), "KEY=VALUE", "Only what this describes: label, label!, until"),
     *_FORCE,
     ("volumes", "bool", False, "", "Volumes too"),

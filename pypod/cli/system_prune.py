@@ -10,6 +10,9 @@ from pypod.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from pypod.cli.invocation import Invocation
 
 
@@ -20,10 +23,15 @@ def run(invocation: Invocation) -> int:
         if key not in prune.FILTERS:
             raise UsageError(f"{key} is an invalid filter", hint="one of " + ", ".join(prune.FILTERS))
     context, store = targets.open_engine(invocation)
-    if not options["force"] and not confirmed(_warning(everything=options["all"], volumes=options["volumes"])):
+    if not options["force"] and not confirmed(_warning(options)):
         return 0
     done = prune.prune(
-        context, store, everything=options["all"], with_volumes=options["volumes"], filters=options["filter"]
+        context,
+        store,
+        everything=options["all"],
+        with_volumes=options["volumes"],
+        with_builds=options["build"],
+        filters=options["filter"],
     )
     _list("Deleted Pods", done.pods)
     _list("Deleted Containers", done.containers)
@@ -37,14 +45,16 @@ def run(invocation: Invocation) -> int:
     return 125 if done.problems else 0
 
 
-def _warning(*, everything: bool, volumes: bool) -> str:
+def _warning(options: Mapping[str, Any]) -> str:
     lines = ["all stopped pods", "all stopped containers", "all networks not used by at least one container"]
-    if volumes:
+    if options["volumes"]:
         lines.append("all volumes not used by at least one container")
-    if everything:
+    if options["all"]:
         lines.append("all images without at least one container associated with them")
     else:
         lines.append("all dangling images")
+    if options["build"]:
+        lines.append("all build containers")
     return "WARNING! This command removes:\n" + "".join(f"\t- {line}\n" for line in lines)
 
 

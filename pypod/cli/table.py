@@ -71,6 +71,15 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         (0, 0),
         "",
     ),
+    "build": (
+        "build",
+        "Build an image as a Containerfile says, with buildah",
+        _IMAGE,
+        "options_build.BUILD",
+        "[options] [CONTEXT]",
+        (0, 1),
+        "file",
+    ),
     "commit": (
         "commit",
         "Make an image of a container's changes",
@@ -1176,7 +1185,9 @@ ALIASES = {
     "volume remove": "volume rm",
 }
 
-_UNDER_IMAGE = frozenset(("diff", "history", "import", "load", "pull", "push", "save", "search", "tag", "untag"))
+_UNDER_IMAGE = frozenset(
+    ("build", "diff", "history", "import", "load", "pull", "push", "save", "search", "tag", "untag")
+)
 
 
 class Command:

@@ -46,6 +46,8 @@ def check(
     from storage import check as checking
     from storage import mend
 
+    if repair:
+        _end_builds(context, store)
     rootless.enter_user(context)
     if repair:
         for container in containers.every(context, store):
@@ -68,6 +70,7 @@ def check(
         _remove_exit_files(context, store)
         removed += _remove_temporary(context, min_age)
     others = [*_bridges(context, repair=repair), *_pods(context, store, repair=repair)]
+    others += _builds(store, repair=repair)
     others += _half_written(context, repair=repair)
     if repair:
         removed += others
@@ -113,6 +116,29 @@ def _pods(context: Context, store: Store, *, repair: bool) -> list[str]:
     from pypod.engine import pod_check
 
     return pod_check.leftovers(context, store, repair=repair)
+
+
+def _end_builds(context: Context, store: Store) -> None:
+    """End what killed builds have left running. Not in the user namespace yet."""
+    from pypod.engine import build_leftovers
+
+    try:
+        build_leftovers.end_processes(context, build_leftovers.of_killed_builds(store))
+    except PypodError:
+        return  # a record that cannot be read is told of below
+
+
+def _builds(store: Store, *, repair: bool) -> list[str]:
+    """The working containers of killed builds; with ``repair`` they are removed."""
+    from pypod.engine import build_leftovers
+
+    try:
+        found = build_leftovers.of_killed_builds(store)
+    except PypodError:
+        return []  # a damaged record, which is told of as such
+    if repair:
+        found, _ = build_leftovers.remove(store, found)
+    return [f"working container {item.name or item.id[:12]} of a build" for item in found]
 
 
 def _half_written(context: Context, *, repair: bool) -> list[str]:

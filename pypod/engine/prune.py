@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pypod.base.record import record
-from pypod.engine import container as containers
 from pypod.engine import (
+    build_leftovers,
     disk_usage,
     events,
     image_names,
@@ -15,6 +15,7 @@ from pypod.engine import (
     volume_view,
     volumes,
 )
+from pypod.engine import container as containers
 from pypod.errors import PypodError
 from pypod.network.networks import DEFAULT
 
@@ -47,17 +48,25 @@ def prune(
     *,
     everything: bool = False,
     with_volumes: bool = False,
+    with_builds: bool = False,
     filters: Sequence[str] = (),
 ) -> Pruned:
-    """Remove what does not run and what nothing uses: ``everything``: also images with a name.
+    """Remove what does not run and what nothing uses: ``everything``: also images with a name; ``with_builds``: also
+    the working containers of buildah.
 
     Enters the user namespace. Raises UsageError for a bad filter; what cannot be removed is among the problems.
     """
+    if with_builds:
+        build_leftovers.end_processes(context, build_leftovers.of_buildah(store))
     rootless.enter_user(context)
     before = _used(context, store)
     problems: list[PypodError] = []
     pods = _pods(context, store, filters, problems)
     gone = _containers(context, store, filters, problems)
+    if with_builds:
+        working, more = build_leftovers.remove(store, build_leftovers.of_buildah(store))
+        gone += [item.id for item in working]
+        problems += more
     nets = _networks(context, store, filters, problems)
     vols = _volumes(context, store, filters, problems) if with_volumes else []
     images = [

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import box
 from support.runner import Pypod, until
 
 TRAP = '["/bin/sh", "-c", "trap \\"exit 0\\" TERM; sleep 1000 & wait"]'
@@ -212,7 +213,8 @@ def test_deployments_and_flags(pypod: Pypod, image: str, shared_dir: Path) -> No
     play(pypod, MAP).fails(125, "ConfigMaps in pypod are not a standalone object")
     play(pypod, "a: b").fails(125, "YAML document does not contain any supported kube kind")
     pypod("kube", "play", "/nope").fails(125, "open /nope: no such file or directory")
-    play(pypod, text, "--build").fails(125, "--build is not supported")
+    play(pypod, text, "--context-dir", "/").fails(125, "--build must be specified when using --context-dir option")
+    play(pypod, text, "--build", "--context-dir", "/nope").fails(125, "--context-dir /nope is not a directory")
     play(pypod, text, "--force").fails(125, "--force may be specified only with --down")
     play(pypod, pod("two"), "--ip", "1.2.3.4", "--ip", "1.2.3.5").fails(125, "--ip was given 2 times for 1 pods")
     # Two networks of the same machine may clash on a busy one: only that the flag counts.
@@ -358,3 +360,42 @@ def test_generate_other_forms(pypod: Pypod, image: str) -> None:
     pypod("kube", "generate", "p").fails(125, "pod p has no containers")
     pypod("create", "--pod", "p", "--name", "in", image, "true").ok()
     pypod("kube", "generate", "in").fails(125, "is associated with pod")
+
+
+def test_images_are_built_of_directories_that_are_named_like_them(
+    fresh: Pypod, shared_dir: Path, busybox_tar: Path
+) -> None:
+    box.need("buildah")
+    fresh("import", busybox_tar, "localhost/bb:1").ok()
+
+    def source(text: str) -> None:
+        place = shared_dir / "shop"
+        place.mkdir(mode=0o755, exist_ok=True)
+        (place / "Containerfile").write_text(f"FROM localhost/bb:1\nENV WORD={text}\n")
+        (place / "Containerfile").chmod(0o644)
+
+    def word(*flags: str, cwd: Path = shared_dir) -> str:
+        text = pod("built", imagePullPolicy="Never").replace("localhost/bb:1", "shop:1")
+        played = fresh("kube", "play", "--replace", *QUIET, *flags, "-", input=text, cwd=cwd).ok()
+        assert played.lines[0] == "Pod:"
+        env = dict(item.split("=", 1) for item in fresh.inspect("built-c")["Config"]["Env"])
+        return env["WORD"]
+
+    try:
+        source("one")
+        text = pod("built", imagePullPolicy="Never").replace("localhost/bb:1", "shop:1")
+        off = fresh("kube", "play", *QUIET, "--build=false", "-", input=text, cwd=shared_dir)
+        assert off.code == 125 and not fresh("pod", "ps", "-q").ok().out
+        assert word() == "one"
+        source("two")
+        assert word() == "one"  # it is here
+        assert word("--build") == "two"
+        source("three")
+        assert word("--build", "--context-dir", str(shared_dir), cwd=Path("/")) == "three"
+        (shared_dir / "shop" / "Containerfile").write_text("FROM localhost/bb:1\nRUN exit 3\n")
+        before = made(fresh)
+        failed = fresh("kube", "play", *QUIET, "--build", "-", input=text, cwd=shared_dir)
+        assert failed.code == 125 and "buildah exited with status 3" in failed.err.splitlines()[-1]
+        assert failed.out == "" and made(fresh) == before
+    finally:
+        fresh("pod", "rm", "-af", "-t", "0").ok()

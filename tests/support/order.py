@@ -38,6 +38,7 @@ SECONDS = {
     "tests/integration/test_store_layouts.py": 85,
     "tests/interop/test_spec.py": 85,
     "tests/interop/test_storage.py": 75,
+    "tests/integration/test_build.py": 75,
     "tests/integration/test_commit.py": 75,
     "tests/integration/test_logs.py": 65,
     "tests/integration/test_cp.py": 60,

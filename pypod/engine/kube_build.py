@@ -1,0 +1,78 @@
+"""``kube play``: images that are built before anything is made, of directories named like them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from pypod.base import process
+from pypod.engine import build
+from pypod.errors import NoSuchImage, PypodError, UsageError, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pypod.engine.context import Context
+    from pypod.kube.objects import File
+    from storage.store import Store
+
+
+def build_images(
+    context: Context, store: Store, file: File, wanted: bool | None, directory: str, *, quiet: bool
+) -> None:
+    """Build the images of a file that have a directory of their name, with a Containerfile, in ``directory``.
+
+    ``wanted``: also those that are here; None: only those that are not, False: none. Not in the user namespace yet.
+    Raises PypodError.
+    """
+    if wanted is False:
+        return
+    for name in dict.fromkeys(container.image for pod in file.pods for container in pod.containers):
+        place = _place(name, directory, elsewhere=bool(wanted))
+        if place and (wanted or not _here(store, name)):
+            _build(context, name, place, quiet=quiet)
+
+
+def _place(name: str, directory: str, *, elsewhere: bool) -> str:
+    """The directory that an image is built of; "" if there is none.
+
+    Only by --build (``elsewhere``) does it take the place of an image that a registry has.
+    """
+    bare = name.partition("@")[0]
+    head, slash, last = bare.rpartition("/")
+    if slash and head != "localhost" and not elsewhere:
+        return ""
+    last = last.partition(":")[0]
+    path = os.path.join(directory, last)
+    return path if last not in ("", ".", "..") and any(map(os.path.exists, _containerfiles(path))) else ""
+
+
+def _containerfiles(path: str) -> Iterable[str]:
+    return (f"{path}/Containerfile", f"{path}/Dockerfile")
+
+
+def _here(store: Store, name: str) -> bool:
+    try:
+        store.find_image(name)
+    except (NoSuchImage, UsageError):
+        return False
+    return True
+
+
+def _build(context: Context, name: str, place: str, *, quiet: bool) -> None:
+    found = build.plan(context, {"tag": [name], "quiet": True if quiet else None}, place)
+    build.prepare(context)
+    try:
+        # stdout is for the pods.
+        pid = process.spawn(found.argv, env=found.env, stdin=-1, stdout=-1 if quiet else 2)
+    except OSError as error:
+        raise PypodError(f"cannot run {found.argv[0]}: {reason(error)}") from None
+    try:
+        status = process.wait(pid)
+    except BaseException:
+        os.kill(pid, signal.SIGTERM)  # it removes its working containers
+        process.wait(pid)
+        raise
+    if status:
+        raise PypodError(f"cannot build {name} of {place}: buildah exited with status {status}")
