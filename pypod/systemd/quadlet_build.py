@@ -32,7 +32,7 @@ KEYS: Table = {
     "GroupAdd": ("lines", "--group-add", ""),
     "IgnoreFile": ("path", "--ignorefile", ""),
     "Label": ("pairs", "--label", ""),
-    "Pull": ("value", "--pull", ""),
+    "Pull": OWN,
     "Retry": ("value", "--retry", ""),
     "RetryDelay": ("value", "--retry-delay", ""),
     "Secret": ("words", "--secret", ""),
@@ -53,6 +53,8 @@ def convert(source: Source, sources: Sources, setting: Setting) -> model.Service
         words += ["--network", sources.network(source, entry, value, needs)]
     for entry, value in quadlet_keys.lines(source, "Volume"):
         words += ["--volume", sources.volume(source, entry, value, needs)]
+    if pull := source.value("Pull"):
+        words.append(f"--pull={pull}")  # one word: --pull may stand alone
     words += quadlet_keys.words(source, "PodmanArgs")
     file, context = _places(source)
     if file:
@@ -77,6 +79,10 @@ def _places(source: Source) -> tuple[str, str]:
         return shown, shown.rpartition("/")[0]
     if where:
         return file, where if where.startswith(_REMOTE) else quadlet_keys.absolute(source, where)
+    own = source.unit.last("Service", "WorkingDirectory")
+    if own and own.value:
+        place = own.value.removeprefix("-")  # systemd's: it need not be there
+        return file, "%h" if place == "~" else place
     if not file:
         source.lacks("[Build] has neither File= nor SetWorkingDirectory=")
         return "", ""

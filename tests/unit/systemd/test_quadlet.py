@@ -16,7 +16,7 @@ from support import box, systemd_words
 from support.awkward import ARGUMENTS
 
 PROGRAM = "/bin/true"  # systemd-analyze looks whether it is there
-EVERYTHING = frozenset((*table.COMMANDS, "build", "kube play"))
+EVERYTHING = frozenset(table.COMMANDS)
 
 
 def sources(files: dict[str, str]) -> dict[str, Source]:
@@ -171,8 +171,8 @@ def test_every_key_becomes_its_flag(kind: str) -> None:
             else:
                 shown = prefix if how == "on" else prefix + sample.replace("./", "/q/")
                 assert shown in options(found, flag), key
-            if kind not in ("kube", "build"):
-                assert parsed(found) in (["img"], ["systemd-a"], []), key
+            if kind != "kube":
+                assert parsed(found) in (["img"], ["systemd-a"], ["/q"], []), key
 
 
 def pod_words(service: Service) -> list[str]:
@@ -463,6 +463,64 @@ def test_what_does_nothing_is_told() -> None:
 def test_two_files_for_one_service() -> None:
     made, problems = convert({"a.container": "[Container]\nImage=x\n", "a.kube": "[Kube]\nYaml=a.yaml\n"})
     assert list(made) == ["a.container"] and "a.service is what /q/a.container becomes" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("File=./sub/f", (["/q/sub/f"], "/q/sub", "/q/sub")),
+        ("File=/x/f", (["/x/f"], "/x", "/x")),
+        ("File=./sub/f\nSetWorkingDirectory=unit", (["/q/sub/f"], "/q", "/q")),
+        ("File=/x/f\nSetWorkingDirectory=file", (["/x/f"], "/x", "/x")),
+        ("SetWorkingDirectory=unit", ([], "/q", "/q")),
+        ("SetWorkingDirectory=./ctx", ([], "/q/ctx", "/q/ctx")),
+        ("File=f\nSetWorkingDirectory=/a b", (["f"], "/a b", "/a b")),
+        ("SetWorkingDirectory=%h/x", ([], "%h/x", "")),
+        ("SetWorkingDirectory=https://e.org/x.git", ([], "https://e.org/x.git", "")),
+        ("File=https://e.org/f", ([], "https://e.org/f", "")),
+        ("File=https://e.org/f\nSetWorkingDirectory=/a", (["https://e.org/f"], "/a", "/a")),
+        ("[Service]\nWorkingDirectory=/w", ([], "/w", "/w")),
+        ("File=f\n[Service]\nWorkingDirectory=-/w", (["f"], "/w", "-/w")),
+        ("[Service]\nWorkingDirectory=~", ([], "%h", "~")),
+    ],
+)
+def test_what_is_built_and_where(lines: str, expected: tuple[list[str], str, str]) -> None:
+    files, context, directory = expected
+    service = services({"a.build": f"[Build]\nImageTag=x\n{lines}\n"})["a.build"]
+    (start,) = get(service, "Service", "ExecStart")
+    (argv,) = systemd_words.exec_words(start, {"h": "%h"})
+    found = [word.decode() for word in argv]
+    assert options(found, "--file") == files
+    assert found[-1] == context
+    assert get(service, "Service", "WorkingDirectory") == ([directory] if directory else [])
+    assert (service.name, get(service, "Service", "Type")) == ("a-build.service", ["oneshot"])
+    assert get(service, "Service", "RemainAfterExit") == ["yes"]
+
+
+def test_an_image_that_a_file_builds() -> None:
+    found = services(
+        {
+            "w.container": "[Container]\nImage=x.build\nMount=type=image,source=x.build,destination=/x\n",
+            "v.volume": "[Volume]\nDriver=image\nImage=x.build\n",
+            "x.build": (
+                "[Build]\nImageTag=localhost/x:1\nImageTag=quay.io/x\nSetWorkingDirectory=unit\n"
+                "Pull=never\nNetwork=host\nVolume=./v:/v\nVolume=d.volume:/d\nPodmanArgs=--squash 'a b'\n"
+            ),
+            "d.volume": "[Volume]\n",
+        }
+    )
+    assert words(found["w.container"])[-1] == "localhost/x:1"
+    assert "source=localhost/x:1" in options(words(found["w.container"]), "--mount")[0]
+    assert get(found["w.container"], "Unit", "Requires") == ["x-build.service"]
+    assert get(found["w.container"], "Unit", "After")[-1] == "x-build.service"
+    built = words(found["x.build"])
+    assert options(built, "--tag") == ["localhost/x:1", "quay.io/x"]
+    assert options(built, "--network") == ["host"]
+    assert options(built, "--volume") == ["/q/v:/v", "systemd-d:/d"]
+    assert built[-4:] == ["--pull=never", "--squash", "a b", "/q"]
+    with_pull = services({"a.build": "[Build]\nImageTag=x\nPull=newer\nSetWorkingDirectory=unit\n"})["a.build"]
+    assert parsed(words(with_pull)) == ["/q"]
+    assert get(found["x.build"], "Unit", "Requires") == ["d-volume.service"]
 
 
 def test_a_kind_that_pypod_cannot_run_yet() -> None:
