@@ -6,6 +6,7 @@ Stored as ``container.json`` in the container's userdata directory under the gra
 
 from __future__ import annotations
 
+from pypod.base.fastjson import BadJson
 from pypod.base.record import from_json as record_from_json
 from pypod.base.record import known_in, record, replace
 
@@ -232,7 +233,10 @@ def from_json(values: object, **known: str) -> ContainerConfig:
 
     Raises BadJson.
     """
-    return record_from_json(ContainerConfig, {**_fields(values), **known})
+    try:
+        return ContainerConfig(**{**_fields(values), **known})
+    except TypeError as error:  # one that must be there is not
+        raise BadJson(str(error)) from None
 
 
 def changed(config: ContainerConfig, values: dict[str, Any]) -> ContainerConfig:
