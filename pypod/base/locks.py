@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 class FileLock:
-    """An exclusive (or shared) flock on ``path``; a context manager.
-
-    Lock order, outermost first: container → storage containers → images → layers (docs/architecture.md).
-    """
+    """An exclusive (or shared) flock on ``path``; a context manager. For the order see docs/architecture.md."""
 
     def __init__(self, path: str, *, shared: bool = False) -> None:
         self.path = path

@@ -36,19 +36,31 @@ def leftovers(context: Context, store: Store, *, repair: bool) -> list[str]:
         try:
             if pods.exists(context, identity):
                 continue
-            found += [f"infra container {item.id} of no pod" for item in members] or [f"lock of pod {identity}"]
-            if repair:
-                for item in members:
-                    try:
+            if not members:
+                found.append(f"lock of pod {identity}")
+            for item in members:
+                try:
+                    if repair:
                         remove.remove(context, store, item, force=True, volumes=True, timeout=0)
-                    except PypodError:
-                        found.pop()
+                except PypodError:
+                    continue
+                found.append(f"infra container {item.id} of no pod")
+            if repair:
                 files.remove_tree(lock.path)
         finally:
             lock.release()
-    for name in os.listdir(place):
-        if name.startswith(".tmp-"):
-            found.append(f"file {place}/{name}")
-            if repair:
-                files.remove_tree(f"{place}/{name}")
-    return found
+    return found + _half_written(context, repair=repair)
+
+
+def _half_written(context: Context, *, repair: bool) -> list[str]:
+    place = pods.directory(context)
+    lock = pods.names_lock(context)
+    if not lock.acquire(blocking=False):
+        return []  # somebody is writing one
+    try:
+        found = [f"{place}/{name}" for name in os.listdir(place) if name.startswith(".tmp-")]
+        for path in found if repair else ():
+            files.remove_tree(path)
+    finally:
+        lock.release()
+    return [f"file {path}" for path in found]

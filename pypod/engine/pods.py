@@ -60,6 +60,11 @@ def lock(context: Context, identity: str) -> FileLock:
     return FileLock(f"{directory(context)}/{identity}.lock")
 
 
+def names_lock(context: Context) -> FileLock:
+    """Held by who writes a record: taken after a pod's lock."""
+    return FileLock(directory(context) + "/.names.lock")
+
+
 def load(context: Context, identity: str) -> Pod:
     """By full id. Raises NoSuchPod, StorageError."""
     try:
@@ -134,7 +139,7 @@ def free_name(context: Context) -> str:
 def save(context: Context, pod: Pod) -> None:
     """Make a new pod known. Raises InUse if its name has been taken meanwhile, StorageError."""
     try:
-        with FileLock(directory(context) + "/.names.lock"):
+        with names_lock(context):
             check_name(context, pod.name)
             files.replace_json(_path(context, pod.id), to_json(pod), durable=True)
     except OSError as error:

@@ -26,7 +26,7 @@ class EnvVar:
     reference: Reference | None = None
     field: str = ""  # metadata.name
     resource: str = ""  # limits.memory
-    divisor: Decimal = Decimal(0)  # 0: 1, or for processors 1
+    divisor: Decimal = Decimal(0)  # of a resource; 0: not given, which means 1
 
 
 @dataclass(frozen=True, kw_only=True)

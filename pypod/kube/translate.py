@@ -14,7 +14,7 @@ from pypod.kube import annotated, environment, health, quantity, security
 from pypod.kube.objects import Container, Pod, Reference, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pypod.kube.objects import VolumeMount
     from pypod.kube.sources import Sources
@@ -304,8 +304,3 @@ def _resources(item: Container) -> dict[str, Any]:
         # 1024 for each processor, as the kubelet has it.
         flags["cpu_shares"] = max(2, quantity.whole(wanted.cpu_request * 1024))
     return flags
-
-
-def references(wanted: Sequence[Pod]) -> set[str]:
-    """The claims that pods refer to."""
-    return {volume.source for item in wanted for volume in item.volumes if volume.kind == "persistentVolumeClaim"}

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pypod.base import files
+from pypod.engine import container as containers
 from pypod.engine import context as contexts
-from pypod.engine import pods
+from pypod.engine import pod_check, pods
 from pypod.engine.context import Context
 from pypod.errors import StorageError
 
@@ -32,3 +33,16 @@ def test_what_is_no_pod(context: Context, text: str) -> None:
     assert pods.every(context) == [good]
     with pytest.raises(StorageError, match="cannot read pod aaaaaaaaaaaa"):
         pods.load(context, ID)
+
+
+def test_what_is_being_written_is_no_leftover(context: Context) -> None:
+    """Each ``pod create`` removes what killed ones have left, and others may be at work."""
+    store = containers.open_store(context)
+    path = Path(pods.directory(context), ".tmp-x")
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pods.names_lock(context):
+        assert pod_check.leftovers(context, store, repair=True) == [] and path.exists()
+    assert pod_check.leftovers(context, store, repair=False) == [f"file {path}"] and path.exists()
+    assert pod_check.leftovers(context, store, repair=True) == [f"file {path}"] and not path.exists()
+    assert pod_check.leftovers(context, store, repair=True) == []
