@@ -211,10 +211,11 @@ def unmount(store: Store, container: Container) -> None:
 def enter(context: Context, state: State) -> None:
     """Enter the namespaces in which a live container's mounts are, if its monitor lives; else the user namespace.
 
-    The exit command, which the monitor starts, is there already.
+    The exit command, which the monitor starts, is there already, also when nobody has noted the monitor: what hides
+    other containers' mounts would hide those that are to be taken away.
     """
     rootless.enter_user(context)
-    if state.conmon_pid != os.getppid():
+    if state.conmon_pid not in (0, os.getppid()):
         rootless.join_mounts(context, state.conmon_pid, state.conmon_start)
 
 

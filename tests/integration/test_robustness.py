@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,29 @@ def test_a_cli_killed_at_any_moment_leaves_nothing(pypod: Pypod, image: str, del
     assert not pypod.exists("c")
     assert pypod("run", "--rm", "--name", "c", image, "echo", "again").ok().out == "again\n"
     assert not leaks.since(pypod, before)
+
+
+def test_the_exit_command_of_a_container_whose_start_nobody_noted(
+    pypod: Pypod, image: str, shared_dir: Path
+) -> None:
+    """The CLI died after the runtime had made the container and before the state told of monitor and process."""
+    before = leaks.snapshot(pypod)
+    real = pypod("info", "--format", "{{.Host.OCIRuntime.Path}}").ok().out.strip()
+    slow = shared_dir / "slow"
+    create = f"touch {shared_dir}/made; sleep 2; touch {shared_dir}/over; exit $code"
+    slow.write_text(f'#!/bin/sh\n{real} "$@"; code=$?\ncase " $* " in *" create "*) {create};; esac\nexit $code\n')
+    slow.chmod(0o755)
+    process = pypod.popen("--runtime", slow, "run", "--rm", "--network", "none", "--name", "c", image, "sleep", "100")
+    until(lambda: (shared_dir / "made").exists(), 20, "the container to be made")
+    process.kill()
+    process.wait()
+    assert pypod.runroot
+    (pid,) = Path(pypod.runroot).glob("overlay-containers/*/userdata/pidfile")
+    until(lambda: (shared_dir / "over").exists(), 20, "the runtime to end")
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    until(lambda: not pid.exists(), 20, "the exit command")
+    pypod.wait_gone("c")
+    until(lambda: not leaks.since(pypod, before), 5, "the rest to be gone")
 
 
 def test_a_killed_monitor_is_seen(pypod: Pypod, image: str) -> None:
