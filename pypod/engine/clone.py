@@ -50,6 +50,8 @@ def clone(
         raise UsageError("cannot give a container of --rootfs an image")
     if image_name and image is not None:
         changed.update(image=images.resolved_name(image, image_name), image_id=image.id, raw_image=image_name)
+    if changed:
+        changed["create_command"] = []  # the original's makes another container
     copied = fresh(context, replace(config, **changed), names.check(name) if name else free_name(store, original))
     state = containers.observe(original)
     if destroy and state.live and not force:

@@ -284,8 +284,9 @@ class _Maker:
         flags.append("-d")
         if made.value("name"):
             flags.append("--replace")
-            if self.wanted.template:
-                flags += ["--name", Raw(f"{made.value('name')}-%i")]
+            # One that was renamed, or a clone, was made under another name: who has that is not to be replaced.
+            if self.wanted.template or made.value("name") != container.name:
+                flags += ["--name", Raw(container.name + ("-%i" if self.wanted.template else ""))]
                 dropped.append("name")
         flags += made.without(dropped)
         timeout = self._timeout(container)

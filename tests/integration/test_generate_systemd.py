@@ -239,6 +239,20 @@ def test_refusals(made: Pypod, image: str) -> None:
     assert not made("generate", "systemd", "--new", "gs-b").ok().err
 
 
+def test_the_unit_of_another_name_replaces_nobody(made: Pypod, image: str) -> None:
+    made("create", *NONE, "--name", "gs-first", image, "true").ok()
+    made("container", "clone", "gs-first", "gs-twin").ok()
+    made("container", "clone", "--memory", "64m", "gs-first", "gs-small").ok()
+    for name in ("gs-first", "gs-twin"):
+        words = command(made("generate", "systemd", "--new", "-n", name).ok().out, "ExecStart")
+        assert [words[at + 1] for at, word in enumerate(words) if word == "--name"] == [name]
+    made("generate", "systemd", "--new", "-n", "gs-small").fails(125, "not known by which command it was made")
+    made("rename", "gs-first", "gs-second").ok()
+    words = command(made("generate", "systemd", "--new", "-n", "gs-second").ok().out, "ExecStart")
+    assert [words[at + 1] for at, word in enumerate(words) if word == "--name"] == ["gs-second"]
+    made("rm", "gs-second", "gs-twin", "gs-small").ok()
+
+
 def test_times_that_systemd_cannot_count(made: Pypod) -> None:
     flags = ("--stop-timeout", str(2**64 - 1), "--start-timeout", str(2**50), "--restart-sec", str(2**50))
     unit = made("generate", "systemd", "--new", *flags, "gs-a").ok().out
