@@ -227,7 +227,9 @@ class _Work:
     def _restarted(self, tasks: list[Task]) -> str:
         unit = tasks[0].unit
         try:
-            manager.restart(unit, user=self.context.rootless, runtime_dir=self.context.runtime_dir)
+            manager.systemctl(
+                ("restart", "--", unit), user=self.context.rootless, runtime_dir=self.context.runtime_dir
+            )
         except manager.ManagerError as error:
             return f"restarting unit {unit} failed: {error}"
         for task in tasks:

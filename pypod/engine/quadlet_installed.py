@@ -10,9 +10,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pypod.base import files, process, report
+from pypod.base import files, report
 from pypod.engine import quadlet
 from pypod.errors import ConfigError, InUse, NotFound, PypodError, UsageError, reason
+from pypod.systemd import manager
 from pypod.systemd.quadlet_model import SECTIONS, close
 
 if TYPE_CHECKING:
@@ -32,24 +33,13 @@ class Installed:
     app: str  # the directory that it was installed with
 
 
-def systemctl(user: bool, *words: str) -> str | None:
-    """The output of systemctl; None if there is none, or no manager to ask."""
-    found = process.find("systemctl")
-    if found is None:
-        return None
-    try:
-        done = process.run([found, *(["--user"] if user else []), *words])
-    except OSError:
-        return None
-    return None if done.status else done.stdout.decode("utf-8", "replace")
-
-
 def reload(user: bool) -> None:
     """Let systemd run its generators again; a warning if it cannot."""
-    if systemctl(user, "daemon-reload") is None:
-        report.warning(
-            f"cannot reload systemd: run `systemctl {'--user ' if user else ''}daemon-reload` when there is one"
-        )
+    try:
+        manager.systemctl(("daemon-reload",), user=user)
+    except manager.ManagerError as error:
+        command = f"systemctl {'--user ' if user else ''}daemon-reload"
+        report.warning(f"cannot reload systemd: {error}: run `{command}` when there is one")
 
 
 def every(setting: Setting) -> list[Installed]:
@@ -73,7 +63,11 @@ def _states(user: bool, services: Sequence[str]) -> dict[str, str]:
     """``ActiveState/SubState`` of the units that are loaded."""
     if not services:
         return {}
-    output = systemctl(user, "show", "--property=Id,LoadState,ActiveState,SubState", "--", *services) or ""
+    wanted = "--property=Id,LoadState,ActiveState,SubState"
+    try:
+        output = manager.systemctl(("show", wanted, "--", *services), user=user)
+    except manager.ManagerError:
+        return {}  # there is none, and so nothing is loaded
     found = {}
     for block in output.split("\n\n"):
         values = dict(line.partition("=")[::2] for line in block.split("\n"))
@@ -250,8 +244,12 @@ def remove(setting: Setting, names: Sequence[str], *, force: bool, ignore: bool)
             continue
         if not force:
             raise InUse(f"quadlet {name} is running: {one.service} is {one.status}", hint="--force stops it")
-        if systemctl(setting.user, "stop", "--", one.service) is None:
-            raise PypodError(f"cannot stop {one.service} of quadlet {name}", hint=f"systemctl status {one.service}")
+        try:
+            manager.systemctl(("stop", "--", one.service), user=setting.user)
+        except manager.ManagerError as error:
+            raise PypodError(
+                f"cannot stop {one.service} of quadlet {name}: {error}", hint=f"systemctl status {one.service}"
+            ) from None
     for name, path in chosen.items():
         _unlink(path)
         directory = os.path.dirname(path)
