@@ -86,7 +86,7 @@ def _filtered(known: list[installed.Installed], filters: list[str]) -> list[inst
 def show(invocation: Invocation) -> int:
     path = installed.find(setting(), invocation.args[0])
     try:
-        output.data(files.read(path))
+        output.data(files.read_plain(path))
     except OSError as error:
         raise PypodError(f"cannot read {path}: {reason(error)}") from None
     return 0

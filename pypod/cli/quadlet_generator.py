@@ -85,7 +85,7 @@ def _to_people(level: int, text: str, hint: str) -> None:
 
 
 def _tell(problem: Problem, log: Callable[[int, str, str], None]) -> None:
-    log(_ERROR if problem.fatal else _WARNING, f"{problem.place}: {problem.text}", problem.hint)
+    log(_ERROR if problem.fatal else _WARNING, problem.message, problem.hint)
 
 
 def verify(invocation: Invocation) -> int:

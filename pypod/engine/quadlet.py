@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SYSTEM = ("/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd")
 _FOR_USERS = ("/etc/containers/systemd/users", "/usr/share/containers/systemd/users")
 _NULL = "/dev/null"
+_ENOUGH = 20  # lines of a file that are told of: one that is no text would fill the kernel's log
 
 
 @dataclass
@@ -158,7 +159,9 @@ def read(path: str, paths: Sequence[str], problems: list[Problem]) -> Source | N
         unit.merge(more)
         complaints += others
     source = Source(name, path, unit)
-    source.problems += [Problem(one.path, one.line, one.text) for one in complaints]
+    source.problems += [Problem(one.path, one.line, one.text) for one in complaints[:_ENOUGH]]
+    if len(complaints) > _ENOUGH:
+        source.problems.append(Problem(path, 0, f"{len(complaints) - _ENOUGH} more lines are wrong"))
     return source
 
 

@@ -188,7 +188,7 @@ def _verify(setting: Setting, wanted: dict[str, str]) -> None:
         first, *others = bad
         for problem in others:
             report.warning(str(problem))
-        raise ConfigError(f"nothing was installed: {first.place}: {first.text}", hint=first.hint)
+        raise ConfigError(f"nothing was installed: {first.message}", hint=first.hint)
 
 
 def check(setting: Setting, paths: Sequence[str]) -> list[Problem]:

@@ -9,6 +9,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pypod.base.text import show
 from pypod.systemd import quoting, unit_file
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SECTIONS = {
     "image": "Image",
     "build": "Build",
 }
+_LONGEST = 800  # characters of a message: the kernel's log takes about 900 bytes
 _SUFFIXES = {"pod": "-pod", "volume": "-volume", "network": "-network", "image": "-image", "build": "-build"}
 
 
@@ -40,11 +42,13 @@ class Problem:
     fatal: bool = True  # there is no unit
 
     @property
-    def place(self) -> str:
-        return f"{self.path}:{self.line}" if self.line else self.path
+    def message(self) -> str:
+        """On one line, and without what would steer a terminal."""
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return show(f"{place}: {self.text}", _LONGEST)
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}" + (f" ({self.hint})" if self.hint else "")
+        return self.message + (f" ({self.hint})" if self.hint else "")
 
 
 @dataclass

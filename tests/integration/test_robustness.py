@@ -69,9 +69,7 @@ def test_a_cli_killed_at_any_moment_leaves_nothing(pypod: Pypod, image: str, del
     assert not leaks.since(pypod, before)
 
 
-def test_the_exit_command_of_a_container_whose_start_nobody_noted(
-    pypod: Pypod, image: str, shared_dir: Path
-) -> None:
+def test_the_exit_command_of_a_container_whose_start_nobody_noted(pypod: Pypod, image: str, shared_dir: Path) -> None:
     """The CLI died after the runtime had made the container and before the state told of monitor and process."""
     before = leaks.snapshot(pypod)
     real = pypod("info", "--format", "{{.Host.OCIRuntime.Path}}").ok().out.strip()

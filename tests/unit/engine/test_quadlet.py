@@ -75,6 +75,17 @@ def test_what_cannot_be_read_is_told(root: str, monkeypatch: pytest.MonkeyPatch)
     ]
 
 
+def test_a_file_that_is_no_text(root: str) -> None:
+    """Nothing in a message steers a terminal, and it does not fill a log."""
+    path = Path(f"{root}/etc/b/x.pod")
+    path.write_bytes(b"\033[2J\xff=\n" * 50)
+    loaded = quadlet.load(quadlet.directories(False))
+    found = [str(problem) for problem in loaded.sources["x.pod"].problems]
+    assert found[0] == f"{path}:1: \\x1b[2J\\udcff= is before the first [section]"
+    assert len(found) == 21 and found[-1] == f"{path}: 30 more lines are wrong"
+    assert all(text.isprintable() for text in found)
+
+
 def test_of_two_drop_ins_the_first_directorys_counts(root: str) -> None:
     for place, name in (("b", "pod.d"), ("b", "a-.pod.d"), ("a", "a-b.pod.d")):
         os.mkdir(f"{root}/etc/{place}/{name}")
