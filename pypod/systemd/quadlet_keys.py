@@ -31,6 +31,25 @@ COMMON: Table = {"ContainersConfModule": OWN, "GlobalArgs": OWN, "PodmanArgs": O
 _SHARED_SECTIONS = ("Unit", "Service", "Install", "Quadlet")
 _QUADLET = ("DefaultDependencies",)
 _INSTALL = ("Alias", "DefaultInstance", "RequiredBy", "UpheldBy", "WantedBy", "Also")
+# Keys that are often looked for in the file's own section.
+_ELSEWHERE = {
+    "Unit": ("After", "Before", "BindsTo", "Description", "Documentation", "PartOf", "Requires", "Wants"),
+    "Service": (
+        *(
+            "ExecReload",
+            "ExecStart",
+            "ExecStartPost",
+            "ExecStartPre",
+            "ExecStop",
+            "ExecStopPost",
+            "KillMode",
+            "Restart",
+        ),
+        *("RemainAfterExit", "RestartSec", "SuccessExitStatus", "TimeoutStartSec", "TimeoutStopSec", "Type"),
+    ),
+    "Install": _INSTALL,
+    "Quadlet": _QUADLET,
+}
 
 
 def check(source: Source, table: Table) -> None:
@@ -61,7 +80,8 @@ def check(source: Source, table: Table) -> None:
                 if kind == "no":
                     source.bad(entry, "is not supported", instead)
             elif not entry.key.startswith("X-"):
-                source.bad(entry, f"is no key of [{name}]", model.close(entry.key, keys))
+                belongs = [f"it is one of [{other}]" for other, known in _ELSEWHERE.items() if entry.key in known]
+                source.bad(entry, f"is no key of [{name}]", (belongs or [model.close(entry.key, keys)])[0])
     if source.section not in source.unit.sections:
         source.lacks(f"there is no section [{source.section}]")
 

@@ -421,6 +421,12 @@ def test_volumes_and_networks() -> None:
             "[Container]\nImage=i\n\nImgae=x\n",
             "/q/a.container:4: Imgae= is no key of [Container] (did",
         ),
+        (
+            "a.container",
+            "[Container]\nImage=i\nRestart=no\n",
+            ":3: Restart= is no key of [Container] (it is one of [S",
+        ),
+        ("a.pod", "[Pod]\nWantedBy=a.target\n", ":2: WantedBy= is no key of [Pod] (it is one of [Install])"),
         ("a.container", "[Container]\nExec=x\n", "/q/a.container: [Container] has neither Image= nor Rootfs="),
         ("a.container", "[Contianer]\nImage=x\n", "there is no section [Container]"),
         ("a.container", "[Container]\nImage=x\nRootfs=/r\n", ":3: Rootfs= and Image= cannot both be given"),
