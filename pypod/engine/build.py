@@ -8,6 +8,7 @@ between ``podman build`` and ``buildah build`` (podman's cmd/podman/common/build
 from __future__ import annotations
 
 import os
+import signal
 
 from pypod.base import files, process
 from pypod.base.record import record
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from pypod.engine.context import Context
 
-# A secret that no build can read, since there is no such variable: buildah writes the list of a build's secrets
-# beside each of its working containers, and so we know them by whose they are (build_leftovers).
+# The name of an empty secret: buildah writes the list of a build's secrets beside each of its working containers, and
+# so we know whose they are (build_leftovers).
 MARK = "pypod-build-"
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 # Our words, and buildah's: its "true" pulls what is newer.
@@ -55,11 +56,27 @@ def plan(context: Context, flags: Mapping[str, Any], where: str) -> Plan:
     words = _flags(context, flags)
     words += [f"--file={path}" for path in files_given]
     env = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}  # the runtime would use it
-    if context.rootless:
-        env.setdefault("XDG_RUNTIME_DIR", context.runtime_dir)
+    env["PYPOD_BUILD"] = ""
     pid = os.getpid()
     mark = f"--secret=id={MARK}{pid}-{proc.start_time(pid)},env=PYPOD_BUILD"
     return Plan(argv=[program(), *_store(context), "build", *words, mark, "--", where], env=env)
+
+
+def run(plan: Plan, *, stdin: int | None = None, stdout: int | None = None) -> int:
+    """Execute a plan in a process of its own, as a part of a command; its exit status.
+
+    Whatever ends us lets it take its working containers down first. Raises PypodError.
+    """
+    try:
+        pid = process.spawn(plan.argv, env=plan.env, stdin=stdin, stdout=stdout)
+    except OSError as error:
+        raise PypodError(f"cannot run {plan.argv[0]}: {reason(error)}") from None
+    try:
+        return process.wait(pid)
+    except BaseException:
+        os.kill(pid, signal.SIGTERM)
+        process.wait(pid)
+        raise
 
 
 def program() -> str:

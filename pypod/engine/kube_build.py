@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
-from pypod.base import process
 from pypod.engine import build
-from pypod.errors import NoSuchImage, PypodError, UsageError, reason
+from pypod.errors import NoSuchImage, PypodError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,16 +61,6 @@ def _here(store: Store, name: str) -> bool:
 def _build(context: Context, name: str, place: str, *, quiet: bool) -> None:
     found = build.plan(context, {"tag": [name], "quiet": True if quiet else None}, place)
     build.prepare(context)
-    try:
-        # stdout is for the pods.
-        pid = process.spawn(found.argv, env=found.env, stdin=-1, stdout=-1 if quiet else 2)
-    except OSError as error:
-        raise PypodError(f"cannot run {found.argv[0]}: {reason(error)}") from None
-    try:
-        status = process.wait(pid)
-    except BaseException:
-        os.kill(pid, signal.SIGTERM)  # it removes its working containers
-        process.wait(pid)
-        raise
+    status = build.run(found, stdin=-1, stdout=-1 if quiet else 2)  # stdout is for the pods
     if status:
         raise PypodError(f"cannot build {name} of {place}: buildah exited with status {status}")
