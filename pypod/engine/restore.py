@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pypod.engine.config import ContainerConfig
+    from pypod.engine.container import State
     from pypod.engine.context import Context
     from storage.store import Store
 
@@ -47,16 +48,11 @@ def restore(context: Context, store: Store, container: Container, wanted: Wanted
     If criu fails, the checkpoint stays.
     """
     checkpoint.check_container(container, wanted.tcp_established)
+    _check(container, observe(container))
     start.start_needs(context, store, container)
     with container.lock:
         before = observe(container)
-        if before.live:
-            raise BadState(f"container {container.id} is {before.status}, cannot restore: container state improper")
-        if not os.path.isdir(f"{container.userdata}/{DIRECTORY}"):
-            raise BadState(
-                f"a checkpoint for container {container.name} cannot be found, cannot restore: container state"
-                " improper"
-            )
+        _check(container, before)
         if before.unclean:
             cleanup.enter(context, before)
             before = cleanup.finish(context, store, container)
@@ -89,6 +85,15 @@ def restore(context: Context, store: Store, container: Container, wanted: Wanted
         if not wanted.keep:
             checkpoint.forget(container)
     return {"Id": container.id, "runtime_restore_duration": took, "criu_statistics": found}
+
+
+def _check(container: Container, state: State) -> None:
+    if state.live:
+        raise BadState(f"container {container.id} is {state.status}, cannot restore: container state improper")
+    if not os.path.isdir(f"{container.userdata}/{DIRECTORY}"):
+        raise BadState(
+            f"a checkpoint for container {container.name} cannot be found, cannot restore: container state improper"
+        )
 
 
 def _words(context: Context, container: Container, wanted: Wanted) -> list[str]:

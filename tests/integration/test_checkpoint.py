@@ -158,6 +158,10 @@ def test_the_states(stand: Stand, image: str) -> None:
     assert not os.path.exists(state["RestoreLog"].replace("restore.log", "checkpoint"))
     pypod("stop", "-t", "0", "c").ok()
     pypod("container", "restore", "c").fails(125, "a checkpoint for container c cannot be found")
+    pypod("create", "--name", "needed", image, "sleep", "1000").ok()
+    pypod("create", "--name", "needs", "--requires", "needed", image, "true").ok()
+    pypod("container", "restore", "needs").fails(125, "a checkpoint for container needs cannot be found")
+    assert pypod.state("needed") == "created"
     told = pypod("events", "--stream=false", "--filter", "container=c", "--format", "{{.Status}}").ok().lines
     assert told.count("checkpoint") == 3 and told.count("restore") == 2
 
