@@ -29,6 +29,13 @@ class Failures(PypodError):
 
 def _each(found: Sequence[Container], action: Callable[[Container], object]) -> None:
     """Raises Failures, after all had their turn."""
+    errors = _tried(found, action)
+    if errors:
+        raise Failures(errors)
+
+
+def _tried(found: Sequence[Container], action: Callable[[Container], object]) -> list[PypodError]:
+    """What went wrong."""
     errors = []
     for item in found:
         try:
@@ -37,8 +44,7 @@ def _each(found: Sequence[Container], action: Callable[[Container], object]) -> 
             continue  # removed meanwhile
         except PypodError as error:
             errors.append(error)
-    if errors:
-        raise Failures(errors)
+    return errors
 
 
 def start_all(context: Context, store: Store, pod: Pod) -> None:
@@ -70,29 +76,21 @@ def stop_all(
     ``timeout`` in seconds, each container's own if None. --rm containers are gone then, unless ``remove`` is off.
     Raises Failures.
     """
+
+    def end(item: Container) -> None:
+        stopping.stop(context, store, item, timeout=timeout, remove=remove, quiet=quiet)
+
     found = pods.members(context, store, pod.id)
     others = [item for item in found if not item.config.infra]
-    if len(others) == 1:
-        failed = None
-        try:
-            _each(
-                others, lambda item: stopping.stop(context, store, item, timeout=timeout, remove=remove, quiet=quiet)
-            )
-        except Failures as error:
-            failed = error
-    else:
-        failed = _together(
-            others, lambda item: stopping.stop(context, store, item, timeout=timeout, remove=remove, quiet=quiet)
-        )
-    infra = [item for item in found if item.config.infra]
-    _each(infra, lambda item: stopping.stop(context, store, item, timeout=timeout, remove=remove, quiet=quiet))
-    if failed is not None:
-        raise failed
+    errors = _tried(others, end) if len(others) == 1 else _together(others, end)
+    errors += _tried([item for item in found if item.config.infra], end)
+    if errors:
+        raise Failures(errors)
     events.pod(context, "stop", pod.id, pod.name)
 
 
-def _together(found: Sequence[Container], action: Callable[[Container], object]) -> Failures | None:
-    """Each in a process of its own: namespaces are a process's."""
+def _together(found: Sequence[Container], action: Callable[[Container], object]) -> list[PypodError]:
+    """Each in a process of its own: namespaces are a process's. What went wrong."""
     children = []
     for item in found:
         if not containers.observe(item).live and not item.config.restarts:
@@ -115,14 +113,14 @@ def _together(found: Sequence[Container], action: Callable[[Container], object])
             code = 1
         finally:
             os._exit(code)
-    errors = []
+    errors: list[PypodError] = []
     for pid, reader in children:
         message = os.read(reader, 4096).decode("utf-8", "surrogateescape")
         os.close(reader)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code:
             errors.append(PypodError(message or "cannot stop a container: interrupted", code=code))
-    return Failures(errors) if errors else None
+    return errors
 
 
 def kill_all(context: Context, store: Store, pod: Pod, number: int) -> None:
