@@ -72,11 +72,11 @@ def _unit(config: ContainerConfig) -> str:
 
 def _scope(context: Context, unit: str, pid: int = 0, parent: str = "user.slice", *, quiet: bool = False) -> bool:
     from pypod.engine import scope_limits
-    from pypod.systemd import scope
+    from pypod.systemd import bus, scope
 
     try:
         scope.start(scope_limits.socket(context), context.uid, unit, [pid or os.getpid()], slice=parent)
-    except scope.ScopeError as error:
+    except bus.BusError as error:
         if not quiet:
             from pypod.base import report
 

@@ -92,11 +92,11 @@ def apply(context: Context, identity: str) -> None:
 
 def _apply_slice(context: Context, name: str, slice: str, wanted: Mapping[str, Any]) -> None:
     from pypod.engine import scope_limits
-    from pypod.systemd.scope import ScopeError
+    from pypod.systemd.bus import BusError
 
     try:
         scope_limits.limit_pod(context, slice, wanted)
-    except ScopeError as error:
+    except BusError as error:
         raise PypodError(f"cannot limit pod {name}: {error}") from None
 
 

@@ -72,7 +72,7 @@ def for_runtime(runtime: str, resources: Mapping[str, Any]) -> dict[str, str]:
 
 
 def update(context: Context, runtime: str, cgroup_path: str, resources: Mapping[str, Any]) -> None:
-    """Change a running container's scope as well. Raises ScopeError."""
+    """Change a running container's scope as well. Raises BusError."""
     changed = properties(resources)
     if "pids" not in resources:
         del changed["TasksMax"]
@@ -87,11 +87,11 @@ def update(context: Context, runtime: str, cgroup_path: str, resources: Mapping[
 def limit_devices(context: Context, wanted: Mapping[str, Mapping[str, int]], cgroup_path: str) -> None:
     """Tell systemd of the limits of single devices, once the runtime has made the scope. Raises PypodError."""
     from pypod.engine import device_limits
-    from pypod.systemd import scope
+    from pypod.systemd import bus, scope
 
     try:
         scope.set_properties(socket(context), context.uid, unit(cgroup_path), device_limits.properties(wanted))
-    except scope.ScopeError as error:
+    except bus.BusError as error:
         raise PypodError(f"cannot limit devices of {unit(cgroup_path)}: {error}") from None
 
 
@@ -117,23 +117,23 @@ def of_pod(limits: Mapping[str, Any]) -> dict[str, Limit]:
 
 
 def limit_pod(context: Context, slice: str, limits: Mapping[str, Any]) -> None:
-    """Start the slice of a pod with its limits, or give them to it. Raises ScopeError."""
-    from pypod.systemd import scope
+    """Start the slice of a pod with its limits, or give them to it. Raises BusError."""
+    from pypod.systemd import bus, scope
 
     values = of_pod(limits)
     try:
         scope.start_slice(socket(context), context.uid, slice, values)
-    except scope.ScopeError:
+    except bus.BusError:
         scope.set_properties(socket(context), context.uid, slice, values)
 
 
 def forget_pod(context: Context, slice: str) -> None:
     """Stop the slice of a pod whose containers are gone: systemd keeps empty ones."""
-    from pypod.systemd import scope
+    from pypod.systemd import bus, scope
 
     try:
         scope.stop(socket(context), context.uid, slice)
-    except scope.ScopeError:
+    except bus.BusError:
         pass  # it was never there, or there is no systemd any more
 
 

@@ -176,11 +176,11 @@ def _call_runtime(
 
 def _limit_scope(context: Context, state: State, wanted: Mapping[str, Any]) -> None:
     from pypod.engine import scope_limits
-    from pypod.systemd.scope import ScopeError
+    from pypod.systemd.bus import BusError
 
     try:
         scope_limits.update(context, state.runtime, state.cgroup_path, wanted)
-    except ScopeError as error:
+    except BusError as error:
         raise PypodError(f"cannot change the limits of {scope_limits.unit(state.cgroup_path)}: {error}") from None
 
 
