@@ -143,6 +143,7 @@ def install(setting: Setting, paths: Sequence[str], *, replace: bool) -> list[st
             if os.path.lexists(f"{target}/{name}"):
                 raise InUse(f"{target}/{name} exists already", hint="--replace")
     _verify(setting, wanted)
+    fresh = [name for name in (*contents, *notes) if not os.path.lexists(f"{target}/{name}")]
     try:
         os.makedirs(target, exist_ok=True)
         for name, content in contents.items():
@@ -151,6 +152,11 @@ def install(setting: Setting, paths: Sequence[str], *, replace: bool) -> list[st
             text = "".join(name + "\n" for name in names)
             files.replace(f"{target}/{mark}", os.fsencode(text), mode=0o644, durable=True)
     except OSError as error:
+        for name in fresh:
+            try:
+                os.unlink(f"{target}/{name}")
+            except OSError:
+                pass  # it was not written
         raise PypodError(f"cannot write to {target}: {reason(error)}") from None
     return [f"{target}/{name}" for name in wanted if quadlet.kind(name)]
 

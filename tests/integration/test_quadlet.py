@@ -104,6 +104,15 @@ def test_what_is_wrong_is_not_installed(
     assert not place.exists()
 
 
+def test_what_cannot_be_written_is_not_installed_in_part(pypod: Pypod, place: Path, shared_dir: Path) -> None:
+    source = put(shared_dir / "in", {"a.container": GOOD, "b.container": GOOD})
+    put(place, {"b.container/x": ""})
+    for path in (place.parent, place):
+        path.chmod(0o777)
+    call(pypod, place, "install", "--replace", source).fails(125, "cannot write to", "Is a directory")
+    assert names(place) == ["b.container"]
+
+
 def test_verify(pypod: Pypod, place: Path, shared_dir: Path) -> None:
     source = put(shared_dir / "in", {"a.container": GOOD, "b.container": "[Container]\nImage=x\nVolumes=y:/y\n"})
     assert call(pypod, place, "verify", source / "a.container").ok().out == ""
