@@ -20,7 +20,7 @@ _ERROR = 3  # syslog's priority; the monitor gives it to stderr, 6 to stdout
 _CURSOR, _TIME = b"__CURSOR", b"__REALTIME_TIMESTAMP"
 # How often nothing may come after the end of a container until its log is known to be complete: the journal is told
 # by datagrams, and may be behind.
-_QUIET = 3
+_QUIET = 5
 
 
 def read(identity: str, *, tail: int = -1, since: int = 0, until: int = 0) -> Iterator[Entry]:
@@ -128,4 +128,5 @@ def _entry(fields: dict[bytes, bytes]) -> Entry:
     piece = fields.get(b"CONTAINER_PARTIAL_MESSAGE") == b"true"
     seconds, micros = divmod(int(fields[_TIME]), 1_000_000)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{micros:06d}000Z"
-    return stamp, stream, piece, fields[b"MESSAGE"]
+    # conmon leaves the newline of a line in its message.
+    return stamp, stream, piece, fields[b"MESSAGE"].removesuffix(b"\n")

@@ -408,6 +408,8 @@ def _spawn(
     if restored is not None:
         options = replace(options, restore=container.userdata + "/checkpoint", runtime_opts=restored)
     files.replace(container.rundir + "/exit.lock", b"")
+    if options.sdnotify_socket:
+        files.make_directory(container.userdata + "/notify", 0o755)  # conmon does not make it
     try:
         started = monitors.spawn(
             options,

@@ -20,7 +20,11 @@ from integration.test_exit_codes import (
     test_timeout_is_255,
 )
 from integration.test_lifecycle import test_create_start_stop_start_rm, test_restart_policy_on_failure_counts
+from integration.test_log_drivers import journald as journald
+from integration.test_log_drivers import test_logs_of_the_journal_take_every_flag
 from integration.test_logs import test_follow_ends_with_the_container, test_timestamps_tail_since
+from integration.test_sdnotify import systemd as systemd
+from integration.test_sdnotify import test_container
 from integration.test_stdio import (
     test_attach_to_a_running_container,
     test_start_attached_and_interactive,
@@ -37,9 +41,11 @@ SAMPLE = (
     test_a_resize_reaches_the_container,
     test_a_terminal,
     test_attach_to_a_running_container,
+    test_container,
     test_create_start_stop_start_rm,
     test_detached,
     test_follow_ends_with_the_container,
+    test_logs_of_the_journal_take_every_flag,
     test_restart_policy_on_failure_counts,
     test_rm_removes_it_without_anybody_waiting,
     test_start_attached_and_interactive,
