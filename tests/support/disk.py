@@ -16,7 +16,8 @@ from pathlib import Path
 from support import box
 
 VARIABLE = "PYPOD_TEST_PLACE"
-# Then comes the process that made it. Short: sockets lie below, and podman takes 50 bytes of a runroot.
+# Then comes the process that made it; and, if it is no file system, a dot and what it is. Short: sockets lie below,
+# and podman takes 50 bytes of a runroot.
 PREFIX = "/var/tmp/pt-"
 SIZE = 24 << 30  # at most; blocks are taken when they are written
 
@@ -82,6 +83,12 @@ def remove(made: Path) -> None:
 def sweep() -> None:
     """Remove what killed sessions have left."""
     for found in Path(PREFIX).parent.glob(Path(PREFIX).name + "*"):
-        owner = found.name.removeprefix(Path(PREFIX).name)
-        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+        owner, dot, _ = found.name.removeprefix(Path(PREFIX).name).partition(".")
+        if not owner.isdigit() or os.path.exists(f"/proc/{owner}"):
+            continue
+        if not dot:
             remove(found)
+        elif found.is_dir():
+            shutil.rmtree(found, ignore_errors=True)
+        else:
+            found.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support import box
+from support import box, disk
 from support.runner import Result, until
 from support.vm_image import READY, USER, Image
 
@@ -49,8 +49,9 @@ class Machine:
     def __init__(self, image: Image, app: Path) -> None:
         self.image = image
         self.app = app
+        disk.sweep()
         # Sockets have short paths.
-        self.directory = Path(tempfile.mkdtemp(prefix="pt-vm-", dir="/var/tmp"))
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{disk.PREFIX}{os.getpid()}.vm-"))
         self.console = self.directory / "console.log"
         self._qemu: subprocess.Popen[bytes] | None = None
         self._connections: dict[str, subprocess.Popen[bytes]] = {}
@@ -74,8 +75,8 @@ class Machine:
         argv += ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-smp", "2", "-m", MEMORY]
         argv += ["-nodefaults", "-display", "none", "-kernel", self.image.kernel]
         argv += ["-append", "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off systemd.show_status=error"]
-        for number, disk in enumerate((self.image.disk, self.app)):
-            argv += ["-drive", f"file={disk},if=none,id=d{number},format=raw,cache=unsafe,snapshot=on"]
+        for number, file in enumerate((self.image.disk, self.app)):
+            argv += ["-drive", f"file={file},if=none,id=d{number},format=raw,cache=unsafe,snapshot=on"]
         # Only one of this kind: two might be found in either order.
         argv += ["-device", "nvme,drive=d0,serial=d0", "-device", "virtio-blk-pci,drive=d1"]
         argv += ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{self._port}-:22"]
