@@ -125,7 +125,7 @@ def period(since: str | None, until: str | None) -> tuple[int, int]:
 
     return (
         filters.parse_moment(since) if since else 0,
-        filters.parse_moment(until, ahead=True) if until else 0,
+        (filters.parse_moment(until, ahead=True) or 1) if until else 0,  # 0 itself is a time, too
     )
 
 

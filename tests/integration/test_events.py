@@ -108,6 +108,7 @@ def test_a_listener_hears_what_comes_and_only_that(pypod, image):
 def test_an_end_in_the_future(pypod, image):
     """--until with a duration listens that long."""
     assert pypod("events", "--until", "300ms", "--since", "0s").ok().out == ""
+    assert pypod("events", "--until", "0").ok().out == ""  # 1970, and not: without end
 
 
 def test_wrong_uses(pypod, image):
