@@ -1,4 +1,5 @@
-"""The only writer of errors and warnings: lines for people, or with ``--log-format json`` one JSON object a line.
+"""The only writer of errors, warnings and debug messages: lines for people, or with ``--log-format json`` one JSON
+object a line.
 
     {"level": "error", "ref": "no-such-container", "message": "…", "hint": "…"}
 
@@ -40,6 +41,14 @@ def warning(message: str, *, mark: str = "Warning: ") -> None:
         _line({"level": "warning", "message": message})
     else:
         _write(f"{mark}{message}\n")
+
+
+def debug(message: str) -> None:
+    """Write to stderr what only ``--log-level debug`` asks for."""
+    if _as_json():
+        _line({"level": "debug", "message": message})
+    else:
+        _write(f"Debug: {message}\n")
 
 
 def _line(values: dict[str, object]) -> None:

@@ -97,6 +97,7 @@ def finish(context: Context, store: Store, container: Container) -> State:
         pid=0,
         conmon_pid=0,
         network={},
+        health_timer="",
         error=state.error or "; ".join(problems),
         unclean=False,
     )
@@ -164,11 +165,15 @@ def _sees(pid: str, layer: bytes) -> bool:
 
 
 def undo(context: Context, store: Store, container: Container, state: State, *, ended: bool) -> list[str]:
-    """Network down, runtime's record deleted, file systems unmounted. What fails is reported, not raised.
+    """Health checks, network, the runtime's record and mounts come to an end. What fails is reported, not raised.
 
     Unless the container is known to have ``ended``, the runtime's delete kills what is left of it.
     """
     problems = []
+    if state.health_timer:
+        from pypod.engine import health_timer
+
+        health_timer.disarm(context, state)
     if state.network:
         from pypod.network import teardown
 

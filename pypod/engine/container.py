@@ -64,6 +64,8 @@ class State:
     runtime: str = ""
     notify_socket: str = ""  # of systemd, which waits there for word of the container (sd_notify(3))
     supervised: bool = False  # systemd watches the cgroup in which it was started: its monitor is to stay there
+    # Of systemd, which runs its health check: the name of the two units without their kinds. "": its monitor does.
+    health_timer: str = ""
     # Not stored: the container's process is gone but nobody has cleaned up after it yet.
     unclean: bool = False
 

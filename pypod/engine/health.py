@@ -1,7 +1,7 @@
 """``healthcheck run``: one run of a container's health check, and what follows from it (podman-healthcheck-run(1)).
 
-The container's monitor calls it at the interval, and kills it when the container ends: what is to come after that is
-the exit command's to do. The results are kept by ``health_log``.
+Whoever has the timer (``health_timer``) calls it at the interval, and kills it when the container ends: what is to
+come after that is the exit command's to do. The results are kept by ``health_log``.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ def _threads(pid: int) -> list[str]:
 def _follow(context: Context, store: Store, container: Container, check: HealthCheck, outcome: str) -> None:
     """What follows from a result, --health-on-failure above all."""
     if outcome == "passed":
-        health_log.arm(context, container)
+        from pypod.engine import health_timer
+
+        health_timer.next_check(context, container)
     elif outcome == "restart":
         _act(context, store, container, "restart")
     elif outcome == "unhealthy" and check.on_failure != "none":

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from pypod.engine.config import HealthCheck
     from pypod.engine.container import Container, State
-    from pypod.engine.context import Context
+
+TIMER = "PYPOD_TIMER"  # in the environment of a run that systemd's timer starts: the name of that timer
 
 _ENTRIES = 5
 
@@ -54,28 +55,10 @@ def begin(container: Container) -> None:
     files.replace_json(container.userdata + "/healthcheck.log", log)
 
 
-def runs_by_itself(container: Container) -> bool:
-    """Whether the monitor is to run it."""
-    check = container.config.healthcheck
-    return check is not None and _interval(container, check) > 0
-
-
-def arm(context: Context, container: Container) -> None:
-    """Let the monitor run the check that is due now, at once and then at its interval."""
-    check = container.config.healthcheck
-    interval = _interval(container, check) if check is not None else 0
-    if interval:
-        import conmon
-        from conmon import attach
-
-        # Real conmon has no timer.
-        if (context.flags.get("conmon") or conmon.MONITOR) == conmon.MONITOR:
-            attach.set_health_interval(container.userdata, max(interval // 1_000_000, 1))
-
-
-def _interval(container: Container, check: HealthCheck) -> int:
+def interval(container: Container) -> int:
     """Nanoseconds between the runs of the check that is due; 0: nothing runs by itself."""
-    if not check.interval or (check.startup_test and not check.startup_interval):
+    check = container.config.healthcheck
+    if check is None or not check.interval or (check.startup_test and not check.startup_interval):
         return 0
     return check.startup_interval if in_startup(container, check) else check.interval
 

@@ -148,9 +148,23 @@ def _state(container: Container, state: State) -> dict[str, Any]:
         "CheckpointLog": state.checkpoint_log,
         "Restored": bool(state.restored_at),
         "RestoreLog": state.restore_log,
+        "HealthTimer": _health_timer(container, state),
     }
     result.update({key: value for key, value in more.items() if value})
     return result
+
+
+def _health_timer(container: Container, state: State) -> str:
+    """What runs the health check by itself: a unit of systemd's, "monitor", or "" for nothing."""
+    if state.status not in ("running", "stopping") or not health_log.interval(container):
+        return ""
+    if state.health_timer:
+        return state.health_timer + ".timer"
+    try:
+        told = files.read(f"/proc/{state.conmon_pid}/cmdline")
+    except OSError:
+        return ""
+    return "monitor" if b"\0--health-command\0" in told else ""
 
 
 def _graph(store: Store, config: ContainerConfig) -> dict[str, Any]:

@@ -26,8 +26,13 @@ def unwatched(state: State) -> bool:
 
 
 def tend(context: Context, store: Store, container: Container) -> bool:
-    """Clean up if it is one and nobody is at it. Whether something was done; what fails is for a later command."""
+    """Clean up if it is one and nobody is at it. Whether something was done; what fails is for a later command.
+
+    One that lives on without its monitor is not checked any more.
+    """
     state = observe(container)
+    if state.health_timer and unwatched(state):
+        end_checks(context, container)
     if not abandoned(state):
         return False
     from pypod.engine import after_exit, cleanup
@@ -44,3 +49,24 @@ def tend(context: Context, store: Store, container: Container) -> bool:
     except PypodError:
         return False
     return True
+
+
+def end_checks(context: Context, container: Container) -> None:
+    """No more health checks by systemd of one that lives on without its monitor, unless somebody is at it."""
+    from pypod.base.record import replace
+    from pypod.engine import health_timer
+    from pypod.engine.container import save_state
+
+    lock = container.lock
+    try:
+        if not lock.acquire(blocking=False):
+            return
+    except PypodError:
+        return  # it is gone
+    try:
+        state = observe(container)
+        if state.health_timer and unwatched(state):
+            health_timer.disarm(context, state)
+            save_state(container, replace(state, health_timer=""))
+    finally:
+        lock.release()

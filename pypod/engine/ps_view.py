@@ -172,7 +172,7 @@ def rows(
     for container, state in containers.observed(context, store, known):
         shared = shared or bool(container.config.pod) or container.config.network.mode == "container"
         item = row(container, now, state)
-        if item.state.unclean and orphans.tend(context, store, container):
+        if (item.state.unclean or item.state.health_timer) and orphans.tend(context, store, container):
             try:
                 item = row(containers.find(context, store, container.id), now)
             except NoSuchContainer:

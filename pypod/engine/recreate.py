@@ -66,7 +66,7 @@ def came_up(context: Context, find: Callable[[], Container]) -> str:
             return "" if state.exit_code == 0 else f"it exited with {state.exit_code}"
         if check is None and container.config.healthcheck is not None:
             check = container.config.healthcheck
-            if health_log.runs_by_itself(container):
+            if health_log.interval(container):
                 runs = (check.retries + 1) * (check.interval + check.timeout)
                 startup = (check.startup_retries + check.startup_success) * (
                     check.startup_interval + check.startup_timeout

@@ -66,6 +66,12 @@ def restore(context: Context, store: Store, container: Container, wanted: Wanted
             raise checkpoint.failed("restore", container, error, log) from None
         took = int((time.monotonic() - begin) * 1e6)
         now = times.now()
+        timer = ""
+        if container.config.healthcheck is not None:
+            from pypod.engine import health_log, health_timer
+
+            health_log.begin(container)
+            timer = health_timer.choose(context, container, state)
         state = replace(
             state,
             status="running",
@@ -73,14 +79,12 @@ def restore(context: Context, store: Store, container: Container, wanted: Wanted
             restored_at=now,
             checkpointed_at=before.checkpointed_at,
             restore_log=log if wanted.keep else "",
+            health_timer=timer,
         )
         save_state(container, state)
         events.container(context, container, "restore")
         if container.config.healthcheck is not None:
-            from pypod.engine import health_log
-
-            health_log.begin(container)
-            health_log.arm(context, container)
+            health_timer.arm(context, container, state)
         found = criu.statistics(f"{container.userdata}/{RESTORE_STATISTICS}")
         if not wanted.keep:
             checkpoint.forget(container)

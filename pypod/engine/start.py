@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = frozenset(
     (
         "DBUS_SESSION_BUS_ADDRESS",
+        "DISABLE_HC_SYSTEMD",
         "HOME",
         "LANG",
         "LOGNAME",
@@ -189,22 +190,24 @@ def start(context: Context, container: Container, state: State) -> State:
     Raises RuntimeFailed (126, 127 when the command is at fault).
     """
     checked = container.config.healthcheck is not None
+    timer = ""
     if checked:
-        from pypod.engine import health_log
+        from pypod.engine import health_log, health_timer
 
         health_log.begin(container)
+        timer = health_timer.choose(context, container, state)
     if state.notify_socket:
         from pypod.engine import notify
 
         notify.main_process(container, state)
     runtimes.of(context, container, state.runtime, state.cgroup_manager).start(container.id)
-    running = replace(state, status="running", started_at=times.now())
+    running = replace(state, status="running", started_at=times.now(), health_timer=timer)
     save_state(container, running)
     events.container(context, container, "start")
     if state.notify_socket:
         notify.started(container, state)
     if checked:
-        health_log.arm(context, container)
+        running = health_timer.arm(context, container, running)
     return running
 
 
@@ -286,6 +289,7 @@ def take_down(context: Context, store: Store, container: Container, state: State
 
 
 def _abandon(context: Context, store: Store, container: Container, attempt: State, before: State) -> None:
+    attempt = replace(attempt, health_timer=stored_state(container).health_timer)
     if attempt.pid and proc.alive(attempt.pid, attempt.pid_start):
         from pypod.engine import stop
 
@@ -442,7 +446,7 @@ def _spawn(
 def _health_command(context: Context, container: Container) -> list[str]:
     from pypod.engine import health_log
 
-    return exit_command.health(context, container.id) if health_log.runs_by_itself(container) else []
+    return exit_command.health(context, container.id) if health_log.interval(container) else []
 
 
 def _load_ahead() -> None:

@@ -173,7 +173,17 @@ def pause(context: Context, container: Container) -> None:
                 hint="boot with systemd.unified_cgroup_hierarchy=1",
             )
         rootless.enter_user(context)
-        runtimes.of(context, container, state.runtime, state.cgroup_manager).pause(container.id)
+        if state.health_timer:
+            from pypod.engine import health_timer
+
+            # Its name stays in the state: that systemd is to have it again.
+            health_timer.disarm(context, state)
+        try:
+            runtimes.of(context, container, state.runtime, state.cgroup_manager).pause(container.id)
+        except PypodError:
+            if state.health_timer:
+                health_timer.rearm(context, container, state)
+            raise
         save_state(container, replace(state, status="paused"))
     events.container(context, container, "pause")
 
@@ -186,7 +196,12 @@ def unpause(context: Context, container: Container) -> None:
             raise BadState(f'"{container.id}" is not paused, can\'t unpause: container state improper')
         rootless.enter_user(context)
         runtimes.of(context, container, state.runtime, state.cgroup_manager).resume(container.id)
-        save_state(container, replace(state, status="running"))
+        state = replace(state, status="running")
+        save_state(container, state)
+        if state.health_timer:
+            from pypod.engine import health_timer
+
+            health_timer.rearm(context, container, state)
     events.container(context, container, "unpause")
 
 

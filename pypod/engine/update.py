@@ -65,8 +65,12 @@ def update(context: Context, container: Container, flags: Mapping[str, Any]) -> 
         if changed:
             _limit(context, container, state, config, changed)
         result = containers.save_config(container, config)
-    if "healthcheck" in more and state.status in ("running", "paused"):
-        _arm(context, result)
+        if "healthcheck" in more and state.status in ("running", "paused"):
+            from pypod.engine import health_log, health_timer
+
+            if container.config.healthcheck is None:
+                health_log.begin(result)
+            health_timer.rearm(context, result, state)
     events.container(context, result, "update")
     return result
 
@@ -261,14 +265,3 @@ def _health(check: HealthCheck | None, flags: Mapping[str, Any]) -> HealthCheck 
         for name in _HEALTH_TIMES:
             options.setdefault(f"health_{name}", f"{getattr(check, name)}ns")
     return health_options.parse(options, {})
-
-
-def _arm(context: Context, container: Container) -> None:
-    """Let the monitor keep to the new interval. One started without a check learns of it at the next start."""
-    from conmon import attach
-    from pypod.engine import health_log
-
-    if container.config.healthcheck is None or not health_log.runs_by_itself(container):
-        attach.set_health_interval(container.userdata, 0)
-    else:
-        health_log.arm(context, container)

@@ -10,6 +10,17 @@ import pytest
 from support import box
 from support.runner import Pypod, alive, cmdline, until
 
+
+@pytest.fixture
+def pypod(pypod: Pypod, monkeypatch: pytest.MonkeyPatch) -> Pypod:
+    """On every host as on one without systemd, whose timers tests/vm has."""
+    plain = Pypod.environment
+    monkeypatch.setattr(
+        Pypod, "environment", lambda self, env=None: {**plain(self, env), "DISABLE_HC_SYSTEMD": "true"}
+    )
+    return pypod
+
+
 QUICK = ("--network", "none", "--health-interval", "200ms", "--stop-signal", "KILL")
 SLEEP = ("sleep", "1000")
 
@@ -30,7 +41,9 @@ def test_it_becomes_healthy_and_unhealthy_by_itself(pypod: Pypod, image: str) ->
     assert "(starting)" in pypod("ps", "--format", "{{.Status}}").ok().out
     assert pypod("wait", "--condition", "unhealthy", "c", timeout=20).ok().out == "-1\n"
     assert "(unhealthy)" in pypod("ps", "--format", "{{.Status}}").ok().out
-    found = pypod.inspect("c")["State"]["Health"]
+    state = pypod.inspect("c")["State"]
+    assert state["HealthTimer"] == "monitor"
+    found = state["Health"]
     assert set(found) == {"Status", "FailingStreak", "Log"} and found["FailingStreak"] >= 2
     assert set(found["Log"][0]) == {"Start", "End", "ExitCode", "Output"}
     assert (found["Log"][0]["ExitCode"], found["Log"][0]["Output"]) == (1, "well\n")
@@ -75,6 +88,9 @@ def test_an_unhealthy_one_is_started_again(pypod: Pypod, image: str) -> None:
     pypod("wait", "--condition", "healthy", "c", timeout=20).ok()
     again = pypod.inspect("c")
     assert again["RestartCount"] == 1
+    # What was said at the first start holds for the next ones.
+    told = Path(f"/proc/{again['State']['ConmonPid']}/environ").read_bytes().split(b"\0")
+    assert b"DISABLE_HC_SYSTEMD=true" in told
     assert again["State"]["ConmonPid"] != monitor and alive(again["State"]["ConmonPid"])
     until(lambda: not alive(monitor), 20, "the old monitor to end")
     # And once more, from the monitor's child of the second life; what the user stops stays down.
@@ -117,6 +133,7 @@ def test_what_counts_and_what_does_not_run(pypod: Pypod, image: str) -> None:
     assert (found["Health"]["Status"], found["Health"]["FailingStreak"]) == ("starting", 0)
     assert found["Status"] == "running"
     for name in ("off", "made"):
+        assert "HealthTimer" not in pypod.inspect(name)["State"]
         assert pypod.inspect(name)["State"]["Health"]["Log"] is None
     pypod("create", "--name", "plain", image, *SLEEP).ok()
     pypod("wait", "--condition", "healthy", "plain").fails(125, "no defined healthcheck")
@@ -154,6 +171,17 @@ def _checkers(identity: str) -> list[int]:
     return [pid for pid in pids if cmdline(pid)[-3:] == ["healthcheck", "run", identity] and alive(pid)]
 
 
+def test_a_run_of_a_timer_that_nobody_knows_does_nothing(pypod: Pypod, image: str) -> None:
+    """As of one that a container had which was removed, or started anew."""
+    pypod(
+        "run", "-d", "--name", "c", *QUICK[:2], "--health-cmd", "true", "--health-interval", "0", image, *SLEEP
+    ).ok()
+    for name in ("c", "nobody"):
+        done = pypod("healthcheck", "run", name, env={"PYPOD_TIMER": "of-another"}).ok()
+        assert done.out == done.err == ""
+    assert pypod.inspect("c")["State"]["Health"]["Log"] is None
+
+
 def test_conmon_has_no_timer(pypod: Pypod, image: str) -> None:
     if not os.path.exists("/usr/bin/conmon"):
         box.missing("conmon is not installed")
@@ -162,6 +190,7 @@ def test_conmon_has_no_timer(pypod: Pypod, image: str) -> None:
     conmon("run", "-d", "--name", "c", *QUICK, *check, image, "sh", "-c", "touch /well; sleep 1000").ok()
     time.sleep(0.3)
     assert health(pypod) == "starting"
+    assert "HealthTimer" not in pypod.inspect("c")["State"]
     conmon("healthcheck", "run", "c").ok()
     assert health(pypod) == "healthy"
     conmon("exec", "c", "rm", "/well").ok()

@@ -33,7 +33,11 @@ def vm_session(base: Path, program: Path, busybox_tar: Path) -> Iterator[Machine
 CLEAN = """
 pypod pod rm -f -a -t 0 >/dev/null
 pypod rm -f -a -t 0 >/dev/null
-systemctl $([ "$(id -u)" = 0 ] || echo --user) reset-failed
+ctl="systemctl $([ "$(id -u)" = 0 ] || echo --user)"
+$ctl reset-failed
+if $ctl list-units --all --plain --no-legend '*.timer' | grep -E '^[0-9a-f]{64}'; then
+    echo 'timers are left' >&2; exit 1
+fi
 if pgrep -u "$(id -u)" -x -a conmon; then echo 'monitors are left' >&2; exit 1; fi
 """
 

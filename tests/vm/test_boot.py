@@ -27,11 +27,11 @@ def test_the_units_of_contrib_are_installed(vm: Machine, kind: str) -> None:
 
 
 def test_after_a_boot(vm: Machine) -> None:
-    """Enabled units run, the system's and the lingering user's, and so do containers with a policy for it."""
+    """Enabled units run, the system's and the lingering user's, and containers with a policy for it, checked."""
     script = f"""{UNITS}
 pypod create --name boot localhost/bb:1 sh -c '{ENDS}' >&2
 pypod generate systemd --new -n -f boot >&2; pypod rm boot >&2
-pypod run -d --name always --restart=always localhost/bb:1 sh -c '{ENDS}' >&2
+pypod run -d --name always --restart=always --health-cmd true --health-interval 1h localhost/bb:1 sh -c '{ENDS}' >&2
 pypod run -d --name unless --restart=unless-stopped localhost/bb:1 sh -c '{ENDS}' >&2
 $ctl daemon-reload; $ctl enable container-boot
 """
@@ -47,6 +47,7 @@ fact main "$(show boot MainPID) $(field boot ConmonPid)"
 fact clean "$($ctl show -P Result pypod-clean-transient)"
 fact said "$(journalctl -b -o cat --no-pager SYSLOG_IDENTIFIER=pypod | tail -20 | paste -sd ' ')"
 fact names "$(pypod ps --format '{{{{.Names}}}}' | sort | paste -sd ' ')"
+pypod wait --condition healthy always >&2; fact checks "$($ctl is-active $(field always HealthTimer))"
 $ctl disable container-boot; $ctl stop container-boot pypod-restart
 fact stopped "$(pypod ps --format '{{{{.Names}}}}' | paste -sd ' ')"
 """
@@ -56,4 +57,5 @@ fact stopped "$(pypod ps --format '{{{{.Names}}}}' | paste -sd ' ')"
         assert one == other != "0"
         assert known["clean"] == "success", known["said"]
         assert known["names"] == "always boot unless"
+        assert known["checks"] == "active"
         assert known["stopped"] == "unless"
