@@ -51,9 +51,11 @@ $(VENV)/.pypod: $(VENV)/.venv $(sources)
 
 test-build: $(VENV)/.pypod-test
 
+# By pip's own notation, '.[test]', pypod would be built a second time.
+extra := import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['test'])
+
 $(VENV)/.pypod-test: $(VENV)/.pypod
-	@$(pip) install --no-build-isolation '.[test]' || $(no_pip)
-	@rm -rf build pypod.egg-info
+	@$(pip) install $$($(bin)/python -c "$(extra)") || $(no_pip)
 	@touch $@
 
 # TESTS names files or options for pytest: make test TESTS='tests/unit -x'. JOBS files at once: much of the time is waiting.
