@@ -155,12 +155,13 @@ void oom_watch(struct monitor *m)
 		watch_v1(m, text, (size_t)length);
 }
 
-/* Once more at the end: the event may still be waiting. */
+/* Once more at the end: the event may still be waiting, or on its way. v2 sends it by a work queue of the kernel's, after
+   the end perhaps, so there the numbers are looked at without it. */
 void oom_check(struct monitor *m)
 {
-	if (m->oom_event.fd >= 0)
-		m->oom_event.ready(m, &m->oom_event, 0);
 	if (m->oom_event.fd >= 0 && m->oom_event.ready == v2_ready)
 		compare(m, 0);
+	else if (m->oom_event.fd >= 0)
+		m->oom_event.ready(m, &m->oom_event, 0);
 	drop(m, &m->oom_event);
 }
