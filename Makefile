@@ -15,7 +15,7 @@ SHELL  := /bin/sh
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: install-systemd uninstall-systemd demo build test-build test test-vm test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor bench-many fuzz packages clean
+.PHONY: install-systemd uninstall-systemd demo build test-build test test-vm vm-image test-kill test-schedules lint lint-style lint-format lint-types lint-c bench bench-storage bench-registry bench-monitor bench-many fuzz packages clean
 
 bin     := $(VENV)/bin
 sources := setup.py pyproject.toml README.md \
@@ -66,6 +66,10 @@ test: test-build
 # Two machines: each has two processors, but a script keeps only one of them busy.
 test-vm: test-build
 	@$(bin)/pytest -n 2 --dist loadfile tests/vm
+
+# The machines' disk, which test-vm makes if it is not there: a minute, of which much is waiting.
+vm-image:
+	@PYTHONPATH=tests $(PYTHON) -m support.vm_image
 
 lint: test-build
 	@$(MAKE) --no-print-directory lint-style lint-format lint-types lint-c
