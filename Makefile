@@ -63,7 +63,7 @@ JOBS ?= 4
 test: test-build
 	@$(bin)/pytest -n $(JOBS) --dist loadfile $(or $(TESTS),--ignore=tests/vm)
 
-# Two machines: each has two processors, but a script keeps only one of them busy.
+# Two machines, of one processor each.
 test-vm: test-build
 	@$(bin)/pytest -n 2 --dist loadfile tests/vm
 

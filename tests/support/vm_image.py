@@ -39,12 +39,13 @@ cd "$1"
 echo pypod-vm >etc/hostname
 echo '127.0.0.1 localhost pypod-vm' >etc/hosts
 echo 'nameserver 10.0.2.3' >etc/resolv.conf
-printf '%s\\n' '/dev/nvme0n1 / ext4 defaults 0 0' 'LABEL=app /opt/pypod ext4 ro 0 0' >etc/fstab
+printf '%s\\n' '/dev/nvme0n1 / ext4 defaults 0 0' '/dev/vda /opt/pypod ext4 ro 0 0' >etc/fstab
 mkdir -p opt/pypod var/log/journal var/lib/systemd/linger
 ln -s /opt/pypod/venv/bin/pypod usr/local/bin/pypod
 printf '[Match]\\nType=ether\\nName=e*\\n[Network]\\nAddress=10.0.2.15/24\\nGateway=10.0.2.2\\nDNS=10.0.2.3\\n' \\
     >etc/systemd/network/all.network
-printf 'UseDNS no\\nMaxSessions 100\\nMaxStartups 100\\n' >etc/ssh/sshd_config.d/test.conf
+printf '%s\\n' 'UseDNS no' 'MaxSessions 100' 'MaxStartups 100' 'HostKey /etc/ssh/ssh_host_ed25519_key' \\
+    >etc/ssh/sshd_config.d/test.conf
 chroot . useradd -m -s /bin/bash -u 1000 {USER}
 touch var/lib/systemd/linger/{USER}
 for home in root home/{USER}; do
@@ -65,7 +66,17 @@ ln -s ../ready.service etc/systemd/system/default.target.wants/
 chroot . systemctl -q enable systemd-networkd ssh
 chroot . systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \\
     e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service systemd-pstore.service \\
-    docker-registry.service
+    docker-registry.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-random-seed.service \\
+    systemd-network-generator.service sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \\
+    dev-hugepages.mount modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \\
+    modprobe@efi_pstore.service
+# What is emulated has neither the hardware nor the need, and each module and each rule costs time at boot, the rules
+# also with every network interface of a container.
+printf 'blacklist %s\\n' ata_generic ata_piix button evdev qemu_fw_cfg serio_raw crct10dif_pclmul crc32_pclmul \\
+    crc32c_intel ghash_clmulni_intel sha1_ssse3 sha256_ssse3 sha512_ssse3 aesni_intel >etc/modprobe.d/test.conf
+for rules in lib/udev/rules.d/*; do
+    case $rules in */50-udev-default.rules | */80-drivers.rules | */99-systemd.rules) ;; *) rm "$rules" ;; esac
+done
 rm -rf var/cache/apt
 """
 
