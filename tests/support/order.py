@@ -18,6 +18,8 @@ SECONDS = {
     "tests/vm/test_units.py": 300,
     "tests/vm/test_cgroups.py": 200,
     "tests/vm/test_quadlet.py": 180,
+    "tests/vm/test_boot.py": 150,
+    "tests/vm/test_checkpoint.py": 100,
     "tests/integration/test_run_flags.py": 160,
     "tests/integration/test_bad_input.py": 160,
     "tests/integration/test_registry_faults.py": 160,
