@@ -12,6 +12,7 @@ from support.runner import Result
 from support.vm import APP, Machine, disk_of
 
 IMAGE = "localhost/bb:1"
+GENERATOR = Path(__file__).parents[2] / "contrib" / "systemd" / "generator.in"
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,31 @@ def vm_session(base: Path, program: Path, busybox_tar: Path) -> Iterator[Machine
             yield machine
         finally:
             machine.stop()
+
+
+@pytest.fixture(scope="session")
+def generators(vm_session: Machine) -> Machine:
+    """The machine with Quadlet's generators where `make install-systemd` puts them."""
+    text = GENERATOR.read_text().replace("@PYPOD@", "/usr/local/bin/pypod")
+    for kind in ("system", "user"):
+        target = f"/usr/local/lib/systemd/{kind}-generators/pypod-{kind}-generator"
+        vm_session.put(text.encode(), target, mode="755")
+    return vm_session
+
+
+REGISTRY = """version: 0.1
+storage: {filesystem: {rootdirectory: /var/tmp/registry}}
+http: {addr: 127.0.0.1:5000}
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(vm_session: Machine) -> str:
+    """The address of a registry in the machine that takes images from everybody; it may take a second to answer."""
+    vm_session.put(REGISTRY.encode(), "/var/tmp/registry.yml")
+    serve = "systemd-run -q --unit registry docker-registry serve /var/tmp/registry.yml"
+    vm_session.root(f"systemctl is-active -q registry || {serve}").ok()
+    return "127.0.0.1:5000"
 
 
 CLEAN = """

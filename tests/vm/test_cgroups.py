@@ -30,14 +30,15 @@ def test_a_scope_with_the_limits(run: Run) -> None:
     found = told(
         run(
             f"""{BOTH} set -e
-            pypod run -d --name a --memory 64m --cpus 0.5 --pids-limit 3000 localhost/bb:1 sleep 1000 >/dev/null
+            pypod run -d --name a --memory 64m --cpus 0.5 --cpu-shares 512 --pids-limit 3000 \\
+                localhost/bb:1 sleep 1000 >/dev/null
             id=$(pypod inspect a --format '{{{{.Id}}}}')
             scope=libpod-$id.scope
             pypod inspect a --format 'manager={{{{.HostConfig.CgroupManager}}}} path={{{{.State.CgroupPath}}}}'
             echo "expected=systemd path=$top/$scope"
             echo "payload=$(own a Pid)"
             [ "$(own a ConmonPid)" = "$top/libpod-conmon-$id.scope" ] && echo monitor=beside
-            systemctl $u show $scope -p MemoryMax,MemorySwapMax,CPUQuotaPerSecUSec,TasksMax,Delegate
+            systemctl $u show $scope -p MemoryMax,MemorySwapMax,CPUQuotaPerSecUSec,CPUWeight,TasksMax,Delegate
             systemctl $u status --no-pager $scope | grep -q 'sleep 1000' && echo status=shown
             systemd-cgls --no-pager $top/$scope | grep -q 'sleep 1000' && echo cgls=shown
             echo "stats=$(pypod stats --no-stream --format '{{{{.MemUsage}}}} {{{{.PIDs}}}}' a)"
@@ -46,6 +47,7 @@ def test_a_scope_with_the_limits(run: Run) -> None:
             grep -r -h frozen /sys/fs/cgroup$top/$scope/container/cgroup.events | tr ' ' =
             pypod unpause a >/dev/null
             echo "exec=$(pypod exec a cat /proc/self/cgroup)"
+            echo "weight=$(cat /sys/fs/cgroup$top/$scope/container/cpu.weight)"
             pypod update --memory 100m --cpus 1 --pids-limit 60 a >/dev/null
             systemctl $u show $scope -p MemoryMax,CPUQuotaPerSecUSec,TasksMax | sed 's/^/new/'
             cd /sys/fs/cgroup$top/$scope/container
@@ -64,6 +66,7 @@ def test_a_scope_with_the_limits(run: Run) -> None:
     assert (found["CPUQuotaPerSecUSec"], found["TasksMax"], found["Delegate"]) == ("500ms", "3000", "yes")
     assert found["status"] == found["cgls"] == "shown"
     assert found["stats"].endswith("/ 67.11MB 1")
+    assert found["CPUWeight"] == found["weight"] == "20"
     assert (found["top"], found["frozen"], found["exec"]) == ("sleep", "1", "0::/")
     assert (found["newMemoryMax"], found["newCPUQuotaPerSecUSec"], found["newTasksMax"]) == ("104857600", "1s", "60")
     assert found["inside"].split() == ["104857600", "100000", "100000", "60"]
@@ -86,27 +89,60 @@ def test_killed_for_want_of_memory(run: Run) -> None:
 
 def test_limits_hold(run: Run) -> None:
     script = """
-    pypod run --rm --pids-limit 5 localhost/bb:1 sh -c \\
-        'for i in 1 2 3 4 5 6 7 8; do sleep 9 & done; sleep 9' 2>&1 | grep -q "can't fork" && echo pids=held
+    pypod run -d --name bomb --pids-limit 20 localhost/bb:1 sh -c 'b() { b | b & }; b; exec sleep 1000' >/dev/null
+    cd "$(find /sys/fs/cgroup -type d -path "*libpod-$(pypod inspect bomb --format '{{.Id}}').scope/container")"
+    for i in $(seq 100); do grep -q '^max 0$' pids.events || break; sleep 0.2; done
+    echo "pids=$(cat pids.max) $(sed -n 's/^max //p' pids.events)"; cd /
+    pypod rm -f -t 0 bomb >/dev/null; echo bomb=gone
     pypod run --rm --cpus 0.1 localhost/bb:1 sh -c \\
         'i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; sed -n "s/^nr_throttled /cpu=/p" /sys/fs/cgroup/cpu.stat'
     """
     found = told(run(script))
-    assert found["pids"] == "held"
+    limit, refused = found["pids"].split()
+    assert limit == "20" and int(refused) > 0 and found["bomb"] == "gone"
     assert int(found["cpu"]) > 0
 
 
 def test_io_limits_hold(vm: Machine) -> None:
-    """Only root's: systemd gives users no io controller."""
+    """Only root's: systemd gives users no io controller, and they are told so."""
     script = """
-    disk=$(mountpoint -d /)
-    pypod run --rm --blkio-weight 500 --cgroup-conf "io.max=$disk wbps=1048576" localhost/bb:1 sh -c '
-        cat /sys/fs/cgroup/io.max; cut -d" " -f1 /proc/uptime
-        dd if=/dev/zero of=/big bs=1M count=3 conv=fsync oflag=direct 2>/dev/null; cut -d" " -f1 /proc/uptime'
+    limits=IOReadBandwidthMax,IOWriteBandwidthMax,IOReadIOPSMax,IOWriteIOPSMax
+    show() { systemctl show $scope -p $limits | sed "s/^/$1/"; }
+    disk=/dev/nvme0n1
+    pypod run -d --name io --blkio-weight 500 --device-write-bps $disk:1mb --device-write-iops $disk:1000 \\
+        --device-read-bps $disk:2mb localhost/bb:1 sleep 1000 >/dev/null
+    scope=libpod-$(pypod inspect io --format '{{.Id}}').scope
+    show ""; cd /sys/fs/cgroup/machine.slice/$scope
+    echo "scope=$(cut -d' ' -f2- io.max)"; echo "container=$(cut -d' ' -f2- container/io.max)"; cd /
+    echo "seconds=$(pypod exec io sh -c 'cut -d" " -f1 /proc/uptime
+        dd if=/dev/zero of=/big bs=1M count=3 oflag=direct 2>/dev/null; cut -d" " -f1 /proc/uptime' | xargs)"
+    pypod update --device-write-bps $disk:4mb --device-read-bps $disk:0 io >/dev/null; systemctl daemon-reload
+    show new; echo "newmax=$(pypod exec io cut -d' ' -f2- /sys/fs/cgroup/io.max)"
+    pypod inspect io --format 'inspect={{.HostConfig.BlkioDeviceWriteBps}}{{.HostConfig.BlkioDeviceReadBps}}'
+    pypod rm -f -t 0 io >/dev/null
+    pypod run --rm --blkio-weight-device $disk:200 localhost/bb:1 true 2>&1 | sed -n 's/^Error: /weight=/p'
+    echo "conf=$(pypod run --rm --cgroup-conf "io.max=$(mountpoint -d /) wbps=4096" localhost/bb:1 \\
+        cut -d' ' -f2- /sys/fs/cgroup/io.max)"
+    truncate -s 4M /var/tmp/parts; loop=$(losetup -f --show /var/tmp/parts); addpart $loop 1 2048 2048
+    udevadm settle
+    pypod create --device-read-bps ${loop}p1:1mb localhost/bb:1 true 2>&1 | sed "s|$loop|LOOP|" | xargs echo part=
+    losetup -d $loop; rm /var/tmp/parts
     """
-    limit, before, after = vm.root(script).ok().lines
-    assert limit.endswith(" rbps=max wbps=1048576 riops=max wiops=max")
+    found = told(vm.root(script))
+    disk = "/dev/nvme0n1"
+    assert found["IOWriteBandwidthMax"] == f"{disk} 1048576" and found["IOWriteIOPSMax"] == f"{disk} 1000"
+    assert found["IOReadBandwidthMax"] == f"{disk} 2097152" and "IOReadIOPSMax" not in found
+    assert found["scope"] == found["container"] == "rbps=2097152 wbps=1048576 riops=max wiops=1000"
+    before, after = found["seconds"].split()
     assert float(after) - float(before) >= 1.5
+    assert found["newIOWriteBandwidthMax"] == f"{disk} 4194304" and "newIOReadBandwidthMax" not in found
+    assert found["newmax"] == "rbps=max wbps=4194304 riops=max wiops=1000"
+    assert found["inspect"] == f"[{{{disk} 4194304}}][]"
+    assert found["weight"].endswith("its I/O scheduler none knows no weights")
+    assert found["conf"] == "rbps=max wbps=4096 riops=max wiops=max"
+    assert found["part"].endswith("a partition has no limits of its own Hint: LOOP")
+    refused = vm.user(f"pypod run --rm --device-write-bps {disk}:1mb localhost/bb:1 true")
+    assert "systemd gives this user no cgroup controller io" in refused.err, refused
 
 
 def test_a_pod_has_a_slice(run: Run) -> None:
@@ -144,7 +180,14 @@ def test_the_modes(run: Run) -> None:
             echo "beside=$(own s ConmonPid | grep -o '[^/]*/[^/]*$')"
             echo "splitlimit=$(cat /sys/fs/cgroup$(own s Pid)/memory.max)"
             echo "splitexec=$(pypod exec s echo in it)"
+            unit=$(own s Pid | sed 's|/libpod-payload.*||')
+            echo "splitcgls=$(systemd-cgls --no-pager $unit | grep -c 'sleep 1000$')"
             pypod rm -f -t 0 s >/dev/null
+            systemd-run $u -q --wait --collect --unit spl -p Delegate=yes -p MemoryMax=32M -p MemorySwapMax=0 \\
+                pypod run --network none --cgroups=split --memory 1g --name s localhost/bb:1 \\
+                dd if=/dev/zero of=/dev/null bs=128M
+            pypod inspect s --format 'unitlimit={{{{.State.OOMKilled}}}} {{{{.State.ExitCode}}}}'
+            pypod rm s >/dev/null
             pypod run --rm --cgroups=split localhost/bb:1 true 2>&1 | sed -n 's/^Error: /nosplit=/p'
             pypod run -d --cgroups=no-conmon --name n localhost/bb:1 sleep 1000 >/dev/null
             echo "noconmon=$(own n ConmonPid | grep -c libpod-)"
@@ -161,7 +204,8 @@ def test_the_modes(run: Run) -> None:
         )
     )
     assert (found["split"], found["beside"], found["splitlimit"]) == ("1", "spl.service/supervisor", str(64 << 20))
-    assert found["splitexec"] == "in it"
+    assert found["splitexec"] == "in it" and found["splitcgls"] == "1"
+    assert found["unitlimit"] == "true 137"
     assert found["noconmon"] == found["disabled"] == "0"
     assert found["parent"] == "/test.slice/test-a.slice/libpod-"
     assert found["noslice"].startswith("did not receive systemd slice as cgroup parent")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,6 @@ from support.runner import Result
 from support.unit_scripts import HELPERS, facts
 from support.vm import APP, Machine
 
-GENERATOR = Path(__file__).parents[2] / "contrib" / "systemd" / "generator.in"
 # The container says what it got, and ends with an exit code of its own.
 FILES = {
     "web.container": """[Container]
@@ -49,15 +47,9 @@ described() {{
 
 
 @pytest.fixture(scope="module")
-def generators(vm_session: Machine) -> Machine:
-    """The machine with the generators where `make install-systemd` puts them."""
-    # At boot generators run before /opt/pypod is mounted, so it has to be on the root file system as well, below.
+def _at_boot(vm_session: Machine) -> None:
+    """Then generators run before /opt/pypod is mounted, so it has to be on the root file system as well, below."""
     vm_session.root(f"mount --bind / /mnt && cp -a {APP}/. /mnt{APP}/ && umount /mnt").ok()
-    text = GENERATOR.read_text().replace("@PYPOD@", "/usr/local/bin/pypod")
-    for kind in ("system", "user"):
-        target = f"/usr/local/lib/systemd/{kind}-generators/pypod-{kind}-generator"
-        vm_session.put(text.encode(), target, mode="755")
-    return vm_session
 
 
 def start(call: Callable[..., Result]) -> None:
@@ -104,7 +96,7 @@ fact gone "$($ctl show -P LoadState web)"
     assert found["gone"] == "not-found"
 
 
-def test_from_files_to_services_that_come_back_after_a_boot(generators: Machine, vm: Machine) -> None:
+def test_from_files_to_services_that_come_back_after_a_boot(_at_boot: None, generators: Machine, vm: Machine) -> None:
     for call in (vm.root, vm.user):
         start(call)
     vm.reboot()

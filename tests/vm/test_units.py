@@ -11,8 +11,6 @@ from support.runner import Result
 from support.unit_scripts import ENDS, UNITS, facts
 from support.vm import APP, Machine
 
-REGISTRY = "/var/tmp/registry.yml"
-
 
 def test_the_life_of_a_unit(run: Callable[..., Result]) -> None:
     """Active with the monitor as its main process; back after either is killed; ends as the container does."""
@@ -78,32 +76,45 @@ rm -rf $out
 def test_kinds(run: Callable[..., Result]) -> None:
     """A container that exists, one that stays in the unit's cgroup, and a pod."""
     script = f"""{UNITS}
+up() {{ $ctl is-active -q container-one && $ctl is-active -q container-two; }}
+anew() {{ up && [ "$(show two MainPID)" != $before ]; }}
+infra() {{ field $(pypod pod inspect shop --format '{{{{.InfraContainerID}}}}') ConmonPid; }}
 pypod create --name old localhost/bb:1 sh -c '{ENDS}' >&2; pypod generate systemd -n -f old >&2
 pypod create --name split --cgroups=split localhost/bb:1 sh -c '{ENDS}' >&2
 pypod generate systemd -f -n --new split >&2; pypod rm split >&2
 pypod pod create --name shop >&2
 for name in one two; do pypod create --pod shop --name $name localhost/bb:1 sh -c '{ENDS}' >&2; done
 pypod generate systemd --new -n -f shop >&2; pypod pod rm shop >&2
-$ctl daemon-reload; $ctl start container-old container-split pod-shop
+$ctl daemon-reload; $ctl enable pod-shop container-one 2>/dev/null; $ctl start container-old container-split pod-shop
 until_true $ctl is-active -q container-one; until_true $ctl is-active -q container-two
 fact active "$($ctl is-active container-old container-split pod-shop container-one container-two | paste -sd ' ')"
 for name in old split one two; do fact $name "$(show $name MainPID) $(field $name ConmonPid)"; done
 fact below "$(field split CgroupPath | sed "s|^$(show split ControlGroup)/libpod-payload-.*|the unit|")"
-infra=$(pypod pod inspect shop --format '{{{{.InfraContainerID}}}}')
-fact pod "$($ctl show -P MainPID pod-shop) $(field $infra ConmonPid)"
+fact enabled "$($ctl is-enabled pod-shop container-one | paste -sd ' ')"
+$ctl disable pod-shop container-one 2>/dev/null
+fact pod "$($ctl show -P MainPID pod-shop) $(infra)"
+kill -9 $(field one Pid); until_true restarted one 1
+fact killed "$(up && $ctl is-active pod-shop) $($ctl show -P NRestarts pod-shop)"
+before=$(show two MainPID)
+$ctl restart pod-shop; until_true anew
+fact pod2 "$($ctl show -P MainPID pod-shop) $(infra)"
+fact one2 "$(show one MainPID) $(field one ConmonPid)"
+fact pods "$(pypod pod ps --format '{{{{.Name}}}} {{{{.Status}}}} {{{{.NumberOfContainers}}}}')"
 $ctl stop container-old container-split pod-shop
 until_true sh -c '! '"$ctl"' is-active -q container-one container-two'
 fact ends "$(show old ExecMainStatus) $(show split ExecMainStatus) $(show one ExecMainStatus)"
-fact left "$(pypod ps -a --format '{{{{.Names}}}}' | paste -sd ' ')"
+fact left "$(pypod ps -a --format '{{{{.Names}}}}' | paste -sd ' ') $(pypod pod ps -q | wc -l)"
 pypod rm old >&2
 """
-    found = facts(run(script))
+    found = facts(run(script, timeout=400))
     assert found["active"] == "active active active active active"
-    for key in ("old", "split", "one", "two", "pod"):
+    for key in ("old", "split", "one", "two", "pod", "pod2", "one2"):
         one, other = found[key].split()
         assert one == other != "0", found
     assert found["below"] == "the unit"
-    assert found["ends"] == "7 7 7" and found["left"] == "old"
+    assert found["ends"] == "7 7 7" and found["left"] == "old 0"
+    assert found["enabled"] == "enabled enabled" and found["killed"] == "active 0"
+    assert found["pods"] == "shop Running 3" and found["pod"] != found["pod2"]
 
 
 MAKE = """
@@ -132,17 +143,10 @@ until_true test -e $out/args; base64 -w0 $out/args; rm -rf $out
     assert arrived == words
 
 
-def test_auto_update(vm: Machine, run: Callable[..., Result]) -> None:
+def test_auto_update(registry: str, run: Callable[..., Result]) -> None:
     """A newer image of a registry's in a unit that runs; one that does not come up is rolled back."""
-    settings = (
-        "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/tmp/registry}}\nhttp: {addr: 127.0.0.1:5000}\n"
-    )
-    vm.put(settings.encode(), REGISTRY)
-    vm.root(
-        f"systemctl is-active -q registry || systemd-run -q --unit registry docker-registry serve {REGISTRY}"
-    ).ok()
     script = f"""{UNITS}
-image=127.0.0.1:5000/$(id -un):1
+image={registry}/$(id -un):1
 push() {{ # push VERSION WHAT-IT-DOES: another image, of which this store knows nothing
     pypod import -q -c "CMD [\\"sh\\", \\"-c\\", \\": $1; trap exit TERM; $2\\"]" {APP}/bb.tar $image >&2
     pypod push -q --tls-verify=false $image >&2
