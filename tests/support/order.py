@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SECONDS = {
     "tests/vm/test_units.py": 300,
     "tests/vm/test_cgroups.py": 200,
+    "tests/vm/test_quadlet_kinds.py": 200,
     "tests/vm/test_quadlet.py": 180,
     "tests/vm/test_boot.py": 150,
     "tests/vm/test_checkpoint.py": 100,
