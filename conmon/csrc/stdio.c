@@ -227,8 +227,15 @@ void stdio_heard(struct monitor *m)
  * comes after what led to it. The other way round only where much may be waiting. */
 static void catch_up(struct monitor *m, struct stream *other)
 {
-	if (other->listening && (other == &m->out || other->pipe_size))
-		take(m, other, stream_batch(m, other));
+	if (!other->listening || (other != &m->out && !other->pipe_size))
+		return;
+	/* A large pipe may hold more than a batch; clients take what they can. */
+	for (int left = other->pipe_size ? other->pipe_now : 0; !attach_backlogged(m);) {
+		size_t got = take(m, other, stream_batch(m, other));
+		left -= (int)got;
+		if (!got || left <= 0)
+			break;
+	}
 }
 
 void stream_ready(struct monitor *m, struct source *source, unsigned events)

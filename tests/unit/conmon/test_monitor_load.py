@@ -118,6 +118,19 @@ def test_both_streams_while_one_is_flooded(box: Box) -> None:
     assert len(entries) == 160004 and {tag for _, tag, _ in entries} == {"F"}
 
 
+def test_both_streams_while_single_lines_flood_one(box: Box) -> None:
+    """Its pipe may hold more than one read brings."""
+    loop = f"i=0; while [ $i -lt 30000 ]; do echo {LINE[:60]}; i=$((i+1)); done"
+    box.start(f"for j in 1 2 3 4 5 6 7 8; do {loop}; echo $j >&2; done")
+    assert box.exit_code() == 0
+    box.gone()
+    entries = box.entries()
+    at = [number for number, (stream, _, _) in enumerate(entries) if stream == "stderr"]
+    assert [entries[number][2] for number in at] == [b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8"]
+    assert all(number - place >= 30000 * (place + 1) for place, number in enumerate(at))
+    assert len(entries) == 240008 and {tag for _, tag, _ in entries} == {"F"}
+
+
 def test_a_line_longer_than_a_batch_comes_in_pieces(box: Box) -> None:
     box.start(f"{FLOOD}; head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end")
     assert box.exit_code() == 0
