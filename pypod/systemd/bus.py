@@ -113,15 +113,14 @@ def ask(socket_path: str, uid: int, *calls: bytes) -> None:
     try:
         connection.settimeout(PATIENCE)
         connection.connect(socket_path)
+        # BEGIN with the rest: systemd looks at what it has read together with it only when more comes.
         identity = str(uid).encode().hex()
-        connection.sendall(b"\0AUTH EXTERNAL " + identity.encode() + b"\r\n")
+        connection.sendall(b"\0AUTH EXTERNAL " + identity.encode() + b"\r\nBEGIN\r\n")
         answer = connection.recv(4096)
         if not answer.startswith(b"OK "):
             raise BusError(f"systemd refused the connection: {answer[:100]!r}")
-        begin = b"BEGIN\r\n"
         for number, message in enumerate(calls, 1):
-            connection.sendall(begin + message[:8] + number.to_bytes(4, "little") + message[12:])
-            begin = b""
+            connection.sendall(message[:8] + number.to_bytes(4, "little") + message[12:])
             text = _reply(connection)
             if text and refused is None:
                 refused = BusError(text)

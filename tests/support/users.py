@@ -136,7 +136,8 @@ def remove(user: User) -> None:
                 pass
         time.sleep(0.05)
     shutil.rmtree(f"/run/user/{user.uid}", ignore_errors=True)
-    shutil.rmtree(f"/tmp/storage-run-{user.uid}", ignore_errors=True)
+    for place in (f"/tmp/storage-run-{user.uid}", f"/var/tmp/containers-user-{user.uid}"):  # podman's and buildah's
+        shutil.rmtree(place, ignore_errors=True)
     Path(f"/dev/shm/libpod_rootless_lock_{user.uid}").unlink(missing_ok=True)  # podman's
     shutil.rmtree(user.home, ignore_errors=True)
     subprocess.run(["userdel", "-r", user.name], capture_output=True, check=False)
