@@ -31,7 +31,7 @@ def test_a_scope_with_the_limits(run: Run) -> None:
     found = told(
         run(
             f"""{BOTH} set -e
-            pypod run -d --name a --memory 64m --cpus 0.5 --cpu-shares 512 --pids-limit 3000 \\
+            pypod run --network none -d --name a --memory 64m --cpus 0.5 --cpu-shares 512 --pids-limit 3000 \\
                 localhost/bb:1 sleep 1000 >/dev/null
             id=$(pypod inspect a --format '{{{{.Id}}}}')
             scope=libpod-$id.scope
@@ -76,7 +76,7 @@ def test_a_scope_with_the_limits(run: Run) -> None:
 
 def test_killed_for_want_of_memory(run: Run) -> None:
     script = """
-    pypod run --name oom --memory 64m localhost/bb:1 dd if=/dev/zero of=/dev/null bs=128M count=1
+    pypod run --network none --name oom --memory 64m localhost/bb:1 dd if=/dev/zero of=/dev/null bs=128M count=1
     echo exit=$?
     pypod inspect oom --format 'state={{.State.OOMKilled}} {{.State.ExitCode}}'
     echo "events=$(pypod events --stream=false --since 5m --filter container=oom --format '{{.Status}}' | xargs)"
@@ -90,12 +90,13 @@ def test_killed_for_want_of_memory(run: Run) -> None:
 
 def test_limits_hold(run: Run) -> None:
     script = """
-    pypod run -d --name bomb --pids-limit 20 localhost/bb:1 sh -c 'b() { b | b & }; b; exec sleep 1000' >/dev/null
+    pypod run --network none -d --name bomb --pids-limit 20 localhost/bb:1 \\
+        sh -c 'b() { b | b & }; b; exec sleep 1000' >/dev/null
     cd "$(find /sys/fs/cgroup -type d -path "*libpod-$(pypod inspect bomb --format '{{.Id}}').scope/container")"
     for i in $(seq 100); do grep -q '^max 0$' pids.events || break; sleep 0.2; done
     echo "pids=$(cat pids.max) $(sed -n 's/^max //p' pids.events)"; cd /
     pypod rm -f -t 0 bomb >/dev/null; echo bomb=gone
-    pypod run --rm --cpus 0.1 localhost/bb:1 sh -c \\
+    pypod run --network none --rm --cpus 0.1 localhost/bb:1 sh -c \\
         'i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; sed -n "s/^nr_throttled /cpu=/p" /sys/fs/cgroup/cpu.stat'
     """
     found = told(run(script))
@@ -110,8 +111,8 @@ def test_io_limits_hold(vm: Machine) -> None:
     limits=IOReadBandwidthMax,IOWriteBandwidthMax,IOReadIOPSMax,IOWriteIOPSMax
     show() { systemctl show $scope -p $limits | sed "s/^/$1/"; }
     disk=/dev/nvme0n1
-    pypod run -d --name io --blkio-weight 500 --device-write-bps $disk:1mb --device-write-iops $disk:1000 \\
-        --device-read-bps $disk:2mb localhost/bb:1 sleep 1000 >/dev/null
+    pypod run --network none -d --name io --blkio-weight 500 --device-write-bps $disk:1mb \\
+        --device-write-iops $disk:1000 --device-read-bps $disk:2mb localhost/bb:1 sleep 1000 >/dev/null
     scope=libpod-$(pypod inspect io --format '{{.Id}}').scope
     show ""; cd /sys/fs/cgroup/machine.slice/$scope
     echo "scope=$(cut -d' ' -f2- io.max)"; echo "container=$(cut -d' ' -f2- container/io.max)"; cd /
@@ -121,8 +122,9 @@ def test_io_limits_hold(vm: Machine) -> None:
     show new; echo "newmax=$(pypod exec io cut -d' ' -f2- /sys/fs/cgroup/io.max)"
     pypod inspect io --format 'inspect={{.HostConfig.BlkioDeviceWriteBps}}{{.HostConfig.BlkioDeviceReadBps}}'
     pypod rm -f -t 0 io >/dev/null
-    pypod run --rm --blkio-weight-device $disk:200 localhost/bb:1 true 2>&1 | sed -n 's/^Error: /weight=/p'
-    echo "conf=$(pypod run --rm --cgroup-conf "io.max=$(mountpoint -d /) wbps=4096" localhost/bb:1 \\
+    pypod run --network none --rm --blkio-weight-device $disk:200 localhost/bb:1 true 2>&1 |
+        sed -n 's/^Error: /weight=/p'
+    echo "conf=$(pypod run --network none --rm --cgroup-conf "io.max=$(mountpoint -d /) wbps=4096" localhost/bb:1 \\
         cut -d' ' -f2- /sys/fs/cgroup/io.max)"
     truncate -s 4M /var/tmp/parts; loop=$(losetup -f --show /var/tmp/parts); addpart $loop 1 2048 2048
     udevadm settle
@@ -142,7 +144,7 @@ def test_io_limits_hold(vm: Machine) -> None:
     assert re.search(r"its I/O scheduler (none|mq-deadline) knows no weights$", found["weight"])
     assert found["conf"] == "rbps=max wbps=4096 riops=max wiops=max"
     assert found["part"].endswith("a partition has no limits of its own Hint: LOOP")
-    refused = vm.user(f"pypod run --rm --device-write-bps {disk}:1mb localhost/bb:1 true")
+    refused = vm.user(f"pypod run --network none --rm --device-write-bps {disk}:1mb localhost/bb:1 true")
     assert "systemd gives this user no cgroup controller io" in refused.err, refused
 
 
@@ -176,7 +178,8 @@ def test_the_modes(run: Run) -> None:
         run(
             f"""{BOTH}
             systemd-run $u -q --collect --unit spl -p Delegate=yes -p Type=notify -p NotifyAccess=all \\
-                pypod run -d --cgroups=split --sdnotify=conmon --memory 64m --name s localhost/bb:1 sleep 1000
+                pypod run --network none -d --cgroups=split --sdnotify=conmon --memory 64m --name s \\
+                localhost/bb:1 sleep 1000
             echo "split=$(own s Pid | grep -c '/spl.service/libpod-payload-')"
             echo "beside=$(own s ConmonPid | grep -o '[^/]*/[^/]*$')"
             echo "splitlimit=$(cat /sys/fs/cgroup$(own s Pid)/memory.max)"
@@ -189,16 +192,17 @@ def test_the_modes(run: Run) -> None:
                 dd if=/dev/zero of=/dev/null bs=128M
             pypod inspect s --format 'unitlimit={{{{.State.OOMKilled}}}} {{{{.State.ExitCode}}}}'
             pypod rm s >/dev/null
-            pypod run --rm --cgroups=split localhost/bb:1 true 2>&1 | sed -n 's/^Error: /nosplit=/p'
-            pypod run -d --cgroups=no-conmon --name n localhost/bb:1 sleep 1000 >/dev/null
+            pypod run --network none --rm --cgroups=split localhost/bb:1 true 2>&1 | sed -n 's/^Error: /nosplit=/p'
+            pypod run --network none -d --cgroups=no-conmon --name n localhost/bb:1 sleep 1000 >/dev/null
             echo "noconmon=$(own n ConmonPid | grep -c libpod-)"
-            pypod run -d --cgroup-parent test-a.slice --name c localhost/bb:1 sleep 1000 >/dev/null
+            pypod run --network none -d --cgroup-parent test-a.slice --name c localhost/bb:1 sleep 1000 >/dev/null
             echo "parent=$(own c Pid | grep -o '/test.slice/test-a.slice/libpod-' )"
-            pypod run --rm --cgroup-parent /foo localhost/bb:1 true 2>&1 | sed -n 's/^Error: /noslice=/p'
-            pypod run -d --cgroups=disabled --name d localhost/bb:1 sleep 1000 >/dev/null
+            pypod run --network none --rm --cgroup-parent /foo localhost/bb:1 true 2>&1 |
+                sed -n 's/^Error: /noslice=/p'
+            pypod run --network none -d --cgroups=disabled --name d localhost/bb:1 sleep 1000 >/dev/null
             echo "disabled=$(own d Pid | grep -c libpod-$(pypod inspect d --format '{{{{.Id}}}}'))"
             systemd-run $u -q --collect --pipe --wait -p Delegate=yes \\
-                pypod --cgroup-manager cgroupfs run --rm --memory 64m localhost/bb:1 \\
+                pypod --cgroup-manager cgroupfs run --network none --rm --memory 64m localhost/bb:1 \\
                 sed 's/^/cgroupfs=/' /sys/fs/cgroup/memory.max
             pypod rm -f -t 0 -a >/dev/null
             """
@@ -218,7 +222,7 @@ def test_another_runtime(run: Run, runtime: str) -> None:
     found = told(
         run(
             f"""{BOTH} set -e
-            pypod --runtime {runtime} run -d --name a --memory 64m localhost/bb:1 sleep 1000 >/dev/null
+            pypod --runtime {runtime} run --network none -d --name a --memory 64m localhost/bb:1 sleep 1000 >/dev/null
             systemctl $u show libpod-$(pypod inspect a --format '{{{{.Id}}}}').scope -p MemoryMax
             pypod update --memory 100m a >/dev/null
             systemctl $u show libpod-$(pypod inspect a --format '{{{{.Id}}}}').scope -p MemoryMax | sed 's/^/new/'

@@ -9,7 +9,7 @@ from support.runner import Result
 
 def test_logs_and_events(run: Callable[..., Result]) -> None:
     script = """
-    pypod --events-backend journald run -d --log-driver journald --name told localhost/bb:1 \\
+    pypod --events-backend journald run --network none -d --log-driver journald --name told localhost/bb:1 \\
         sh -c 'echo one; sleep 1; echo two >&2; sleep 1; printf part' >/dev/null
     pypod wait told >/dev/null
     pypod logs -f told 2>&1 | xargs
