@@ -32,7 +32,9 @@ static void aside_open(struct monitor *m)
 		return;
 	m->aside_out = ends[0];
 	m->aside_in = ends[1];
-	fcntl(m->aside_in, F_SETPIPE_SZ, RESTING_PIPE);
+	/* A small one would hold back the whole stream. */
+	if (fcntl(m->aside_in, F_SETPIPE_SZ, RESTING_PIPE) < 0)
+		aside_close(m);
 }
 
 ssize_t stream_read(struct monitor *m, struct stream *stream, char *to, size_t most)
@@ -47,15 +49,15 @@ ssize_t stream_read(struct monitor *m, struct stream *stream, char *to, size_t m
 }
 
 /* With a larger pipe the writer goes on while the monitor writes. Only under load: all pipes of a user share one
- * allowance (pipe-user-pages-soft), and without it the pipe stays as it is. */
-static void grow(struct stream *stream, int size)
+ * allowance (pipe-user-pages-soft), and without it the pipe stays as it is. Returns whether it has just grown. */
+static int grow(struct stream *stream, int size)
 {
 	if (!stream->pipe_size)
 		stream->pipe_size = stream->pipe_now = fcntl(stream->source.fd, F_GETPIPE_SZ);
 	if (stream->pipe_size <= 0 || stream->pipe_now >= size)
-		return;
-	fcntl(stream->source.fd, F_SETPIPE_SZ, size);
+		return 0;
 	stream->pipe_now = size; /* or it cannot have it */
+	return fcntl(stream->source.fd, F_SETPIPE_SZ, size) >= 0;
 }
 
 void stream_shrink(struct stream *stream)
@@ -73,11 +75,8 @@ void stream_pace(struct monitor *m, struct stream *stream, size_t got)
 		stream->burst = 0;
 	}
 	stream->burst += got;
-	if (stream->burst >= BUSY_BYTES) {
-		grow(stream, stream->resting ? RESTING_PIPE : BUSY_PIPE);
-		if (stream->resting)
-			aside_open(m);
-	}
+	if (stream->burst >= BUSY_BYTES && grow(stream, stream->resting ? RESTING_PIPE : BUSY_PIPE) && stream->resting)
+		aside_open(m);
 	if (got >= READ_SIZE)
 		stream_ask(stream, 0); /* it is read anyway */
 	if (m->now - stream->last_read > CLOSE_READS)
