@@ -116,7 +116,7 @@ def ask(socket_path: str, uid: int, *calls: bytes) -> None:
         # BEGIN with the rest: systemd looks at what it has read together with it only when more comes.
         identity = str(uid).encode().hex()
         connection.sendall(b"\0AUTH EXTERNAL " + identity.encode() + b"\r\nBEGIN\r\n")
-        answer = connection.recv(4096)
+        answer = _line(connection)
         if not answer.startswith(b"OK "):
             raise BusError(f"systemd refused the connection: {answer[:100]!r}")
         for number, message in enumerate(calls, 1):
@@ -130,6 +130,14 @@ def ask(socket_path: str, uid: int, *calls: bytes) -> None:
         connection.close()
     if refused is not None:
         raise refused
+
+
+def _line(connection: _socket.socket) -> bytes:
+    """One line of the authentication, and nothing of the signals that may come right behind it."""
+    data = b""
+    while not data.endswith(b"\n") and len(data) < 4096:
+        data += _exactly(connection, 1)
+    return data
 
 
 def _exactly(connection: _socket.socket, count: int) -> bytes:

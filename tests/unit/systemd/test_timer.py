@@ -71,7 +71,7 @@ def test_what_was_refused_is_taken_back(tmp_path: Path) -> None:
             with connection:
                 # A call must not be there yet when systemd reads BEGIN: it would lie until more comes.
                 assert connection.recv(4096).endswith(b"\r\nBEGIN\r\n")
-                connection.sendall(b"OK 123\r\n")
+                connection.sendall(b"OK 123\r\n" + packet(4))  # a signal at once
                 for number in range(1, count + 1):
                     call = connection.recv(8192)
                     assert call[8] == number  # a serial of its own
