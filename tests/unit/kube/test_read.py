@@ -275,5 +275,7 @@ def test_expansion() -> None:
         ("$A", "$A"),
         ("$(A", "$(A"),
         ("a$", "a$"),
+        ("$(A)$$(A", "1$(A"),
+        ("$(" * 200_000, "$(" * 200_000),  # in no more than a moment
     ):
         assert expand.expand(text, env) == expected
