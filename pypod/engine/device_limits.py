@@ -204,7 +204,7 @@ def lines(wanted: Mapping[str, Mapping[str, int]], unified: bool) -> list[tuple[
             elif os.path.exists(f"/sys/dev/block/{at}/queue/scheduler") and _scheduler(at) == "bfq":
                 found.append(("io.bfq.weight", f"{at} {value}"))
             else:
-                found.append(("io.weight", f"{at} {weight(value)}"))
+                found.append(("io.weight", f"{at} {cgroups.io_weight(value)}"))
     return found
 
 
@@ -237,15 +237,10 @@ def properties(wanted: Mapping[str, Mapping[str, int]]) -> dict[str, list[tuple[
     found = {}
     for flag, values in wanted.items():
         if values and flag == "blkio_weight_device":
-            found[KINDS[flag].property] = [(path, weight(value)) for path, value in values.items()]
+            found[KINDS[flag].property] = [(path, cgroups.io_weight(value)) for path, value in values.items()]
         elif values:
             found[KINDS[flag].property] = [(path, value or NO_LIMIT) for path, value in values.items()]
     return found
-
-
-def weight(value: int) -> int:
-    """A weight of 10 to 1000 on the scale of cgroup v2."""
-    return 1 + (value - 10) * 9999 // 990
 
 
 def shown(flag: str, values: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -117,7 +117,7 @@ def check_controllers(context: Context, wanted: Sequence[str]) -> None:
 
 
 def of_devices(config: ContainerConfig) -> bool:
-    """Whether a limit of a single block device was asked for."""
+    """Whether a limit of a single block device was asked for; ``device_limits`` is loaded only then."""
     return bool(
         config.blkio_weight_device
         or config.device_read_bps

@@ -145,7 +145,7 @@ def _unified(wanted: Mapping[str, Any]) -> dict[str, str]:
     if "cpu_quota" in wanted:
         values["cpu.max"] = f"{wanted['cpu_quota']} {wanted.get('cpu_period', 100_000)}"
     if "cpu_shares" in wanted:
-        values["cpu.weight"] = str(1 + (min(max(wanted["cpu_shares"], 2), 262_144) - 2) * 9999 // 262_142)
+        values["cpu.weight"] = str(cgroups.cpu_weight(wanted["cpu_shares"]))
     for key in ("cpuset_cpus", "cpuset_mems"):
         if key in wanted:
             values[key.replace("_", ".")] = wanted[key]
@@ -154,5 +154,5 @@ def _unified(wanted: Mapping[str, Any]) -> dict[str, str]:
         swap = wanted.get("memory_swap", 0)
         values["memory.swap.max"] = "max" if swap < 0 else str(max(swap - wanted["memory_limit"], 0))
     if "blkio_weight" in wanted:
-        values["io.weight"] = str(1 + (wanted["blkio_weight"] - 10) * 9999 // 990)
+        values["io.weight"] = str(cgroups.io_weight(wanted["blkio_weight"]))
     return values

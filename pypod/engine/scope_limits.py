@@ -13,6 +13,7 @@ import os
 
 from pypod.engine.resources import DEVICE_FLAGS
 from pypod.errors import PypodError
+from pypod.linux import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def properties(resources: Mapping[str, Any]) -> dict[str, int]:
         if cpu.get("period"):
             found["CPUQuotaPeriodUSec"] = cpu["period"]
     if cpu.get("shares"):
-        found["CPUWeight"] = 1 + (min(max(cpu["shares"], 2), 262_144) - 2) * 9999 // 262_142
+        found["CPUWeight"] = cgroups.cpu_weight(cpu["shares"])
     if resources.get("blockIO", {}).get("weight"):
-        found["IOWeight"] = 1 + (resources["blockIO"]["weight"] - 10) * 9999 // 990
+        found["IOWeight"] = cgroups.io_weight(resources["blockIO"]["weight"])
     found["TasksMax"] = _bound(resources.get("pids", {}).get("limit", -1))
     return found
 

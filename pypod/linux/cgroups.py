@@ -51,6 +51,16 @@ def of(pid: int, name: str) -> dict[str, str]:
     return found
 
 
+def cpu_weight(shares: int) -> int:
+    """CPU shares of cgroup v1 (2 to 262144; others are taken for the nearest) as a weight of v2 (1 to 10000)."""
+    return 1 + (min(max(shares, 2), 262_144) - 2) * 9999 // 262_142
+
+
+def io_weight(weight: int) -> int:
+    """A weight of cgroup v1's blkio (10 to 1000) as one of v2 (1 to 10000)."""
+    return 1 + (weight - 10) * 9999 // 990
+
+
 def write(path: str, value: str) -> None:
     """Write a setting of a cgroup. Raises OSError, with the path."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

@@ -95,3 +95,10 @@ def test_as_inspect_has_it() -> None:
     assert some["BlkioWeightDevice"] == [{"Path": "/dev/sda", "Weight": 20}]
     assert some["BlkioDeviceWriteBps"] == [{"Path": "/dev/sda", "Rate": 30}] and some["BlkioDeviceReadBps"] == []
     assert device_limits.listed(some["BlkioWeightDevice"]) == {"/dev/sda": 20}
+
+
+def test_the_names_of_the_flags_where_this_is_not_loaded() -> None:
+    assert tuple(device_limits.KINDS) == resources.DEVICE_FLAGS
+    for flag in device_limits.KINDS:
+        assert limits.of_devices(config(**{flag: {"/dev/sda": 20}}))
+    assert not limits.of_devices(config())
