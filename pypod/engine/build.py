@@ -203,11 +203,16 @@ def _context(paths: Sequence[str], where: str) -> tuple[list[str], str]:
     for path in found:
         if path != "-" and not path.startswith(_REMOTE) and not _readable(path, where):
             raise UsageError(f"cannot read Containerfile {path}: No such file or directory")
-    if not found and not any(os.path.exists(f"{where}/{name}") for name in ("Containerfile", "Dockerfile")):
+    if not found and not has_containerfile(where):
         raise UsageError(
             f"cannot build {where}: it has neither Containerfile nor Dockerfile", hint="--file names one elsewhere"
         )
     return found, where
+
+
+def has_containerfile(directory: str) -> bool:
+    """Whether buildah finds one there without being told its name."""
+    return any(os.path.exists(f"{directory}/{name}") for name in ("Containerfile", "Dockerfile"))
 
 
 def _readable(path: str, where: str) -> bool:

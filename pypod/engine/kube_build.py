@@ -9,8 +9,6 @@ from pypod.engine import build
 from pypod.errors import NoSuchImage, PypodError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pypod.engine.context import Context
     from pypod.kube.objects import File
     from storage.store import Store
@@ -43,11 +41,7 @@ def _place(name: str, directory: str, *, elsewhere: bool) -> str:
         return ""
     last = last.partition(":")[0]
     path = os.path.join(directory, last)
-    return path if last not in ("", ".", "..") and any(map(os.path.exists, _containerfiles(path))) else ""
-
-
-def _containerfiles(path: str) -> Iterable[str]:
-    return (f"{path}/Containerfile", f"{path}/Dockerfile")
+    return path if last not in ("", ".", "..") and build.has_containerfile(path) else ""
 
 
 def _here(store: Store, name: str) -> bool:
