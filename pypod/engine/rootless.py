@@ -237,7 +237,10 @@ def _mount_points(paths: tuple[str, ...]) -> set[str]:
     result = set()
     for path in paths:
         real = os.path.realpath(path)
-        result.add(max((one for one in points if one == "/" or (real + "/").startswith(one + "/")), key=len))
+        above = [one for one in points if one == "/" or (real + "/").startswith(one + "/")]
+        if not above:  # the root directory is that of a chroot(2), which is no mount point
+            raise OSError(22, "the root directory is no mount point (chroot)", real)
+        result.add(max(above, key=len))
     return result
 
 
